@@ -1,0 +1,36 @@
+# make demo | test | test-slow | submission | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
+SHELL := /bin/sh
+ENVIRONMENT := . envs/activate.sh
+LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
+DEMO := --directory demo --configfile config/demo.yaml
+TARGET ?= submission
+
+.PHONY: demo test test-slow submission verify lint format rulegraph clean-demo
+
+demo:
+	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && $(LAUNCH) $(DEMO) --report demo/report.html && python workflow/scripts/print_scorecard.py demo/results/evaluate/scorecard.txt demo/report.html
+
+submission:
+	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python workflow/scripts/cds.py; fi && $(LAUNCH) $(TARGET)
+
+# Recomputes the checksums of the submission that is here, the demo's too.
+verify:
+	@$(ENVIRONMENT) && for product in results/submission/*/* demo/results/submission/*/*; do [ ! -d "$$product" ] || python workflow/scripts/manifest.py "$$product" || exit 1; done
+
+test: lint
+	@$(ENVIRONMENT) && python -m pytest -m "not slow"
+
+test-slow:
+	@$(ENVIRONMENT) && python -m pytest -m slow
+
+lint:
+	@$(ENVIRONMENT) && ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules
+
+format:
+	@$(ENVIRONMENT) && ruff check --fix . && ruff format . && snakefmt Snakefile workflow/rules
+
+rulegraph:
+	@$(ENVIRONMENT) && python -m snakemake --rulegraph --quiet | dot -Tsvg -o workflow/report/rulegraph.svg
+
+clean-demo:
+	rm -rf demo

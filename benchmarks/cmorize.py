@@ -1,0 +1,123 @@
+"""CMOR against plain netCDF4 on one simulation: time, memory and the ratio that README quotes.
+
+    python benchmarks/cmorize.py --work /tmp/cmorize [--resolution 1.5] [--period 1978-10 2024-12]
+
+Makes a rollout and a forcing file of that size in the folder ``--work`` (2.5 GB at 1.5 degrees, removed at the end),
+then runs, each in a process of its own under CMOR's Python (CMOR_PYTHON, else /usr/bin/python3):
+cmorize.py on the native grid; the same values written with netCDF4 with CMOR's own chunks, deflate level and shuffle;
+and check_simulation.py under this Python. Prints one line for each: seconds of wall clock, seconds of processor time,
+peak memory. Nothing else should run beside it.
+"""
+
+import argparse
+import multiprocessing
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "workflow" / "scripts"
+sys.path[:0] = [str(SCRIPTS), str(ROOT / "tests")]
+
+
+def write_plain(rollout, forcing, tables, folder):
+    """What cmorize.py does on the native grid, with netCDF4 in place of CMOR and without its metadata."""
+    import cmorize
+    import netCDF4
+    from cmor_fields import Simulation, source_channels
+    from months import month_range
+
+    settings = cmorize.read_settings(tables, "aimip", ["gn"])
+    sources, months = source_channels(ROOT / "config" / "variables.csv"), len(month_range(*settings["period"]))
+    with netCDF4.Dataset(rollout) as made, netCDF4.Dataset(forcing) as prescribed:
+        simulation = Simulation(made, prescribed, sources, settings["sst_offset"])
+        for name in cmorize.read_entries(tables):
+            shape = simulation.read(name, slice(0, 1)).shape
+            with netCDF4.Dataset(folder / f"{name}.nc", "w", format="NETCDF4_CLASSIC") as file:
+                names = ("time", "plev", "lat", "lon") if len(shape) == 4 else ("time", "lat", "lon")
+                for axis, size in zip(names, shape, strict=True):
+                    file.createDimension(axis, None if axis == "time" else size)
+                storage = {"zlib": True, "complevel": settings["deflate"], "shuffle": True, "chunksizes": shape}
+                values = file.createVariable(name, "f4", names, **storage)
+                for start in range(0, months, cmorize.SLAB):
+                    slab = slice(start, min(start + cmorize.SLAB, months))
+                    values[slab] = simulation.read(name, slab)
+
+
+def measure(label, command):
+    """Run a command and print its wall clock (s), processor time (s) and peak memory (MB); returns the first two."""
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen([str(word) for word in command], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{label} ended with {process.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall = time.monotonic() - start
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    peak = max(usage.ru_maxrss, 0) / 1024
+    print(f"{label:<28} {wall:8.1f} s   processor {busy:8.1f} s   peak {peak:6.0f} MB", flush=True)
+    return wall, busy
+
+
+def make_inputs(work, resolution, period):
+    """Write a rollout, its forcing and the tables of the experiment aimip into the folder ``work``."""
+    import made
+    from cmor_tables import write_tables
+
+    made.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
+    made.write_forcing(work / "forcing.nc", resolution, period)
+    submission = {**made.SUBMISSION, "grids": ["gn"]}
+    write_tables(work / "tables/aimip", made.FACTS, "aimip", 0, submission, resolution, period)
+
+
+def compare(work, resolution, period):
+    """Make the inputs in the folder ``work``, run the three programs on them and print what each took."""
+    import made
+
+    (work / "rollout/aimip").mkdir(parents=True)
+    (work / "plain").mkdir()
+    rollout, forcing, tables = work / "rollout/aimip/r1.nc", work / "forcing.nc", work / "tables/aimip"
+    try:
+        # In a process of its own: a child's peak memory counts what its parent held when it was forked.
+        maker = multiprocessing.get_context("spawn").Process(target=make_inputs, args=(work, resolution, period))
+        maker.start()
+        maker.join()
+        wall, busy = measure("cmorize.py", made.cmorize_command(work, grids=("gn",)))
+        plain_wall, plain_busy = measure(
+            "netCDF4, same bytes",
+            [made.CMOR_PYTHON, __file__, "--plain", rollout, forcing, tables, "--work", work / "plain"],
+        )
+        print(f"CMOR takes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
+        check = (
+            f"import sys; sys.path[:0] = ['{SCRIPTS}']; from check_simulation import check_simulation; "
+            f"check_simulation('{work / 'submission'}', '{tables}', '{made.FACTS}', '{made.FACTS / 'ranges.csv'}', "
+            f"'aimip', 1, '{forcing}', '{work / 'check.json'}')"
+        )
+        measure("check_simulation.py", [sys.executable, "-c", check])
+        size = sum(path.stat().st_size for path in (work / "submission").rglob("*.nc"))
+        print(f"submitted files of one simulation: {size / 1e9:.2f} GB")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for the made files")
+    parser.add_argument("--resolution", type=float, default=1.5, help="native grid, degrees")
+    parser.add_argument("--period", nargs=2, default=("1978-10", "2024-12"), help="first and last month")
+    parser.add_argument("--plain", nargs=3, metavar=("ROLLOUT", "FORCING", "TABLES"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.plain:
+        write_plain(*given.plain, given.work)
+    else:
+        compare(given.work, given.resolution, given.period)
+
+
+if __name__ == "__main__":
+    main()

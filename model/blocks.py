@@ -1,0 +1,168 @@
+"""The conditional spectral block, of which encoder, decoder and denoiser are one each, and the three embeddings."""
+
+import contextlib
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from model.spectral import Grid, LowRank, Resample, row_weights
+
+EPSILON = 1e-8
+
+
+class ConditionalNorm(nn.Module):
+    """x / r * (w gamma + 1) + (b + beta), with gamma and beta maps computed from the conditions.
+
+    r is the root mean square over channels and grid of each sample ("sample", as published: the amplitude of an
+    anomaly is divided out), or one constant per norm, measured on the first training batch ("calibrated": outputs of
+    order one, and an anomaly of twice the size stays so). (gamma, beta) = K2(ReLU(K1(conditions))), K low-rank.
+    """
+
+    def __init__(self, channels, conditions, hidden, rank, grid: Grid, kind: str, norm: str, area_weighted: bool):
+        super().__init__()
+        self.first = LowRank(conditions, hidden, rank, grid, grid, kind)
+        self.second = LowRank(hidden, 2 * channels, rank, grid, grid, kind)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        rows = row_weights(grid.nlat) if area_weighted else torch.ones(grid.nlat, 1)
+        self.register_buffer("rows", rows, persistent=False)
+        self.calibrated = norm == "calibrated"
+        self.measuring = False
+        if self.calibrated:
+            self.register_buffer("scale", torch.tensor(1.0))
+
+    def inverse_size(self, x: torch.Tensor) -> torch.Tensor:
+        """Return 1 / r of `x` (batch, channels, nlat, nlon), shape (batch, 1, 1) or a scalar."""
+        if self.calibrated and not self.measuring:
+            return 1 / self.scale
+        # Row by row, so that areas enter without another field in memory.
+        squares = torch.linalg.vector_norm(x, dim=(1, 3)).square() * self.rows[:, 0]
+        mean_square = squares.sum(1) / x[0].numel()
+        if self.measuring and self.calibrated:
+            self.scale.copy_(mean_square.mean().sqrt() + EPSILON)
+            return 1 / self.scale
+        return (1 / (mean_square.sqrt() + EPSILON))[:, None, None]
+
+    def forward(self, x: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """Return the normalized and modulated `x` (batch, channels, nlat, nlon).
+
+        Factor and shift are few maps times few numbers; 1 / r, w and b enter the numbers.
+        """
+        hidden = functional.relu(self.first([conditions]))
+        gamma, beta = self.second.mixed([hidden]).chunk(2, dim=1)
+        maps = self.second.output_constant(True)
+        maps = torch.cat([maps, torch.ones_like(maps[:1])])
+        one = torch.ones_like(gamma[:, :, :1])
+        factor = torch.cat([gamma * self.weight[:, None], one], dim=2) * self.inverse_size(x)
+        shift = torch.cat([beta, self.bias[:, None] * one], dim=2)
+        return torch.addcmul(torch.matmul(shift, maps), x.flatten(2), torch.matmul(factor, maps)).view_as(x)
+
+
+@contextlib.contextmanager
+def calibrating(model: nn.Module):
+    """Let the calibrated norms of `model` measure their constants on what passes through them in this block."""
+    norms = [module for module in model.modules() if isinstance(module, ConditionalNorm)]
+    for norm in norms:
+        norm.measuring = True
+    yield
+    for norm in norms:
+        norm.measuring = False
+
+
+class ConditionalBlock(nn.Module):
+    """One conditional spectral block (Hall and Molina 2026), from `inputs` maps on `source` to `outputs` on `target`.
+
+    y = norm1(GELU(iSHT(LowRank(SHT(u)))));  y = y + MLP(u on the target grid);  out = Conv1x1(norm2(y)).
+    """
+
+    def __init__(self, inputs, outputs, rank, conditions, source: Grid, target: Grid, config, stage: str):
+        super().__init__()
+        kind = config.truncation
+        self.spectral = LowRank(inputs, outputs, rank, source, target, kind)
+        self.resample = Resample(source, target, kind)
+        # The denoiser's input has unit variance by construction: there the sample's own norm costs no amplitude, and
+        # it bounds the step, whatever state a long rollout meets.
+        norm = "sample" if stage == "denoiser" else config.norm
+        norms = [
+            ConditionalNorm(
+                outputs,
+                conditions,
+                getattr(config, f"{stage}_condition_hidden"),
+                getattr(config, f"{stage}_condition_rank"),
+                target,
+                kind,
+                norm,
+                config.area_weighted,
+            )
+            for _ in range(2)
+        ]
+        self.norm1, self.norm2 = norms
+        self.mlp1 = nn.Conv2d(inputs, config.hidden, 1)
+        self.mlp2 = nn.Conv2d(config.hidden, outputs, 1)
+        self.out = nn.Conv2d(outputs, outputs, 1)
+
+    def forward(self, parts, conditions, residual=None, offset=None) -> torch.Tensor:
+        """Return (batch, outputs, *target).
+
+        Args:
+            parts: the input u in parts, each (batch or 1, n, *source).
+            conditions: (batch, n, *target).
+            residual: u on the target grid, without the offset; None: it is computed.
+            offset: constants (inputs, 1) to add to u.
+        """
+        y = self.norm1(functional.gelu(self.spectral(parts, offset)), conditions)
+        if residual is None:
+            residual = self.resample(torch.cat([part.expand(len(conditions), -1, -1, -1) for part in parts], dim=1))
+        if offset is not None:
+            residual = residual + offset[:, :, None]
+        y = y + self.mlp2(functional.gelu(self.mlp1(residual)))
+        return self.out(self.norm2(y, conditions))
+
+
+class ChannelEmbedding(nn.Module):
+    """A learned offset per input channel of the encoder: Linear(8 -> 1)(variable embedding + level embedding)."""
+
+    def __init__(self, channel_map: torch.Tensor):
+        super().__init__()
+        variables, levels = (channel_map.max(0).values + 1).tolist()
+        self.variable = nn.Parameter(torch.randn(variables, 8))
+        self.level = nn.Parameter(torch.randn(levels, 8))
+        self.projection = nn.Linear(8, 1)
+        self.register_buffer("channel_map", channel_map)
+
+    def forward(self) -> torch.Tensor:
+        """Return the offsets, shape (channels, 1)."""
+        variable, level = self.channel_map.unbind(1)
+        return self.projection(self.variable[variable] + self.level[level])
+
+
+class SeasonEmbedding(nn.Module):
+    """Maps of the month: [sin, cos](2 pi m / 12) -> MLP -> weights of learned bases, each a set of maps."""
+
+    def __init__(self, bases: int, maps: int, grid: Grid):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, bases))
+        self.basis = nn.Parameter(0.02 * torch.randn(bases, maps, *grid))
+
+    def forward(self, month: torch.Tensor) -> torch.Tensor:
+        """Return the maps (batch, maps, nlat, nlon) of `month` (batch,), 1..12."""
+        angle = 2 * math.pi / 12 * month.float()
+        weights = self.mlp(torch.stack([angle.sin(), angle.cos()], dim=-1))
+        return torch.tensordot(weights, self.basis, dims=1)
+
+
+class TimeEmbedding(nn.Module):
+    """Constant maps of the diffusion time: 32-dimensional sinusoid of t / T -> MLP."""
+
+    def __init__(self, maps: int, frequencies: int = 16):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, 32), nn.SiLU(), nn.Linear(32, maps))
+        exponent = torch.arange(frequencies) / (frequencies - 1)
+        self.register_buffer("frequencies", torch.exp(-math.log(10000) * exponent), persistent=False)
+
+    def forward(self, time: torch.Tensor) -> torch.Tensor:
+        """Return (batch, maps) for the diffusion `time` (batch,), a fraction of T in (0, 1]."""
+        angle = time[:, None] * self.frequencies
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1))

@@ -1,0 +1,101 @@
+"""The settings of the model and of its training: the sections `model` and `training` of the workflow's config.
+
+Meaning, unit and allowed values of every key are in workflow/schemas/config.schema.yaml.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TypeVar
+
+Settings = TypeVar("Settings")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and choices of the networks; the defaults are the full-size model."""
+
+    squeeze: int = 3
+    latent_channels: int = 32
+    hidden: int = 128
+    encoder_rank: int = 64
+    decoder_rank: int = 256
+    denoiser_rank: int = 128
+    encoder_condition_hidden: int = 4
+    encoder_condition_rank: int = 2
+    decoder_condition_hidden: int = 2
+    decoder_condition_rank: int = 4
+    denoiser_condition_hidden: int = 4
+    denoiser_condition_rank: int = 2
+    season_bases: int = 3
+    season_maps: int = 3
+    time_maps: int = 5
+    diffusion_steps: int = 15
+    truncation: str = "alias_free"  # or "published"
+    norm: str = "calibrated"  # or "sample"
+    area_weighted: bool = True
+    forced_modes: int = 4  # 0: none
+    noise_modes: int = 64  # 0: white noise
+    sampler: str = "second_order"  # or "ancestral"
+    evaluations: int = 15
+    initial_state: str = "posterior"  # or "mean"
+
+    def __post_init__(self):
+        choices = {
+            "truncation": ("alias_free", "published"),
+            "norm": ("calibrated", "sample"),
+            "sampler": ("second_order", "ancestral"),
+            "initial_state": ("posterior", "mean"),
+        }
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"model.{key} is {getattr(self, key)!r}; allowed are {' and '.join(allowed)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """The recipe of the training; the defaults are the full-size run."""
+
+    epochs: int = 103
+    batch: int = 4
+    learning_rate: float = 1e-3
+    decay: str = "cosine"  # or "constant"
+    warmup_steps: int = 200
+    weight_decay: float = 1e-4
+    clip: float = 1.0  # 0: none
+    average: float = 0.999  # 0: none
+    times: str = "continuous"  # or "steps"
+    reconstruction_weight: float = 1.0
+    diffusion_weight: float = 0.5
+    predicted_weight: float = 0.5
+    kl_weight: float = 0.03
+    latent_weight: float = 1.0
+    detach_target: bool = True
+    offset_members: int = 4  # 0: none
+    validate_every: int = 5
+    checkpoint_minutes: float = 10.0
+    precision: str = "float32"  # or "tf32"
+
+    def __post_init__(self):
+        choices = {"decay": ("cosine", "constant"), "times": ("continuous", "steps"), "precision": ("float32", "tf32")}
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"training.{key} is {getattr(self, key)!r}; allowed are {' and '.join(allowed)}.")
+
+
+def build(kind: type[Settings], section: str, values: dict) -> Settings:
+    """Return the settings `kind` from a config section; a key it does not know is an error that lists those it does."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in values:
+        if key not in known:
+            raise ValueError(f"{section}.{key} is not a setting; known are {', '.join(known)}.")
+    return kind(**values)
+
+
+def read_settings(text: str) -> dict:
+    """Return the settings given as JSON or as the name of a JSON file: {"model": {...}, "training": {...}}."""
+    try:
+        settings = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"--settings takes JSON or a JSON file; {text!r} is neither ({error}).") from error
+    return settings

@@ -1,0 +1,199 @@
+"""Reading normalized months (training.nc, initial.nc) and forcings, and the pairs of months that training draws."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import netCDF4
+import numpy as np
+import torch
+
+TRAINING, VALIDATION = 0, 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Channel:
+    """One field at one level, as in the `channel` dimension of the normalized files."""
+
+    name: str
+    short_name: str
+    level: float | None  # hPa; None at the surface
+    transform: str  # none, sqrt or logit, applied before normalizing
+    units: str
+    valid_min: float  # physical units
+    valid_max: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """Everything that gives normalized arrays meaning: physical = inverse_transform(x * scale + center[month])."""
+
+    channels: list[Channel]
+    forcings: list[str]
+    statics: list[str]
+    lat: np.ndarray  # degrees north, (nlat,)
+    lon: np.ndarray  # degrees east, (nlon,)
+    center: np.ndarray  # (12, channels, nlat or 1, nlon or 1)
+    scale: np.ndarray  # (channels,)
+    forcing_center: np.ndarray  # (forcings,); NaN where a file does not tell
+    forcing_scale: np.ndarray  # (forcings,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Months:
+    """Consecutive normalized months with their forcing."""
+
+    metadata: Metadata
+    fields: torch.Tensor  # (time, channels, nlat, nlon)
+    forcings: torch.Tensor  # (time, forcings, nlat, nlon)
+    statics: torch.Tensor  # (statics, nlat, nlon)
+    dates: list[tuple[int, int]]  # (year, month) of each time
+    split: np.ndarray | None  # TRAINING or VALIDATION of each time
+
+
+class MonthPairs(NamedTuple):
+    """A batch of months and the months that follow them; every tensor is batch first."""
+
+    fields: torch.Tensor
+    forcing: torch.Tensor
+    month: torch.Tensor
+    next_fields: torch.Tensor
+    next_forcing: torch.Tensor
+    next_month: torch.Tensor
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_dataset(path: str | Path) -> netCDF4.Dataset:
+    """Open a NetCDF file for reading, numbers unmasked; a missing or broken file is named in the error."""
+    try:
+        dataset = netCDF4.Dataset(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as NetCDF: {error}.") from error
+    dataset.set_auto_mask(False)
+    return dataset
+
+
+def need(dataset: netCDF4.Dataset, name: str) -> netCDF4.Variable:
+    """Return a variable of a file, or say which file lacks it."""
+    if name not in dataset.variables:
+        raise ValueError(f"{dataset.filepath()} has no variable {name!r}; it has {', '.join(dataset.variables)}.")
+    return dataset[name]
+
+
+def read_dates(dataset: netCDF4.Dataset) -> list[tuple[int, int]]:
+    """Return (year, month) of each time; months must follow each other without a gap."""
+    time = need(dataset, "time")
+    stamps = netCDF4.num2date(time[:], time.units, getattr(time, "calendar", "standard"))
+    dates = [(int(stamp.year), int(stamp.month)) for stamp in stamps]
+    for (year, month), found in zip(dates, dates[1:], strict=False):
+        following = (year + month // 12, month % 12 + 1)
+        if found != following:
+            raise ValueError(
+                f"{dataset.filepath()}: after {year}-{month:02d} comes {found[0]}-{found[1]:02d}; "
+                f"{following[0]}-{following[1]:02d} was expected. Make the file again with every month once."
+            )
+    return dates
+
+
+def read_months(path: str | Path) -> Months:
+    """Read a normalized file (training.nc or initial.nc) whole.
+
+    Raises:
+        ValueError: the file lacks a variable, skips a month, or holds numbers that are not finite.
+    """
+    with open_dataset(path) as dataset:
+        dates = read_dates(dataset)
+        metadata = read_metadata(dataset)
+        arrays = {
+            name: torch.from_numpy(need(dataset, name)[:].astype("f4")) for name in ("fields", "forcings", "statics")
+        }
+        split = dataset["split"][:] if "split" in dataset.variables else None
+    for name in ("fields", "forcings"):
+        refuse_missing(arrays[name], dates, f"{name} of {path}")
+    if not arrays["statics"].isfinite().all():
+        raise ValueError(f"statics of {path} hold numbers that are not finite; make the file again.")
+    return Months(metadata, dates=dates, split=split, **arrays)
+
+
+def refuse_missing(values: torch.Tensor, dates: list[tuple[int, int]], what: str) -> None:
+    """Refuse values (time, ...) that are not all finite, naming the first month that has one."""
+    for month, (year, number) in zip(values, dates, strict=True):
+        if not month.isfinite().all():
+            raise ValueError(f"{what} in {year}-{number:02d} hold numbers that are not finite; make the file again.")
+
+
+def read_metadata(dataset: netCDF4.Dataset) -> Metadata:
+    """Return channels, grid and normalization of a normalized file."""
+
+    def texts(name):
+        return [str(value) for value in need(dataset, name)[:]]
+
+    columns = {name: need(dataset, name)[:] for name in ("level", "valid_min", "valid_max")}
+    channels = [
+        Channel(name, short, None if np.isnan(level) else float(level), transform, units, float(low), float(high))
+        for name, short, transform, units, level, low, high in zip(
+            *map(texts, ("channel", "short_name", "transform", "units")), *columns.values(), strict=True
+        )
+    ]
+    center, scale = need(dataset, "center")[:].astype("f4"), need(dataset, "scale")[:].astype("f4")
+    if len(center) == 1:
+        center = np.repeat(center, 12, axis=0)
+    lat, lon = need(dataset, "lat")[:].astype("f8"), need(dataset, "lon")[:].astype("f8")
+    return Metadata(channels, texts("forcing"), texts("static"), lat, lon, center, scale, *forcing_statistics(dataset))
+
+
+def forcing_statistics(dataset: netCDF4.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return center and scale of the forcings of a file, each (forcings,); NaN where the file does not tell."""
+    unknown = np.full(len(dataset.dimensions["forcing"]), np.nan, "f4")
+    return tuple(
+        dataset[name][:].astype("f4") if name in dataset.variables else unknown
+        for name in ("forcing_center", "forcing_scale")
+    )
+
+
+def pair_indices(months: Months, split: int) -> np.ndarray:
+    """Return the times t such that t and t + 1 both belong to `split`."""
+    if months.split is None:
+        raise ValueError("the training file has no variable 'split'; make it again with the normalize step.")
+    inside = months.split == split
+    return np.flatnonzero(inside[:-1] & inside[1:])
+
+
+def take_pairs(months: Months, indices: np.ndarray | torch.Tensor, device: torch.device | str) -> MonthPairs:
+    """Return the pairs (t, t + 1) for times t in `indices`."""
+    first = torch.as_tensor(indices)
+    number = torch.tensor([month for _, month in months.dates])
+
+    def take(values, index):
+        return values[index].to(device, non_blocking=True)
+
+    return MonthPairs(
+        fields=take(months.fields, first),
+        forcing=take(months.forcings, first),
+        month=take(number, first),
+        next_fields=take(months.fields, first + 1),
+        next_forcing=take(months.forcings, first + 1),
+        next_month=take(number, first + 1),
+    )
+
+
+def to_physical(normalized: np.ndarray, metadata: Metadata, month: int) -> np.ndarray:
+    """Return physical values of normalized fields (..., channels, nlat, nlon) of calendar `month`."""
+    values = normalized * metadata.scale[:, None, None] + metadata.center[month - 1]
+    for index, channel in enumerate(metadata.channels):
+        if channel.transform != "none":
+            values[..., index, :, :] = INVERSE[channel.transform](values[..., index, :, :])
+    return values
+
+
+# Square roots below zero have no physical counterpart: they stand for zero.
+INVERSE = {
+    "sqrt": lambda x: np.square(np.maximum(x, 0)),
+    "logit": lambda x: 1 / (1 + np.exp(-x)),
+}

@@ -1,0 +1,36 @@
+"""The device that a program runs on, its threads, and seeds."""
+
+import contextlib
+import os
+
+import numpy as np
+import torch
+
+
+def pick_device(precision: str = "float32") -> torch.device:
+    """Return the GPU if there is one, else the CPU with as many threads as this process may use.
+
+    The number of threads is OMP_NUM_THREADS where it is set. Matrix products use TF32 on a GPU only if `precision` is
+    "tf32"; the spectral transforms stay in float32 either way.
+    """
+    tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    return torch.device("cpu")
+
+
+@contextlib.contextmanager
+def seeded(seed: int):
+    """Draw torch's default random numbers from `seed` inside the block, and leave the generator as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def generator(*key: int) -> torch.Generator:
+    """Return a CPU generator for the random numbers of `key`, such as (seed, member); other keys are independent."""
+    number = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(number >> np.uint64(1)))

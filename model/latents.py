@@ -1,0 +1,80 @@
+r"""The linear part of the latents' dynamics: their mean, their memory from month to month, and the color of the noise.
+
+v0.9 standardizes latents by one learned mean and sigma and diffuses them with white noise, so that a network has to
+learn from the data that neighboring latents belong together and that a month resembles the one before; until it does,
+samples lack their large scales and their persistence. Here a linear inverse model (Penland and Sardeshmukh 1995) of the
+standardized latents z gives both from the start,
+
+    z_{t+1} = A z_t + x,    A = sum_jk e_j a_jk e_k^T over the leading patterns e_k (EOFs) of z,
+
+and the diffusion is of the departure x, with noise of x's own covariance: of its leading patterns f_k with variances
+lambda_k, and an even rest r^2,
+
+    noise = C xi,    C = r I + sum_k (sqrt(lambda_k) - r) f_k f_k^T,    xi white.
+
+Data and noise have the same variance in every direction: with v = 0 a sample already has the climate's covariance and
+memory, and what is left to learn is all that is not linear, or depends on season and forcing.
+"""
+
+import torch
+from torch import nn
+
+MEMORY_MODES = 20  # patterns of z between which the memory a_jk is fitted
+LARGEST = 0.99  # amplitude that a mode keeps from month to month, at most
+RIDGE = 1e-3  # of the variance; more would damp slow oscillations
+
+
+class LatentStatistics(nn.Module):
+    """Mean, memory and covariance of standardized latents, measured on the training months; nothing until then."""
+
+    def __init__(self, modes: int, shape: tuple[int, int, int]):
+        super().__init__()
+        size = shape[0] * shape[1] * shape[2]
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("memory_from", torch.zeros(MEMORY_MODES, size))  # e_k
+        self.register_buffer("memory_to", torch.zeros(MEMORY_MODES, size))  # sum_j a_jk e_j
+        self.register_buffer("patterns", torch.zeros(modes, size))  # f_k
+        self.register_buffer("gain", torch.zeros(modes))  # sqrt(lambda_k) - r
+        self.register_buffer("rest", torch.ones(()))  # r
+
+    def predict(self, latent: torch.Tensor) -> torch.Tensor:
+        """Return A z of `latent` (batch, channels, nlat, nlon)."""
+        return ((latent.flatten(1) @ self.memory_from.T) @ self.memory_to).view_as(latent)
+
+    def color(self, white: torch.Tensor) -> torch.Tensor:
+        """Return C xi of `white` noise (..., channels, nlat, nlon)."""
+        flat = white.flatten(-3)
+        inside = (flat @ self.patterns.T) * self.gain
+        return (self.rest * flat + inside @ self.patterns).view_as(white)
+
+    @torch.no_grad()
+    def fit(self, latents: torch.Tensor) -> None:
+        """Measure the statistics of `latents` (time, channels, nlat, nlon) of consecutive months, scaled already."""
+        self.mean.copy_(latents.mean(0))
+        anomalies = (latents - self.mean).flatten(1).double()
+        # A pattern per year of data and no more, or the memory would be fitted to noise.
+        patterns, _ = leading_patterns(anomalies, min(MEMORY_MODES, max(1, len(anomalies) // 12)))
+        scores = anomalies @ patterns.T
+        before, after = scores[:-1], scores[1:]
+        ridge = RIDGE * len(before) * torch.diag(before.square().mean(0).clamp_min(1e-12))
+        memory = torch.linalg.solve(before.T @ before + ridge, before.T @ after)  # [from, to]
+        # Never a growing mode: a rollout of any length must stay.
+        memory *= (LARGEST / torch.linalg.eigvals(memory).abs().max().clamp_min(1e-12)).clamp(max=1)
+        self.memory_from.zero_()[: len(patterns)] = patterns.to(self.memory_from)
+        self.memory_to.zero_()[: len(patterns)] = (memory @ patterns).to(self.memory_to)
+
+        departures = anomalies[1:] - before @ memory @ patterns
+        patterns, variance = leading_patterns(departures, len(self.patterns))
+        left = (departures.square().mean(0).sum() - variance.sum()).clamp_min(0)
+        rest = (left / (departures.shape[1] - len(patterns))).sqrt()
+        self.patterns.zero_()[: len(patterns)] = patterns.to(self.patterns)
+        self.gain.zero_()[: len(patterns)] = (variance.sqrt() - rest).to(self.gain)
+        self.rest.copy_(rest)
+
+
+def leading_patterns(anomalies: torch.Tensor, modes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return at most `modes` orthonormal patterns (k, size) of `anomalies` (time, size), and their variances (k,)."""
+    modes = min(modes, len(anomalies) - 1)
+    variance, times = torch.linalg.eigh(anomalies @ anomalies.T / len(anomalies))
+    variance, times = variance[-modes:].flip(0).clamp_min(1e-12), times[:, -modes:].flip(1)
+    return (times.T @ anomalies) / (variance * len(anomalies)).sqrt()[:, None], variance

@@ -1,0 +1,114 @@
+"""The joint loss of autoencoder and diffusion, and the fixed score that chooses the checkpoint."""
+
+import math
+
+import torch
+
+from model.config import TrainingConfig
+from model.data import MonthPairs
+from model.monthly_diffusion import MonthlyDiffusion
+from model.spectral import row_weights
+
+
+def draw_noise(model: MonthlyDiffusion, batch: int, generator: torch.Generator, device) -> dict[str, torch.Tensor]:
+    """Return the random numbers of one evaluation of the loss: posterior and diffusion noise, and diffusion times."""
+    shape = (batch, *model.latent_shape)
+    noise = {
+        "posterior": torch.randn(shape, generator=generator),
+        "diffusion": torch.randn(shape, generator=generator),
+        "time": torch.rand(batch, generator=generator),
+    }
+    return {name: values.to(device) for name, values in noise.items()}
+
+
+def loss_terms(
+    model: MonthlyDiffusion, pairs: MonthPairs, noise: dict[str, torch.Tensor], config: TrainingConfig
+) -> dict[str, torch.Tensor]:
+    """Return the unweighted terms of the loss on a batch of pairs of months, scalars.
+
+    reconstruction: mean square error of the fields of month t from a draw of their posterior.
+    diffusion: mean square error of v for the mean latent of month t + 1, given the drawn latent of month t and
+        month t's conditions.
+    predicted: mean square error of the fields of month t + 1 decoded from the denoised latent, weighted by how much
+        of the latent was left (alpha_bar): the decoder meets what the diffusion gives, not posteriors alone.
+    kl: mean divergence of the posterior of month t from the standard normal.
+    latent: squared distance of the learned latent mean and sigma from those of the batch.
+    """
+    batch = len(pairs.fields)
+    conditions = model.conditions(
+        torch.cat([pairs.forcing, pairs.next_forcing]), torch.cat([pairs.month, pairs.next_month])
+    )
+    now = conditions.first(batch)
+    mean, log_variance = model.encode_given(torch.cat([pairs.fields, pairs.next_fields]), conditions)
+    mean, next_mean = mean.split(batch)
+    log_variance = log_variance[:batch]
+    latent = mean + torch.exp(0.5 * log_variance) * noise["posterior"]
+
+    standard = model.standardize(latent)
+    predicted = model.predict(standard)
+    clean = model.standardize(next_mean) - predicted
+    if config.detach_target:
+        clean = clean.detach()
+    time, phi = model.diffusion.draw_times(noise["time"], config.times == "continuous")
+    cos, sin = torch.cos(phi)[:, None, None, None], torch.sin(phi)[:, None, None, None]
+    colored = model.color(noise["diffusion"])
+    noisy = cos * clean + sin * colored
+    v = model.denoise_given(noisy, standard, now.coarse, time)
+
+    fine = model_rows(model.grid.nlat, model, pairs.fields)
+    coarse = model_rows(model.latent_grid.nlat, model, pairs.fields)
+    terms = {}
+    if config.predicted_weight:
+        denoised = model.unstandardize(cos * noisy - sin * v + predicted)
+        decoded = model.decode_given(torch.cat([latent, denoised]), conditions)
+        decoded, following = decoded.split(batch)
+        terms["predicted"] = (cos.square() * (following - pairs.next_fields).square() * fine).mean()
+    else:
+        decoded = model.decode_given(latent, now)
+    terms["reconstruction"] = ((decoded - pairs.fields).square() * fine).mean()
+    terms["diffusion"] = ((v - (cos * colored - sin * clean)).square() * coarse).mean()
+    terms["kl"] = (0.5 * (mean.square() + log_variance.exp() - 1 - log_variance) * coarse).mean()
+    target = mean.detach()
+    average = (target * coarse).mean()
+    deviation = ((target - average).square() * coarse).mean().sqrt()
+    terms["latent"] = (
+        (model.latent_mean - average).square() + (model.latent_log_sigma.exp() - deviation).square()
+    ).sum()
+    return terms
+
+
+def model_rows(nlat: int, model: MonthlyDiffusion, like: torch.Tensor) -> torch.Tensor:
+    """Return the weight of each row (nlat, 1), mean one: its area, or one where the config does not weigh by area."""
+    return (row_weights(nlat) if model.config.area_weighted else torch.ones(nlat, 1)).to(like)
+
+
+def total(terms: dict[str, torch.Tensor], config: TrainingConfig) -> torch.Tensor:
+    """Return the weighted sum of the terms."""
+    return sum(getattr(config, f"{name}_weight") * value for name, value in terms.items())
+
+
+@torch.no_grad()
+def validation_score(
+    model: MonthlyDiffusion, batches: list[MonthPairs], config: TrainingConfig, repeats: int = 2
+) -> tuple[float, dict[str, float]]:
+    """Return the score of the validation pairs, and its terms: the same noise and times at every call.
+
+    The score leaves out the KL and latent terms, which measure no skill. Times are spread evenly over the schedule.
+    """
+    sums: dict[str, float] = {}
+    pairs = sum(len(batch.fields) for batch in batches)
+    position = 0
+    for repeat in range(repeats):
+        for number, batch in enumerate(batches):
+            size = len(batch.fields)
+            generator = torch.Generator().manual_seed(1_000_003 * repeat + number)
+            noise = draw_noise(model, size, generator, batch.fields.device)
+            even = (torch.arange(position, position + size) * (math.sqrt(5) - 1) / 2) % 1
+            noise["time"] = even.to(batch.fields)
+            position += size
+            for name, value in loss_terms(model, batch, noise, config).items():
+                sums[name] = sums.get(name, 0.0) + value.item() * size / (pairs * repeats)
+    score = sum(
+        getattr(config, f"{name}_weight") * value for name, value in sums.items() if name not in ("kl", "latent")
+    )
+    return score, sums

@@ -1,0 +1,48 @@
+"""The losses of a training run: as CSV, for TensorBoard, and as a line of status."""
+
+import csv
+import os
+from pathlib import Path
+
+TERMS = ("reconstruction", "predicted", "diffusion", "kl", "latent")
+COLUMNS = ("epoch", "step", "learning_rate", "loss", *TERMS, "validation_score", *(f"validation_{t}" for t in TERMS))
+
+
+def write_metrics(path: str | None, rows: list[dict]) -> None:
+    """Write the losses of all epochs so far as CSV."""
+    if path is None:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(path + ".partial")
+    with open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    os.replace(partial, path)
+
+
+def open_tensorboard(folder: str | None, step: int):
+    """Return a TensorBoard writer that goes on after `step`, or None."""
+    if folder is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter  # imported here: it takes seconds, and few runs want it
+
+    return SummaryWriter(folder, purge_step=step)
+
+
+def write_tensorboard(writer, row: dict) -> None:
+    """Add the losses of an epoch."""
+    if writer is not None:
+        for name, value in row.items():
+            if name not in ("epoch", "step"):
+                writer.add_scalar(name, value, row["step"])
+        writer.flush()
+
+
+def status(row: dict, epochs: int, seconds: float) -> str:
+    """Return the aligned status line of an epoch."""
+    text = (
+        f"epoch {row['epoch']:4d}/{epochs}  {seconds:7.0f} s  rate {row['learning_rate']:.1e}  loss {row['loss']:8.4f}"
+    )
+    text += "".join(f"  {name} {row[name]:7.4f}" for name in TERMS if name in row)
+    return text + (f"  validation {row['validation_score']:7.4f}" if "validation_score" in row else "")

@@ -1,0 +1,238 @@
+"""Monthly Diffusion: a conditional variational autoencoder of a month, and a diffusion of the next month's latent.
+
+Symbols: fields x (normalized), forcing c (SST, sea ice, land mask; normalized), month 1..12, latent z.
+    z_0 ~ E(x_0, c_0, m_0);  z_{t+1} ~ p(z_{t+1} | z_t, c_t, m_t) by diffusion;  x_{t+1} = D(z_{t+1}, c_{t+1}, m_{t+1})
+Hall and Molina 2026, arXiv:2604.13481.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from model.blocks import ChannelEmbedding, ConditionalBlock, SeasonEmbedding, TimeEmbedding
+from model.config import ModelConfig
+from model.diffusion import Diffusion
+from model.forced import ForcedResponse
+from model.latents import LatentStatistics
+from model.spectral import Grid, Resample
+
+
+class Conditions(NamedTuple):
+    """What a month's forcing and season give to the networks."""
+
+    forcing: torch.Tensor  # as the networks see it, (batch, forcings, nlat, nlon)
+    season: torch.Tensor  # (batch, season maps, nlat, nlon)
+    coarse: torch.Tensor  # both on the latent grid
+    forced: torch.Tensor | None  # linear response of the fields (batch, fields, nlat, nlon); None: not modelled
+
+    @property
+    def fine(self) -> torch.Tensor:
+        """Forcing and season on the fields' grid."""
+        return torch.cat([self.forcing, self.season], dim=1)
+
+    def first(self, batch: int) -> "Conditions":
+        """Return the conditions of the first `batch` months."""
+        return Conditions(*(None if value is None else value[:batch] for value in self))
+
+
+class MonthlyDiffusion(nn.Module):
+    """The whole model, on normalized fields; batch first everywhere.
+
+    Shapes: fields (batch, fields, nlat, nlon); forcing (batch, forcings, nlat, nlon); month (batch,) or (batch, 1),
+    1..12; latents (batch, latent_channels, nlat // squeeze, nlon // squeeze); statics (statics, nlat, nlon).
+
+    Args:
+        config: sizes and choices.
+        fields: number of fields.
+        forcings: number of forcings.
+        statics: constant maps that encoder and decoder see.
+        channel_map: for each input of the encoder (fields, forcings, season maps, statics) the index of its variable
+            and of its level, shape (inputs, 2), integers.
+    """
+
+    def __init__(
+        self, config: ModelConfig, fields: int, forcings: int, statics: torch.Tensor, channel_map: torch.Tensor
+    ):
+        super().__init__()
+        self.config = config
+        self.fields, self.forcings = fields, forcings
+        self.grid = Grid(*statics.shape[-2:])
+        self.latent_grid = self.grid.coarsened(config.squeeze)
+        latent, conditions = config.latent_channels, forcings + config.season_maps
+        if min(self.latent_grid) < 4:
+            raise ValueError(
+                f"model.squeeze {config.squeeze} leaves a {self.latent_grid.nlat}x{self.latent_grid.nlon} grid of the "
+                f"{self.grid.nlat}x{self.grid.nlon} fields; choose one that leaves at least 4 rows."
+            )
+
+        self.season = SeasonEmbedding(config.season_bases, config.season_maps, self.grid)
+        self.time = TimeEmbedding(config.time_maps)
+        self.embedding = ChannelEmbedding(channel_map)
+        self.encoder = ConditionalBlock(
+            fields + conditions + len(statics),
+            2 * latent,
+            config.encoder_rank,
+            conditions,
+            self.grid,
+            self.latent_grid,
+            config,
+            "encoder",
+        )
+        self.decoder = ConditionalBlock(
+            latent + conditions + len(statics),
+            fields,
+            config.decoder_rank,
+            conditions,
+            self.latent_grid,
+            self.grid,
+            config,
+            "decoder",
+        )
+        denoiser_conditions = latent + conditions + config.time_maps
+        self.denoiser = ConditionalBlock(
+            latent + denoiser_conditions,
+            latent,
+            config.denoiser_rank,
+            denoiser_conditions,
+            self.latent_grid,
+            self.latent_grid,
+            config,
+            "denoiser",
+        )
+        self.diffusion = Diffusion(config.diffusion_steps)
+        self.forced = ForcedResponse(config.forced_modes, fields, forcings, self.grid) if config.forced_modes else None
+        # What the networks add to the mean of a free run over the training period; measured when training ends.
+        self.register_buffer("climate_offset", torch.zeros(fields, *self.grid))
+        # Latents are standardized by one learned mean and log-sigma before diffusion.
+        self.latent_mean = nn.Parameter(torch.zeros(1))
+        self.latent_log_sigma = nn.Parameter(torch.zeros(1))
+        self.latents = LatentStatistics(config.noise_modes, self.latent_shape) if config.noise_modes else None
+
+        self.coarsen = Resample(self.grid, self.latent_grid, config.truncation)
+        self.register_buffer("statics", statics)
+        self.register_buffer("statics_coarse", self.coarsen(statics), persistent=False)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """The shape of one latent: (channels, nlat, nlon)."""
+        return (self.config.latent_channels, *self.latent_grid)
+
+    def conditions(self, forcing: torch.Tensor, month: torch.Tensor) -> Conditions:
+        """Return the conditions of a month, for the methods whose names end in `_given`."""
+        month = month.reshape(len(forcing))
+        response = None
+        if self.forced is not None:
+            anomalies = self.forced.anomalies(forcing, month)
+            amplitudes = self.forced.amplitudes(anomalies)
+            forcing, response = self.forced.without_mean(anomalies, amplitudes), self.forced(amplitudes)
+        season = self.season(month)
+        return Conditions(forcing, season, torch.cat([self.coarsen(forcing), self.coarsen(season)], dim=1), response)
+
+    def encode(self, fields, forcing, month) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and log-variance of the posterior of the latent, each (batch, *latent_shape)."""
+        return self.encode_given(fields, self.conditions(forcing, month))
+
+    def encode_given(self, fields: torch.Tensor, given: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode with the month's conditions at hand."""
+        if given.forced is not None:
+            fields = fields - given.forced
+        parts = [fields, given.forcing, given.season, self.statics[None]]
+        statics = self.statics_coarse.expand(len(fields), -1, -1, -1)
+        residual = torch.cat([self.coarsen(fields), given.coarse, statics], dim=1)
+        return self.encoder(parts, given.coarse, residual, self.embedding()).chunk(2, dim=1)
+
+    def decode(self, latent, forcing, month) -> torch.Tensor:
+        """Return the fields (batch, fields, nlat, nlon) of a latent in the month of its forcing."""
+        return self.decode_given(latent, self.conditions(forcing, month))
+
+    def decode_given(self, latent: torch.Tensor, given: Conditions) -> torch.Tensor:
+        """Decode with the month's conditions at hand."""
+        fields = self.decoder([latent, given.coarse, self.statics_coarse[None]], given.fine) - self.climate_offset
+        return fields if given.forced is None else fields + given.forced
+
+    def denoise(self, noisy, state, forcing, month, step) -> torch.Tensor:
+        """Return v, (batch, *latent_shape), of the next month's noisy standardized latent.
+
+        Args:
+            noisy: standardized next latent less `predict` of the state, with noise, (batch, *latent_shape).
+            state: latent of this month as `encode` or `sample_next` give it, (batch, *latent_shape).
+            forcing: forcing of this month.
+            month: this month.
+            step: diffusion time as a fraction of T, (batch,) or (batch, 1), in (0, 1]; n / T for step n of T.
+        """
+        return self.denoise_given(noisy, self.standardize(state), self.conditions(forcing, month).coarse, step)
+
+    def denoise_given(self, noisy, state, coarse, time) -> torch.Tensor:
+        """Denoise with the standardized state and the month's coarse conditions at hand."""
+        maps = self.time(time.reshape(len(noisy)))[:, :, None, None].expand(-1, -1, *self.latent_grid)
+        given = torch.cat([state, coarse, maps], dim=1)
+        return self.denoiser([noisy, given], given)
+
+    def sample_next(self, state, forcing, month, noise=None, generator=None) -> torch.Tensor:
+        """Return a draw of the next month's latent, (batch, *latent_shape).
+
+        Args:
+            state: latent of this month, (batch, *latent_shape).
+            forcing: forcing of this month.
+            month: this month.
+            noise: standard normal numbers (draws, batch, *latent_shape): the start and, for the ancestral sampler,
+                one draw per later step. Drawn from `generator` if None.
+            generator: the source of the noise; torch's default if None.
+        """
+        if noise is None:
+            shape = (self.draws, len(state), *self.latent_shape)
+            device = state.device if generator is None else generator.device
+            noise = torch.randn(shape, generator=generator, device=device).to(state.device)
+        return self.sample_given(state, self.conditions(forcing, month).coarse, noise)
+
+    def sample_given(self, state, coarse, noise) -> torch.Tensor:
+        """Sample with the month's coarse conditions and the noise at hand."""
+        standard = self.standardize(state)
+        return self.sample_by(lambda x, time: self.denoise_given(x, standard, coarse, time), standard, noise)
+
+    def sample_by(self, velocity, standard: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return the latent that the config's sampler makes of white `noise`, after the `standard` state.
+
+        `velocity(x, time)` stands in for `denoise`.
+        """
+        noise = self.color(noise)
+        if self.config.sampler == "ancestral":
+            sample = self.diffusion.ancestral(velocity, noise)
+        else:
+            sample = self.diffusion.second_order(velocity, noise[0], self.config.evaluations)
+        return self.unstandardize(sample + self.predict(standard))
+
+    def sampler_times(self) -> list[torch.Tensor]:
+        """Return the diffusion times, each (1,), at which the config's sampler evaluates the denoiser, in order."""
+        if self.config.sampler == "ancestral":
+            return self.diffusion.step_times().split(1)
+        return self.diffusion.time(self.diffusion.angles(self.config.evaluations)[:-1]).split(1)
+
+    @property
+    def draws(self) -> int:
+        """How many draws of noise one sample takes."""
+        return self.config.diffusion_steps if self.config.sampler == "ancestral" else 1
+
+    def color(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return the noise of the diffusion (..., *latent_shape) of white noise."""
+        return noise if self.latents is None else self.latents.color(noise)
+
+    def predict(self, standard: torch.Tensor) -> torch.Tensor | float:
+        """Return what linear memory gives for the month after a standardized state; the diffusion is of the rest."""
+        return 0.0 if self.latents is None else self.latents.predict(standard)
+
+    def standardize(self, latent: torch.Tensor) -> torch.Tensor:
+        """Return the latent as the diffusion sees it."""
+        standard = (latent - self.latent_mean) * torch.exp(-self.latent_log_sigma)
+        return standard if self.latents is None else standard - self.latents.mean
+
+    def unstandardize(self, latent: torch.Tensor) -> torch.Tensor:
+        """Undo `standardize`."""
+        latent = latent if self.latents is None else latent + self.latents.mean
+        return latent * torch.exp(self.latent_log_sigma) + self.latent_mean
+
+    def fit_latents(self, latents: torch.Tensor) -> None:
+        """Measure mean map and covariance of `latents` (time, *latent_shape), if the config asks for them."""
+        if self.latents is not None:
+            self.latents.fit((latents - self.latent_mean) * torch.exp(-self.latent_log_sigma))

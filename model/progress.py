@@ -1,0 +1,62 @@
+"""Progress of a long step: a bar on a terminal, plain lines in a log."""
+
+import sys
+import time
+
+LINE_SECONDS = 30
+_log = None
+
+
+def open_log(path: str | None) -> None:
+    """Write every line of status and of failure to the file `path` too; None writes none."""
+    global _log
+    _log = open(path, "w", buffering=1, encoding="utf-8") if path else None
+
+
+def fail(text: str) -> None:
+    """End the program with one sentence, in the log too."""
+    if _log is not None:
+        print(text, file=_log)
+    sys.exit(text)
+
+
+class Progress:
+    """Shows how many of `total` parts are done, on standard error."""
+
+    def __init__(self, label: str, total: int, start: int = 0):
+        self.label, self.total = label, total
+        self.begun = self.shown = time.monotonic()
+        self.start = start
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm  # imported here: a log needs no bar
+
+            self.bar = tqdm(total=total, initial=start, desc=label, leave=False, dynamic_ncols=True)
+
+    def update(self, done: int) -> None:
+        """Tell that `done` parts are done."""
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+        if time.monotonic() - self.shown > LINE_SECONDS:
+            self.shown = time.monotonic()
+            seconds = self.shown - self.begun
+            left = seconds / max(1, done - self.start) * (self.total - done)
+            text = f"{self.label} {done:6d}/{self.total}  {seconds:7.0f} s  about {left:.0f} s left"
+            if self.bar is None:
+                self.line(text)
+            elif _log is not None:
+                print(text, file=_log)
+
+    def line(self, text: str) -> None:
+        """Print a line of status without breaking the bar."""
+        if self.bar is not None:
+            self.bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+        if _log is not None:
+            print(text, file=_log)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,92 @@
+"""The months of an ensemble, one after the other, and the offset that a free run of the training period shows."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from model.data import TRAINING, Months
+from model.device import generator
+from model.fast import FastModel
+from model.monthly_diffusion import MonthlyDiffusion
+
+
+@torch.inference_mode()
+def simulate(
+    model: MonthlyDiffusion,
+    initial: torch.Tensor,
+    observed: torch.Tensor,
+    dates: list[tuple[int, int]],
+    forcing: Callable[[int], torch.Tensor],
+    members: list[int],
+    seed: int,
+) -> Iterator[np.ndarray]:
+    """Yield the normalized fields (members, fields, nlat, nlon) of each month.
+
+    The first month is decoded from the encoded initial state, encoded with its own forcing, which is the same in every
+    experiment; the latent of each later month is drawn given the conditions of the month before, and decoded with its
+    own. A member's random numbers depend on `seed` and its number alone.
+
+    Args:
+        model: in evaluation mode.
+        initial: normalized fields of the first month, (1, fields, nlat, nlon).
+        observed: the forcing they came with, (1, forcings, nlat, nlon).
+        dates: (year, month) of every month.
+        forcing: gives the forcing (1, forcings, nlat, nlon) of the month of an index.
+        members: numbers of the members.
+        seed: of all random numbers.
+    """
+    device = model.latent_mean.device
+    randoms = {member: generator(seed, member) for member in members}
+    # One member at a time on a CPU: its numbers then depend on nothing else, and they stay in cache.
+    size = 1 if device.type == "cpu" else len(members)
+    blocks = [members[start : start + size] for start in range(0, len(members), size)]
+
+    def noise(block, draws):
+        drawn = [torch.randn(draws, *model.latent_shape, generator=randoms[member]) for member in block]
+        return torch.stack(drawn, dim=1).to(device)
+
+    def number(index):
+        return torch.tensor([dates[index][1]], device=device)
+
+    mean, log_variance = model.encode(initial.to(device), observed.to(device), number(0))
+    latents = []
+    for block in blocks:
+        latent = mean.expand(len(block), -1, -1, -1)
+        if model.config.initial_state == "posterior":
+            latent = latent + torch.exp(0.5 * log_variance) * noise(block, 1)[0]
+        latents.append(latent)
+
+    fast, before = FastModel(model), None
+    for index in range(len(dates)):
+        given = fast.month(forcing(index).to(device), number(index))
+        if before is not None:
+            drawn = (noise(block, model.draws) for block in blocks)
+            latents = [fast.sample_next(latent, before, draw) for latent, draw in zip(latents, drawn, strict=True)]
+        before = given
+        yield torch.cat([fast.decode(latent, given) for latent in latents]).cpu().numpy()
+
+
+def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: int) -> torch.Tensor:
+    """Return by how much a free run of the training period differs from it in the mean, (fields, nlat, nlon).
+
+    The run takes the training period's forcing and the given number of members. What the networks add to the mean of
+    the fields over many months is an error of theirs: the data's mean is in the normalization and the forced response.
+    """
+    inside = np.flatnonzero(months.split == TRAINING)
+    dates = [months.dates[index] for index in inside]
+    first = inside[:1]
+    run = simulate(
+        model,
+        months.fields[first],
+        months.forcings[first],
+        dates,
+        lambda index: months.forcings[inside[index] : inside[index] + 1],
+        list(range(1, members + 1)),
+        seed,
+    )
+    total = np.zeros(months.fields.shape[1:])
+    for fields in run:
+        total += fields.mean(0)
+    average = months.fields[inside].double().mean(0)
+    return (torch.from_numpy(total / len(dates)) - average).float()

@@ -1,0 +1,272 @@
+r"""Spherical-harmonic building blocks: change of grid, and the low-rank operator that couples all wavenumbers.
+
+Fields live on regular latitude-longitude grids that include both poles ("equiangular", Clenshaw-Curtis quadrature);
+the transforms are torch-harmonics' (orthonormal, with the Condon-Shortley phase).
+The low-rank operator of Hall and Molina (2026),
+
+    s_r = sum_{i,l,m} W_in[r,i] B[r,l,m] U_i[l,m],      Y_o[l,m] = sum_r W_out[o,r] s_r A[r,l,m],   U = SHT(u),
+
+has two exact forms, both real matrix products. By spectra, of the harmonics l >= m alone (the others are zero). Or by
+maps, without a transform per sample: with Bhat_r the adjoint transform of B_r and Ahat_r the inverse transform of A_r,
+
+    s = W_in . <Bhat, u>,       iSHT(Y)_o = Re(sum_r W_out[o,r] s_r Ahat_r).
+
+Maps win where they are few beside the fields (the conditioning norms), or where they can be kept (rollouts).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch_harmonics
+from torch import nn
+
+
+class Grid(NamedTuple):
+    """A global grid: `nlat` rows from pole to pole, `nlon` columns from 0 to 360 degrees east."""
+
+    nlat: int
+    nlon: int
+
+    def coarsened(self, factor: int) -> "Grid":
+        """Return the grid with `factor` times fewer rows and columns, rounded down (121x240 by 3: 40x80)."""
+        return Grid(self.nlat // factor, self.nlon // factor)
+
+
+class Truncation(NamedTuple):
+    """Degrees l < `lmax` and orders m < `mmax` that a transform keeps."""
+
+    lmax: int
+    mmax: int
+
+
+def truncation(grid: Grid, kind: str) -> Truncation:
+    """Return the harmonics kept on `grid`.
+
+    "published": lmax = nlat, mmax = nlon // 2 + 1 (capped at lmax), as in v0.9: more than the quadrature resolves.
+    "alias_free": degrees whose products the quadrature integrates exactly, 2 (lmax - 1) <= nlat - 1, and orders below
+    the Nyquist limit, so that a forward transform after an inverse one is the identity.
+    """
+    if kind == "published":
+        return Truncation(grid.nlat, min(grid.nlon // 2 + 1, grid.nlat))
+    lmax = (grid.nlat + 1) // 2
+    return Truncation(lmax, min(lmax, (grid.nlon + 1) // 2))
+
+
+def row_weights(nlat: int) -> torch.Tensor:
+    """Return the area of each row of cells relative to the mean row, shape (nlat, 1); the polar rows are half cells."""
+    edges = torch.linspace(-90 - 90 / (nlat - 1), 90 + 90 / (nlat - 1), nlat + 1, dtype=torch.float64)
+    area = torch.sin(torch.deg2rad(edges.clamp(-90, 90))).diff()
+    return (area / area.mean()).float()[:, None]
+
+
+def analysis_weights(grid: Grid, keep: Truncation) -> torch.Tensor:
+    """Return Legendre functions times quadrature weights, shape (mmax, lmax, nlat): U[l,m] = sum_k w[m,l,k] rfft(u)."""
+    return torch_harmonics.RealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular").weights.float()
+
+
+def synthesis_weights(grid: Grid, keep: Truncation) -> torch.Tensor:
+    """Return Legendre functions on the rows of `grid`, shape (mmax, nlat, lmax), orders above its Nyquist limit cut."""
+    pct = torch_harmonics.InverseRealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular").pct.float()
+    return pct[: grid.nlon // 2 + 1]
+
+
+def order_counts(orders: int, nlon: int) -> torch.Tensor:
+    """Return how often each order m < `orders` counts in a real field of `nlon` columns: 1 for 0 and Nyquist, or 2."""
+    order = torch.arange(orders)
+    return torch.where((order == 0) | (2 * order == nlon), 1.0, 2.0)
+
+
+def fourier_analysis(orders: int, nlon: int) -> torch.Tensor:
+    """Return the matrix (2 orders, nlon) from a row of a field to real and imaginary parts of its lowest orders."""
+    angle = 2 * torch.pi / nlon * torch.arange(orders, dtype=torch.float64)[:, None] * torch.arange(nlon)
+    return (torch.stack([torch.cos(angle), -torch.sin(angle)], 1).flatten(0, 1) / nlon).float()
+
+
+def fourier_synthesis(orders: int, nlon: int) -> torch.Tensor:
+    """Return the matrix (2 orders, nlon) from real and imaginary parts of orders to a row of a real field.
+
+    Orders other than 0 and Nyquist count twice; the imaginary parts of those two carry nothing on the grid.
+    """
+    angle = 2 * torch.pi / nlon * torch.arange(orders, dtype=torch.float64)[:, None] * torch.arange(nlon)
+    counts = order_counts(orders, nlon)[:, None].double()
+    imaginary = torch.where(counts == 2, -2 * torch.sin(angle), 0.0)
+    return torch.stack([counts * torch.cos(angle), imaginary], 1).flatten(0, 1).float()
+
+
+class Resample(nn.Module):
+    """Bring fields to another grid: inverse transform on `target` of the transform on `source`; the identity if equal.
+
+    The truncation is the source's ("published": what the target cannot hold is aliased, as in v0.9) or the coarser of
+    both ("alias_free").
+    """
+
+    def __init__(self, source: Grid, target: Grid, kind: str):
+        super().__init__()
+        self.source, self.target = source, target
+        if source == target:
+            return
+        keep = truncation(source, kind)
+        if kind == "alias_free":
+            keep = Truncation(*map(min, keep, truncation(target, kind)))
+        rows = _row_matrices(source, target, keep)
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("analysis", fourier_analysis(len(rows), source.nlon), persistent=False)
+        self.register_buffer("synthesis", fourier_synthesis(len(rows), target.nlon), persistent=False)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        """Return fields (..., nlat_out, nlon_out) for fields `u` (..., nlat_in, nlon_in)."""
+        if self.source == self.target:
+            return u
+        orders, nlat_out, nlat_in = self.rows.shape
+        spectrum = torch.mm(self.analysis, u.reshape(-1, self.source.nlon).T).view(orders, -1, nlat_in)
+        rows = torch.bmm(spectrum, self.rows.transpose(1, 2)).view(2 * orders, -1)
+        return torch.mm(rows.T, self.synthesis).view(*u.shape[:-2], *self.target)
+
+
+def _row_matrices(source: Grid, target: Grid, keep: Truncation) -> torch.Tensor:
+    """Return, per order m, the matrix (nlat_out, nlat_in) that analyses on `source` and synthesizes on `target`."""
+    analysis = analysis_weights(source, keep).double()
+    pct = torch_harmonics.InverseRealSHT(*target, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular").pct.double()
+    orders = min(len(analysis), len(pct), target.nlon // 2 + 1)
+    return torch.einsum("mjl,mlk->mjk", pct[:orders], analysis[:orders]).float().contiguous()
+
+
+class LowRank(nn.Module):
+    """The low-rank spectral operator from `inputs` fields on `source` to `outputs` fields on `target`.
+
+    Published form: A and B share the source's truncation. Alias-free form: B has the source's, A the target's.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rank: int, source: Grid, target: Grid, kind: str):
+        super().__init__()
+        self.source, self.target = source, target
+        inner = truncation(source, kind)
+        outer = inner if kind == "published" else truncation(target, kind)
+        self.W_in = nn.Parameter(_complex_normal(rank, inputs) / inputs**0.5)
+        self.W_out = nn.Parameter(_complex_normal(outputs, rank) / rank**0.5)
+        # With these scales and an input of unit variance (sum |U|^2 = 4 pi) both s and the output are of order one.
+        self.B = nn.Parameter(_red(rank, inner) / (4 * torch.pi) ** 0.5)
+        self.A = nn.Parameter(_red(rank, outer) * (4 * torch.pi) ** 0.5)
+        self.register_buffer("analysis", analysis_weights(source, inner), persistent=False)
+        self.register_buffer("synthesis", synthesis_weights(target, outer), persistent=False)
+        orders = len(self.synthesis)
+        self.register_buffer("fourier_in", fourier_analysis(inner.mmax, source.nlon), persistent=False)
+        self.register_buffer("fourier_out", fourier_synthesis(orders, target.nlon), persistent=False)
+        self.register_buffer("packed_in", packed_harmonics(inner, inner.mmax), persistent=False)
+        self.register_buffer("packed_out", packed_harmonics(outer, orders), persistent=False)
+
+    def input_constant(self, maps: bool) -> torch.Tensor:
+        """Return what fields are multiplied with: Bhat (2 rank, points), or B (2 rank, harmonics * 2) for spectra."""
+        real, imag = _real_view(self.B)
+        if not maps:
+            real, imag = (part.flatten(1)[:, self.packed_in] for part in (real, imag))
+            return torch.cat([torch.stack([real, -imag], -1), torch.stack([imag, real], -1)]).flatten(1)
+        rows = torch.cat([torch.stack([real, -imag], 2), torch.stack([imag, real], 2)])
+        rows = torch.einsum("rmcl,mlk->rkmc", rows, self.analysis)
+        return torch.matmul(rows.flatten(2), self.fourier_in).flatten(1)
+
+    def output_constant(self, maps: bool) -> torch.Tensor:
+        """Return what `mix` is multiplied with: Ahat (2 rank, points), or A (2 rank, harmonics * 2) for spectra."""
+        real, imag = _real_view(self.A)[:, :, : len(self.synthesis)]
+        if not maps:
+            real, imag = (part.flatten(1)[:, self.packed_out] for part in (real, imag))
+            return torch.cat([torch.stack([real, imag], -1), torch.stack([-imag, real], -1)]).flatten(1)
+        rows = torch.cat([torch.stack([real, imag], 2), torch.stack([-imag, real], 2)])
+        rows = torch.einsum("rmcl,mkl->rkmc", rows, self.synthesis)
+        return torch.matmul(rows.flatten(2), self.fourier_out).flatten(1)
+
+    def inner(self, u: torch.Tensor, constant: torch.Tensor, maps: bool) -> torch.Tensor:
+        """Return <B_r, U_i>, (batch, inputs, 2 rank), real, then imaginary, of `u` (batch, inputs, nlat, nlon)."""
+        if maps:
+            return torch.matmul(u.flatten(2), constant.T)
+        # Transforms as matrix products, in an order that leaves nothing to be copied: (orders, 2 fields, nlat), then
+        # (orders, degrees, 2 fields), of which the harmonics that are not zero are taken as whole rows of memory.
+        orders, degrees, nlat = self.analysis.shape
+        rows = torch.mm(self.fourier_in, u.reshape(-1, self.source.nlon).T).view(orders, -1, nlat)
+        spectrum = torch.bmm(self.analysis, rows.transpose(1, 2)).view(orders * degrees, -1)
+        spectrum = spectrum.index_select(0, self.packed_in).view(2 * len(self.packed_in), -1)
+        return torch.mm(constant, spectrum).T.unflatten(0, u.shape[:2])
+
+    def outer(self, mixed: torch.Tensor, constant: torch.Tensor, maps: bool) -> torch.Tensor:
+        """Return the output fields (batch, outputs, nlat, nlon) of weights `mixed` (batch, outputs, 2 rank)."""
+        if maps:
+            return torch.matmul(mixed, constant).unflatten(-1, self.target)
+        orders, _, degrees = self.synthesis.shape
+        packed = torch.mm(constant.T, mixed.flatten(0, 1).T).view(len(self.packed_out), -1)
+        dense = packed.new_zeros(orders * degrees, packed.shape[1]).index_copy(0, self.packed_out, packed)
+        rows = torch.bmm(dense.unflatten(0, (orders, degrees)).transpose(1, 2), self.synthesis.transpose(1, 2))
+        return torch.mm(rows.view(2 * orders, -1).T, self.fourier_out).view(*mixed.shape[:2], *self.target)
+
+    def weigh_inputs(self, inner: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Return s_r = sum_i W_in[r,i] <B_r, U_i>, (batch, 2 rank), over consecutive inputs from number `first` on."""
+        real, imag = inner.chunk(2, dim=-1)
+        weight = self.W_in[:, first : first + inner.shape[1]].T
+        return torch.cat(
+            [
+                (real * weight.real - imag * weight.imag).sum(1),
+                (real * weight.imag + imag * weight.real).sum(1),
+            ],
+            dim=1,
+        )
+
+    def mix(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return W_out s, (batch, outputs, 2 rank), of `scores` (batch, 2 rank)."""
+        real, imag = scores[:, None].chunk(2, dim=-1)
+        weight = self.W_out
+        return torch.cat([real * weight.real - imag * weight.imag, real * weight.imag + imag * weight.real], dim=-1)
+
+    def maps_win(self, fields: int, grid: Grid, harmonics: int, kept: bool = False) -> bool:
+        """Tell whether maps cost less than spectra of `fields` fields: multiplications of transforms and products.
+
+        `kept`: the maps are made once and used often.
+        """
+        rank, points = self.W_in.shape[0], grid.nlat * grid.nlon
+        transform = 4 * grid.nlat * harmonics + 4 * points * grid.nlat // 2
+        maps = 2 * rank * fields * points + (0 if kept else 2 * rank * transform)
+        return maps < fields * (transform + 4 * rank * harmonics)
+
+    def mixed(self, parts: list[torch.Tensor], offset: torch.Tensor | None = None) -> torch.Tensor:
+        """Return `mix` of the scores of an input in parts, (batch, outputs, 2 rank).
+
+        Args:
+            parts: consecutive inputs, each (batch or 1, n, nlat, nlon); where a part needs no gradient, none is taken
+                through its transform.
+            offset: constants (inputs, 1) to add to the inputs.
+        """
+        batch = max(len(part) for part in parts)
+        maps = self.maps_win(sum(len(part) * part.shape[1] for part in parts), self.source, len(self.packed_in))
+        constant = self.input_constant(maps)
+        inner = torch.cat([self.inner(part, constant, maps).expand(batch, -1, -1) for part in parts], dim=1)
+        if offset is not None:
+            inner = inner + offset * self.inner(inner.new_ones(1, 1, *self.source), constant, maps)
+        return self.mix(self.weigh_inputs(inner))
+
+    def forward(self, parts: list[torch.Tensor], offset: torch.Tensor | None = None) -> torch.Tensor:
+        """Return fields (batch, outputs, nlat_out, nlon_out) of an input in parts, as `mixed` takes them."""
+        mixed = self.mixed(parts, offset)
+        maps = self.maps_win(mixed.shape[0] * mixed.shape[1], self.target, len(self.packed_out))
+        return self.outer(mixed, self.output_constant(maps), maps)
+
+
+def _real_view(spectrum: torch.Tensor) -> torch.Tensor:
+    """Return real and imaginary parts (2, rank, mmax, lmax) of a complex (rank, lmax, mmax)."""
+    return torch.view_as_real(spectrum.transpose(1, 2)).movedim(-1, 0)
+
+
+def packed_harmonics(keep: Truncation, orders: int) -> torch.Tensor:
+    """Return the places of the harmonics with l >= m in a flattened (orders, lmax) array."""
+    order, degree = torch.arange(orders)[:, None], torch.arange(keep.lmax)[None]
+    return (degree >= order).flatten().nonzero()[:, 0]
+
+
+def _complex_normal(*shape: int) -> torch.Tensor:
+    """Return complex standard normal numbers, E |z|^2 = 1."""
+    return torch.randn(*shape, dtype=torch.complex64)
+
+
+def _red(rank: int, keep: Truncation) -> torch.Tensor:
+    """Return random spectra (rank, lmax, mmax), m <= l, that favor large scales, each with sum of |z|^2 about one."""
+    degree = torch.arange(keep.lmax)[:, None].float()
+    order = torch.arange(keep.mmax)[None]
+    scale = torch.where(order <= degree, 1 / (1 + degree), 0.0)
+    return _complex_normal(rank, *keep) * scale / scale.square().sum().sqrt()

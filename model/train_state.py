@@ -1,0 +1,70 @@
+"""The state of an unfinished training run: kept beside the products, so that a run that was killed goes on."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+
+@dataclasses.dataclass
+class State:
+    """Everything that a resumed run needs; tensors, numbers and lists only, so that it loads without pickle."""
+
+    step: int
+    model: dict
+    average: dict
+    optimizer: dict
+    rows: list  # metrics, one dict per epoch
+    sums: dict  # of the epoch under way
+    best_score: float
+    best: dict
+    best_step: int
+
+
+def load_state(path: Path | None, identity: str) -> State | None:
+    """Return the state of an unfinished run of the same data, settings and seed; None if there is none."""
+    if path is None or not path.exists():
+        return None
+    stored = torch.load(path, weights_only=True)
+    if stored.pop("identity") != identity:
+        print(f"{path} belongs to other data, settings or seed: starting over.", file=sys.stderr)
+        return None
+    return State(**stored)
+
+
+def write_state(path: Path, identity: str, state: State) -> None:
+    """Write the state under a temporary name, then put it in place of the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(State)}
+        torch.save({"identity": identity, **fields}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+class Termination:
+    """Whether the process was asked to end."""
+
+    asked = False
+
+
+@contextlib.contextmanager
+def termination() -> Iterator[Termination]:
+    """Note SIGTERM, which schedulers send before a kill, so that the loop can save its state and stop."""
+    noted = Termination()
+
+    def note(*_):
+        noted.asked = True
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGTERM, before)

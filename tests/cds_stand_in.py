@@ -1,0 +1,201 @@
+"""A stand-in for the Climate Data Store on loopback: enough of its API for the real cdsapi client, faults on demand.
+
+``with StandIn(answer) as cds:`` serves ``answer(collection, request)``, a path, to every job. Faults are queued per
+route and taken one per call: ``cds.fault("submit", 503)``, ``cds.fault("asset", cut=1000)``. ``cds.calls`` lists what
+was asked: (method, route, status). Routes: messages, process, submit, job, results, asset; for Zenodo record, file.
+"""
+
+import hashlib
+import json
+import threading
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+KEY = "00000000-0000-0000-0000-000000000000"
+
+
+class StandIn:
+    """The server and what it was told and asked."""
+
+    def __init__(self, answer=None, plan=("accepted", "running", "successful"), files=()):
+        self.answer, self.plan, self.files = answer, list(plan), {Path(path).name: Path(path) for path in files}
+        self.jobs, self.faults, self.calls, self.requests = {}, {}, [], []
+        self.why = "MARS returned no data"  # what a failed or rejected job says
+        self.plans = []  # plans of the next jobs, before ``plan``
+        self.size_lie = 0  # bytes that the results add to the size of the file
+        self.checksum = None  # what the Zenodo record states in place of the truth
+        self.active = self.most_active = 0
+        stand_in = self
+
+        class Handler(_Handler):
+            server_of = stand_in
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api"
+        self.record_url = f"http://127.0.0.1:{self.server.server_port}/zenodo/records/1"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def fault(self, route, status=None, times=1, **what):
+        """Let the next ``times`` calls of ``route`` fail: with a ``status`` (and title, detail) or ``reset=True``,
+        ``html=True``, ``cut=n`` (close after n bytes), ``zeros=True``, ``announce=n`` (more bytes than there are).
+        """
+        self.faults.setdefault(route, []).extend([{"status": status, **what}] * times)
+
+    def count(self, route, method=None):
+        """How often a route was called."""
+        return sum(called == route and method in (None, verb) for verb, called, _ in self.calls)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_of = None
+
+    def log_message(self, *_):
+        pass
+
+    def respond(self):
+        cds, path = self.server_of, urlsplit(self.path).path.split("/")[1:]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        route = self.route_of(path)
+        queue = cds.faults.get(route, [])
+        fault = queue.pop(0) if queue and not (route in ("asset", "file") and self.command == "HEAD") else {}
+        if fault.get("reset"):
+            cds.calls.append((self.command, route, "reset"))
+            self.close_connection = True
+            self.connection.close()
+        elif fault.get("html"):
+            self.send(route, 200, b"<html>maintenance</html>", "text/html")
+        elif fault.get("status"):
+            self.problem(route, fault["status"], fault.get("title", "fault"), fault.get("detail"))
+        elif route in ("asset", "file"):
+            self.stream(route, cds.jobs[path[1]]["file"] if route == "asset" else cds.files[path[-1]], fault)
+        elif route in ("submit", "job", "results") and self.headers.get("PRIVATE-TOKEN") != KEY:
+            self.problem(route, 401, "permission denied", "authentication required")
+        else:
+            getattr(self, route)(path, body)
+
+    do_GET = do_POST = do_HEAD = do_DELETE = respond
+
+    def route_of(self, path):
+        if path[:1] == ["zenodo"]:
+            return "record" if path[1] == "records" else "file"
+        if path[:1] == ["asset"]:
+            return "asset"
+        if path[:3] == ["api", "catalogue", "v1"]:
+            return "messages"
+        if path[:4] == ["api", "retrieve", "v1", "processes"]:
+            return "submit" if path[-1] == "execution" else "process"
+        if path[:4] == ["api", "retrieve", "v1", "jobs"]:
+            return "results" if path[-1] == "results" else "job"
+        return "unknown"
+
+    def messages(self, path, body):
+        self.send("messages", 200, {"messages": []})
+
+    def process(self, path, body):
+        if not path[4].startswith("reanalysis-era5"):
+            return self.problem("process", 404, "process not found", f"process {path[4]} not found")
+        return self.send("process", 200, {"id": path[4], "links": []})
+
+    def submit(self, path, body):
+        cds, identity, inputs = self.server_of, str(uuid.uuid4()), json.loads(body)["inputs"]
+        plan = list(cds.plans.pop(0) if cds.plans else cds.plan)
+        cds.requests.append((path[4], inputs))
+        cds.jobs[identity] = {"collection": path[4], "inputs": inputs, "plan": plan, "status": plan[0]}
+        cds.active += 1
+        cds.most_active = max(cds.most_active, cds.active)
+        self.send("submit", 201, self.status(identity))
+
+    def job(self, path, body):
+        job = self.server_of.jobs.get(path[4])
+        if job is None:
+            return self.problem("job", 404, "job not found", f"job {path[4]} not found")
+        if "log" in parse_qs(urlsplit(self.path).query):  # only a poll lets time pass
+            if len(job["plan"]) > 1:
+                job["plan"].pop(0)
+            job["status"] = job["plan"][0]
+        return self.send("job", 200, self.status(path[4]))
+
+    def results(self, path, body):
+        cds, job = self.server_of, self.server_of.jobs[path[4]]
+        if job["status"] in ("failed", "rejected"):
+            cds.active -= 1
+            title = "The job has failed" if job["status"] == "failed" else "The job has been rejected"
+            return self.problem("results", 400, title, traceback=cds.why)
+        job["file"] = Path(cds.answer(job["collection"], job["inputs"]))
+        value = {
+            "type": "application/netcdf",
+            "href": f"http://{self.headers['Host']}/asset/{path[4]}/reply",
+            "file:size": job["file"].stat().st_size + cds.size_lie,
+        }
+        return self.send("results", 200, {"asset": {"value": value}})
+
+    def record(self, path, body):
+        files = []
+        for name, file in self.server_of.files.items():
+            checksum = self.server_of.checksum or "md5:" + hashlib.md5(file.read_bytes()).hexdigest()
+            link = {"self": f"http://{self.headers['Host']}/zenodo/files/{name}"}
+            files.append({"key": name, "size": file.stat().st_size, "checksum": checksum, "links": link})
+        self.send("record", 200, {"id": 1, "files": files})
+
+    def unknown(self, path, body):
+        self.problem("unknown", 404, "not found", self.path)
+
+    def status(self, identity):
+        job = self.server_of.jobs[identity]
+        link = f"http://{self.headers['Host']}/api/retrieve/v1/jobs/{identity}"
+        links = [{"rel": rel, "href": link} for rel in ("self", "monitor")]
+        return {
+            "processID": job["collection"],
+            "jobID": identity,
+            "status": job["status"],
+            "links": links,
+            "metadata": {},
+        }
+
+    def stream(self, route, file, fault):
+        size, start, asked = file.stat().st_size, 0, self.headers.get("Range")
+        if asked:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        left = size - start
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(left + fault.get("announce", 0)))
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+        self.server_of.calls.append((self.command, route, "cut" if "cut" in fault else 206 if asked else 200))
+        if self.command == "HEAD":
+            return
+        self.close_connection = "cut" in fault or "announce" in fault
+        left = min(left, fault.get("cut", left))
+        with open(file, "rb") as source:
+            source.seek(start)
+            while left:
+                block = source.read(min(left, 1 << 20))
+                self.wfile.write(bytes(len(block)) if fault.get("zeros") else block)
+                left -= len(block)
+        if route == "asset" and "cut" not in fault:
+            self.server_of.active -= 1
+
+    def problem(self, route, status, title, detail=None, **more):
+        body = {"type": title, "title": title, "status": status, "trace_id": "0"} | more
+        self.send(route, status, body | ({"detail": detail} if detail else {}))
+
+    def send(self, route, status, body, kind="application/json"):
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.server_of.calls.append((self.command, route, status))
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)

@@ -1,0 +1,67 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_config(*overlays):
+    """config/config.yaml with overlays such as "demo" or "test" merged the way Snakemake merges --configfile."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    for overlay in overlays:
+        update_config(config, yaml.safe_load((ROOT / f"config/{overlay}.yaml").read_text()))
+    return config
+
+
+def cmor_python():
+    """The interpreter that has CMOR, the way `make` picks it."""
+    return os.environ.get("CMOR_PYTHON", "/usr/bin/python3")
+
+
+def snakemake(directory, *arguments, overlay=None, project=ROOT, check=True):
+    """Run Snakemake on ``project`` in ``directory`` with a config overlay (a path), as make does."""
+    # --configfile takes all values that follow, so an option has to come next, not a target.
+    configfile = [] if overlay is None else ["--configfile", overlay]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *configfile,
+        "--snakefile",
+        project / "Snakefile",
+        "--directory",
+        directory,
+    ]
+    command += ["--workflow-profile", project / "workflow/profiles/local"]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "CMOR_PYTHON": cmor_python(),
+    }
+    done = subprocess.run(
+        [*map(str, command), *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
+    )
+    if check and done.returncode:
+        pytest.fail(
+            f"snakemake {' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
+    return done
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The test config run to its end in a copy of the project: folders ``project`` and ``run``, to be left alone."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name in ("workflow", "config", "model", "envs"):
+        shutil.copytree(ROOT / name, folder / "project" / name)
+    shutil.copy2(ROOT / "Snakefile", folder / "project")
+    run = SimpleNamespace(folder=folder, project=folder / "project", run=folder / "run")
+    snakemake(run.run, "all", overlay=run.project / "config/test.yaml", project=run.project)
+    return run

@@ -1,0 +1,501 @@
+"""Downloads through the real cdsapi client from a stand-in on loopback: each fault ends in a right file or sentence."""
+
+import json
+import logging
+import re
+import time
+import zipfile
+
+import cds as cds_client
+import era5_files
+import numpy as np
+import pytest
+import yaml
+from cds_stand_in import KEY, StandIn
+from conftest import ROOT, snakemake
+from download import download_era5, download_forcing
+from era5 import open_era5
+from patience import Patience
+from tables import read_variables
+
+VARIABLES = era5_files.VARIABLES
+MONTHS = [f"1979-{month:02d}" for month in range(1, 13)]
+SETTINGS = {"source": "cds", "product": "monthly", "era5t": False, "resolution": 15}
+LIMITS = {"first_wait": 0.01, "patience": 2 / 3600, "outage": 0.4 / 3600}
+QUEUE_FULL = "Number queued requests for this dataset is temporarily limited. Please configure your scripts accordingly"
+LICENCE = "https://cds.climate.copernicus.eu/datasets/reanalysis-era5?tab=download#manage-licences"
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replies")
+    era5_files.write_single_levels(folder / "single", 1979)
+    era5_files.write_pressure_levels(folder / "pressure", 1979)
+    era5_files.write_static(folder / "static")
+    era5_files.write_forcing(folder / "forcing.nc")
+    return folder
+
+
+@pytest.fixture
+def stand_in(replies, monkeypatch):
+    def answer(collection, request):
+        if "land_sea_mask" in request["variable"]:
+            return replies / "static"
+        return replies / ("pressure" if "pressure" in collection else "single")
+
+    with StandIn(answer) as server:
+        monkeypatch.setenv("CDSAPI_URL", server.url)
+        monkeypatch.setenv("CDSAPI_KEY", KEY)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield server
+
+
+def get(folder, dataset="single-levels", settings=SETTINGS, limits=LIMITS, months=MONTHS):
+    output = folder / "1979.era5"
+    download_era5(output, folder / "1979.json", VARIABLES, dataset, months, settings, limits)
+    return output
+
+
+def left_over(folder):
+    """Files in ``folder``, hidden ones too."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("dataset", ["single-levels", "pressure-levels", "static"])
+def test_a_dataset_and_year_arrive_with_one_request_and_a_record(dataset, stand_in, replies, tmp_path):
+    output = get(tmp_path, dataset)
+    reply = replies / {"single-levels": "single", "pressure-levels": "pressure", "static": "static"}[dataset]
+    assert output.read_bytes() == reply.read_bytes()
+    assert left_over(tmp_path) == ["1979.era5", "1979.json"]
+    (collection, request), record = stand_in.requests[0], json.loads((tmp_path / "1979.json").read_text())
+    assert len(stand_in.requests) == 1 and record["requests"] == [request] and record["dataset"] == collection
+    assert record["request_ids"] == list(stand_in.jobs) and record["expver"] == ["0001"]
+    assert record["size"] == output.stat().st_size and re.fullmatch("[0-9a-f]{64}", record["sha256"])
+    rows = read_variables(VARIABLES, dataset=dataset)
+    assert set(request["variable"]) == {row.cds_name for row in rows}
+    assert request["product_type"] == ["monthly_averaged_reanalysis"] and request["time"] == ["00:00"]
+    assert "area" not in request and "grid" not in request
+    if dataset == "pressure-levels":
+        assert request["pressure_level"] == ["1000", "850", "700", "500", "250", "100", "50"]
+    assert all(isinstance(value, str) for values in request.values() if isinstance(values, list) for value in values)
+
+
+RECOVERED = {
+    "busy at submit": lambda cds: cds.fault("submit", 503),
+    "429 at submit": lambda cds: cds.fault(
+        "submit", 429, detail="Rate limit exceeded. Please wait 1 seconds.", times=5
+    ),
+    "gateway at poll": lambda cds: cds.fault("job", 502, times=4),
+    "500 at results": lambda cds: cds.fault("results", 500),
+    "429 at poll": lambda cds: cds.fault("job", 429, times=4),
+    "reset at submit": lambda cds: cds.fault("submit", reset=True),
+    "reset at poll": lambda cds: cds.fault("job", reset=True, times=4),
+    "messages down": lambda cds: cds.fault("messages", 503, times=2),
+    "page for maintenance": lambda cds: cds.fault("process", html=True),
+    "transfer cut": lambda cds: cds.fault("asset", cut=20_000),
+    "transfer cut again and again": lambda cds: cds.fault("asset", cut=20_000, times=4),
+    "more bytes announced than sent": lambda cds: cds.fault("asset", announce=10),
+    "asset 503": lambda cds: cds.fault("asset", 503, times=4),
+    "asset 404 once": lambda cds: cds.fault("asset", 404),
+    "corrupt once": lambda cds: cds.fault("asset", zeros=True),
+    "queue full twice": lambda cds: (cds.plans.extend([["accepted", "rejected"]] * 2), setattr(cds, "why", QUEUE_FULL)),
+}
+
+
+@pytest.mark.parametrize("fault", RECOVERED)
+def test_waiting_mends_what_waiting_can_mend(fault, stand_in, replies, tmp_path):
+    RECOVERED[fault](stand_in)
+    assert get(tmp_path).read_bytes() == (replies / "single").read_bytes()
+    assert left_over(tmp_path) == ["1979.era5", "1979.json"]
+    assert not any(stand_in.faults.values()), "the fault never struck"
+    assert len(stand_in.requests) == (3 if fault == "queue full twice" else 1), "a job was queued in vain"
+
+
+FOR_EVER = 1000
+FATAL = {
+    "bad key": (
+        lambda cds: cds.fault("submit", 401, title="authentication failed"),
+        r"refused the key .* get a key at https://",
+    ),
+    "licence": (
+        lambda cds: cds.fault(
+            "submit", 403, title="required licences not accepted", detail=f"Please visit {LICENCE} first."
+        ),
+        rf"licence .* accept it at {re.escape(LICENCE)} and run again",
+    ),
+    "too large": (
+        lambda cds: cds.fault("submit", 403, title="cost limits exceeded", detail="too large"),
+        "request too large",
+    ),
+    "wrong request": (
+        lambda cds: cds.fault("submit", 400, title="invalid request", detail="no such month"),
+        "no such month",
+    ),
+    "not implemented": (lambda cds: cds.fault("submit", 501), "status 501"),
+    "job failed": (
+        lambda cds: setattr(cds, "plan", ["accepted", "failed"]),
+        "The job has failed MARS returned no data",
+    ),
+    "job rejected": (lambda cds: setattr(cds, "plan", ["rejected"]), "The job has been rejected MARS returned no data"),
+    "job dismissed": (lambda cds: setattr(cds, "plan", ["dismissed"]), "ended the job"),
+    "unknown state": (lambda cds: setattr(cds, "plan", ["sleeping"]), "sleeping"),
+    "always busy": (lambda cds: cds.fault("submit", 503, times=FOR_EVER), "status 503; gave up after .* run it again"),
+    "always reset": (lambda cds: cds.fault("process", reset=True, times=FOR_EVER), "no connection .* gave up"),
+    "always broken polls": (lambda cds: cds.fault("job", 503, times=FOR_EVER), "status 503; gave up"),
+    "results always gone": (
+        lambda cds: cds.fault("results", 404, times=FOR_EVER),
+        "no longer knows the request; gave up",
+    ),
+    "always cut": (lambda cds: cds.fault("asset", cut=100, times=FOR_EVER), "gave up after"),
+    "always corrupt": (lambda cds: cds.fault("asset", zeros=True, times=FOR_EVER), "not netCDF or a ZIP"),
+    "asset forbidden": (lambda cds: cds.fault("asset", 403, times=FOR_EVER), "download from .* broke off .* gave up"),
+    "size is a lie": (lambda cds: setattr(cds, "size_lie", 5), "broke off .* gave up"),
+    "queue always full": (
+        lambda cds: (setattr(cds, "plan", ["rejected"]), setattr(cds, "why", QUEUE_FULL)),
+        "queue of the CDS is full .* gave up",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FATAL)
+def test_what_waiting_cannot_mend_ends_in_one_sentence_and_no_file(fault, stand_in, tmp_path):
+    strike, sentence = FATAL[fault]
+    strike(stand_in)
+    limits = LIMITS | {"patience": LIMITS["outage"]}
+    began = time.monotonic()
+    with pytest.raises((RuntimeError, ValueError), match=sentence) as caught:
+        get(tmp_path, limits=limits)
+    assert time.monotonic() - began < 10, "it tried for too long"
+    assert "\n" not in str(caught.value) and KEY not in str(caught.value)
+    assert [name for name in left_over(tmp_path) if not name.endswith(".job")] == []
+    if "always" not in fault and fault not in ("asset forbidden", "size is a lie"):
+        assert len(stand_in.requests) <= 1, "a request that cannot succeed was sent again"
+
+
+@pytest.mark.filterwarnings("ignore:HTTPConnectionPool")  # the client warns; the test is on what we say
+def test_a_server_that_is_not_there_ends_in_one_sentence(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDSAPI_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(RuntimeError, match="no connection to http://127.0.0.1:9/api .* gave up"):
+        get(tmp_path)
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("key", [None, "", "12345:abcdef"])
+def test_a_missing_or_old_key_is_refused_before_any_call(key, stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "no-such-file"))
+    monkeypatch.delenv("CDSAPI_KEY")
+    if key is not None:
+        monkeypatch.setenv("CDSAPI_KEY", key)
+    with pytest.raises(RuntimeError, match="get a key at https://cds.climate.copernicus.eu"):
+        get(tmp_path)
+    assert stand_in.calls == []
+
+
+def test_a_slash_at_the_end_of_the_address_does_no_harm(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDSAPI_URL", stand_in.url + "/")
+    assert get(tmp_path).is_file()
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(stand_in, replies, tmp_path, monkeypatch):
+    big = tmp_path / "big"
+    with zipfile.ZipFile(replies / "single") as source, zipfile.ZipFile(big, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+        lat, lon = era5_files.grid(1)
+        noise = np.random.default_rng(0).normal(size=(12, len(lat), len(lon))).astype(np.float32)
+        era5_files.write_member(tmp_path / "noise", {"msl": noise}, era5_files.month_starts(1979), lat, lon)
+        assert (tmp_path / "noise").stat().st_size > 2**21
+        target.write(tmp_path / "noise", "noise.bin")
+    stand_in.answer = lambda *_: big
+    stand_in.fault("asset", cut=2**20 + 5000)
+    rows = read_variables(VARIABLES, dataset="single-levels")
+    collection, request = cds_client.requests_for("single-levels", rows, MONTHS)[0]
+    cds_client.retrieve(collection, request, tmp_path / "out", lambda path: None, LIMITS, tmp_path / "job")
+    assert (tmp_path / "out").read_bytes() == big.read_bytes()
+    assert ("GET", "asset", 206) in stand_in.calls
+
+
+def test_a_queued_request_is_found_again_after_an_interruption(stand_in, replies, tmp_path, monkeypatch):
+    def interrupted(self, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cds_client.Job, "download", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            get(tmp_path)
+    assert [name for name in left_over(tmp_path) if not name.endswith(".job")] == []
+    output = get(tmp_path)
+    assert output.read_bytes() == (replies / "single").read_bytes()
+    assert len(stand_in.requests) == 1, "the request was queued a second time"
+    assert left_over(tmp_path) == ["1979.era5", "1979.json"]
+
+
+def test_a_job_that_the_server_forgot_is_submitted_anew(stand_in, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cds_client.Job, "download", lambda self, target: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            get(tmp_path)
+    stand_in.jobs.clear()
+    assert get(tmp_path).is_file()
+    assert len(stand_in.requests) == 2
+
+
+def test_the_key_is_never_logged(stand_in, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    get(tmp_path)
+    assert caplog.records and KEY not in caplog.text
+
+
+def without_a_field(path):
+    lat, lon = era5_files.grid(15)
+    times = era5_files.month_starts(1979)
+    era5_files.write_zip(path, {"avgua": ({"t2m": era5_files.fake("t2m", times, lat, lon)}, times)}, lat, lon)
+
+
+def with_values(value):
+    def write(path):
+        lat, lon = era5_files.grid(15)
+        times = era5_files.month_starts(1979)
+        names = [row.short_name for row in read_variables(VARIABLES, dataset="single-levels")]
+        fields = {name: era5_files.fake(name, times, lat, lon) for name in names}
+        fields["t2m"][4, 3, 2] = value
+        era5_files.write_zip(path, {"avgua": (fields, times)}, lat, lon)
+
+    return write
+
+
+def truncated(path):
+    era5_files.write_single_levels(path, 1979)
+    path.write_bytes(path.read_bytes()[:-20_000])
+
+
+WRONG = {
+    "a month missing": (lambda path: era5_files.write_single_levels(path, 1979, range(1, 12)), "1979-12 is missing"),
+    "another year": (lambda path: era5_files.write_single_levels(path, 1980), "1979-01, .* missing"),
+    "a field missing": (without_a_field, r"'skt' \(skin_temperature\) is not among"),
+    "a NaN": (with_values(np.nan), "'t2m' has 1 values that are not finite, the first in 1979-05"),
+    "degrees Celsius": (with_values(15.0), "'t2m' reaches 15 K in 1979-05, beyond the plausible 150"),
+    "preliminary": (
+        lambda path: era5_files.write_single_levels(path, 1979, expver=["0001"] * 10 + ["0005"] * 2),
+        "1979-11 is not final ERA5 but expver 0005",
+    ),
+    "another grid": (
+        lambda path: era5_files.write_single_levels(path, 1979, resolution=30),
+        "resolution of 30 degrees, not 15",
+    ),
+    "cut short": (truncated, "damaged ZIP"),
+    "GRIB": (lambda path: path.write_bytes(b"GRIB" + bytes(100)), "is GRIB, not netCDF"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty, not netCDF"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_reply_with_wrong_content_is_refused_by_name_and_leaves_no_file(fault, stand_in, tmp_path):
+    write, sentence = WRONG[fault]
+    write(tmp_path / "reply")
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ValueError, match=sentence) as caught:
+        get(tmp_path / "out")
+    assert str(caught.value).startswith("the reply of the CDS for single-levels 1979")
+    assert left_over(tmp_path / "out") == []
+
+
+def test_damage_inside_a_netcdf_file_is_found(stand_in, replies, tmp_path):
+    whole = (replies / "pressure").read_bytes()
+    middle = len(whole) // 2
+    (tmp_path / "reply").write_bytes(whole[:middle] + bytes(500) + whole[middle + 500 :])
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    (tmp_path / "out").mkdir()
+    with pytest.raises(
+        ValueError, match="the reply of the CDS for pressure-levels 1979 is damaged .* download it again"
+    ):
+        get(tmp_path / "out", "pressure-levels")
+    assert left_over(tmp_path / "out") == []
+    assert stand_in.count("asset", "GET") == 2, "damage may come from the transfer: it is fetched once more"
+
+
+def test_preliminary_data_are_recorded_where_they_are_allowed(stand_in, tmp_path):
+    era5_files.write_single_levels(tmp_path / "reply", 1979, expver=["0001"] * 10 + ["0005"] * 2)
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    get(tmp_path, settings=SETTINGS | {"era5t": True})
+    assert json.loads((tmp_path / "1979.json").read_text())["expver"] == ["0001", "0005"]
+
+
+def hourly_answer(folder):
+    """Answers to hourly requests, made as they are asked."""
+    rows = {row.cds_name: row.short_name for row in read_variables(VARIABLES, dataset="single-levels")}
+
+    def answer(collection, request):
+        days = [f"{request['year'][0]}-{request['month'][0]}-{day}" for day in request["day"]]
+        times = np.array([f"{day}T{hour}" for day in days for hour in request["time"]], "datetime64[s]")
+        lat, lon = era5_files.grid(30)
+        fields = {rows[name]: era5_files.fake(rows[name], times, lat, lon) for name in request["variable"]}
+        path = folder / "-".join(["reply", *request["variable"], *request["year"]])
+        era5_files.write_member(path, fields, times, lat, lon)
+        return path
+
+    return answer
+
+
+def test_hourly_fields_arrive_by_month_and_variable_and_finished_parts_survive_an_interruption(
+    stand_in, tmp_path, monkeypatch
+):
+    table = tmp_path / "variables.csv"
+    lines = VARIABLES.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(line for line in lines if line.split(",")[3] in ("t2m", "avg_tprate"))]))
+    stand_in.answer = hourly_answer(tmp_path)
+    settings = SETTINGS | {"product": "hourly", "resolution": 30}
+    (tmp_path / "out").mkdir()
+    output, record = tmp_path / "out/1979.era5", tmp_path / "out/1979.json"
+    arguments = (output, record, table, "single-levels", ["1979-12"], settings, LIMITS)
+
+    stand_in.fault("asset", reset=False)  # the first part arrives; then the server is gone
+    stand_in.fault("asset", 404, times=FOR_EVER)
+    with pytest.raises(RuntimeError, match="broke off .* gave up"):
+        download_era5(*arguments)
+    assert not output.exists() and len(list((tmp_path / "out").rglob("*.part"))) == 1
+    stand_in.faults.clear()
+    download_era5(*arguments)
+    assert left_over(tmp_path / "out") == ["1979.era5", "1979.json"]
+
+    # A month of each variable, and the hour that ends December; none asked twice, the first not even fetched again.
+    asked = [
+        (request["variable"], request["year"], len(request["day"]), len(request["time"]))
+        for _, request in stand_in.requests
+    ]
+    rain = ["mean_total_precipitation_rate"]
+    assert asked == [(["2m_temperature"], ["1979"], 31, 24), (rain, ["1979"], 31, 24), (rain, ["1980"], 1, 1)]
+    with open_era5(output, "hourly") as dataset:
+        assert dataset.sizes["time"] == 31 * 24 + 1
+        last = dataset.isel(time=-1)
+        assert np.isfinite(last["avg_tprate"]).all() and np.isnan(last["t2m"]).all()
+
+
+def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
+    with pytest.raises(ValueError, match="the CDS has no daily single-levels .* set download.product to monthly"):
+        get(tmp_path, settings=SETTINGS | {"product": "daily"})
+    assert stand_in.calls == []
+
+
+def run_rules(folder, *arguments, check=True, **download):
+    """Run the workflow's own download rules from the CDS, coarse and impatient, in ``folder``."""
+    config = yaml.safe_load((ROOT / "config/test.yaml").read_text())
+    settings = {"resolution": 15, "first_wait": 0.1, "outage": 3 / 3600, "patience": 0.01} | download
+    (folder / "overlay.yaml").write_text(yaml.safe_dump(config | {"source": "cds", "download": settings}))
+    return snakemake(folder, *arguments, overlay=folder / "overlay.yaml", check=check)
+
+
+def test_the_rules_download_through_the_real_client_and_never_crowd_the_queue(stand_in, replies, tmp_path):
+    # Made beforehand: the server answers in several threads, which the netCDF library does not bear.
+    for year in (1978, 1979, 1980):
+        months = range(10 if year == 1978 else 1, 13)
+        era5_files.write_single_levels(tmp_path / f"reply{year}", year, months)
+
+    def answer(collection, request):
+        return replies / "static" if "land_sea_mask" in request["variable"] else tmp_path / f"reply{request['year'][0]}"
+
+    stand_in.answer = answer
+    stand_in.plan = ["accepted"] * 4 + ["successful"]
+    stand_in.fault("submit", 503, times=4)
+    stand_in.fault("asset", cut=10_000)
+    wanted = [f"results/download/single-levels/{year}.era5" for year in (1978, 1979, 1980)]
+    run_rules(tmp_path, "--cores", "4", *wanted, "results/download/static.era5")
+    for path in [*wanted, "results/download/static.era5"]:
+        assert json.loads((tmp_path / path).with_suffix(".json").read_text())["source"] == "cds"
+    assert (tmp_path / wanted[1]).read_bytes() == (tmp_path / "reply1979").read_bytes()
+    assert [name for name in left_over(tmp_path / "results") if name.startswith(".")] == []
+    assert len(stand_in.requests) == 4 and stand_in.most_active == 2
+    assert sorted(request["month"] for _, request in stand_in.requests)[-1] == ["10", "11", "12"]  # of 1978
+
+
+def test_a_rule_that_cannot_download_says_so_in_one_sentence(stand_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "no-such-file"))
+    monkeypatch.delenv("CDSAPI_KEY")
+    done = run_rules(tmp_path, "--cores", "1", "results/download/static.era5", check=False)
+    assert done.returncode != 0
+    assert "RuntimeError: no key for the Climate Data Store; get a key at https://" in done.stderr
+    assert left_over(tmp_path / "results") == []
+
+
+def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
+    settings = {"source": "local", "product": "monthly", "era5t": False}
+    output = tmp_path / "out/1979.era5"
+    args = (output, tmp_path / "1979.json", VARIABLES, "single-levels", MONTHS[9:], settings)
+    download_era5(*args, local=replies / "single")
+    assert output.is_symlink() and output.resolve() == (replies / "single").resolve()
+    assert json.loads((tmp_path / "1979.json").read_text())["file"] == str(replies / "single")
+    with pytest.raises(ValueError, match="pressure.*skt"):
+        download_era5(*args, local=replies / "pressure")
+    with pytest.raises(FileNotFoundError, match="check local.folder"):
+        download_era5(*args, local=replies / "none")
+    era5_files.write_single_levels(tmp_path / "short", 1979, range(1, 12))
+    with pytest.raises(ValueError, match="1979-12 is missing"):
+        download_era5(*args, local=tmp_path / "short")
+
+
+FORCING = {"source": "cds", "forcing_file": "forcing.nc", "forcing_sha256": None}
+
+
+def get_forcing(folder, server, settings=FORCING, period=("1978-10", "1981-12")):
+    output = folder / "forcing.nc"
+    settings = settings | {"forcing_record": server.record_url}
+    download_forcing(output, folder / "forcing.json", VARIABLES, period, settings, LIMITS)
+    return output
+
+
+@pytest.mark.parametrize(
+    "fault", [None, {"cut": 5000}, {"status": 503}, {"reset": True}, {"zeros": True}, {"announce": 9}]
+)
+def test_the_forcing_comes_from_its_record_with_the_checksum_stated_there(fault, replies, tmp_path):
+    with StandIn(files=[replies / "forcing.nc"]) as server:
+        if fault:
+            server.fault("file", **fault)
+        output = get_forcing(tmp_path, server)
+        assert output.read_bytes() == (replies / "forcing.nc").read_bytes()
+        record = json.loads((tmp_path / "forcing.json").read_text())
+        assert record["record_checksum"].startswith("md5:") and len(record["sha256"]) == 64
+        assert left_over(tmp_path) == ["forcing.json", "forcing.nc"]
+
+
+def test_a_forcing_file_that_is_not_the_stated_one_is_refused(replies, tmp_path):
+    with StandIn(files=[replies / "forcing.nc", replies / "static"]) as server:
+        with pytest.raises(RuntimeError, match="arrived wrong twice: its sha256 is"):
+            get_forcing(tmp_path, server, FORCING | {"forcing_sha256": "0" * 64})
+        with pytest.raises(RuntimeError, match="has no file other.nc; it has forcing.nc, static"):
+            get_forcing(tmp_path, server, FORCING | {"forcing_file": "other.nc"})
+        with pytest.raises(ValueError, match="not the AIMIP forcing file"):
+            get_forcing(tmp_path, server, FORCING | {"forcing_file": "static"})
+        with pytest.raises(ValueError, match="1982-02 is missing"):
+            get_forcing(tmp_path, server, period=("1978-10", "1982-01"))
+        server.fault("file", 503, times=FOR_EVER)
+        with pytest.raises(RuntimeError, match="status 503; gave up"):
+            get_forcing(tmp_path, server)
+        server.checksum = "md5:" + "0" * 32
+        server.faults.clear()
+        with pytest.raises(RuntimeError, match="its md5 is"):
+            get_forcing(tmp_path, server)
+    assert left_over(tmp_path) == []
+
+
+def test_waits_grow_end_at_the_limit_and_start_anew_after_a_success(monkeypatch):
+    clock = {"now": 0.0}
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        clock["now"] += seconds
+
+    monkeypatch.setattr("patience.time.monotonic", lambda: clock["now"])
+    monkeypatch.setattr("patience.time.sleep", sleep)
+    patience = Patience(60, {"broken": 2})
+    for _ in range(6):
+        patience.wait("broken", "no answer")
+    assert waits == [60, 120, 240, 480, 960, 1800]
+    patience.success("broken")
+    patience.wait("broken", "no answer")
+    assert waits[-1] == 60
+    with pytest.raises(RuntimeError, match="no answer; gave up after .* tries in 2 hours, run it again later"):
+        for _ in range(100):
+            patience.wait("broken", "no answer")
+    assert sum(waits[6:]) == 2 * 3600, "it waits for the whole limit and not longer"

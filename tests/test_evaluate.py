@@ -1,0 +1,329 @@
+"""The evaluation from files to scorecard, on a made climate whose biases, trends and responses are known."""
+
+import csv
+import json
+import shutil
+import subprocess
+import warnings
+
+import netCDF4
+import numpy as np
+import pytest
+from evaluate import evaluate
+from evaluation_tree import INDEX, VARIABLES, channels, grid, months_of, periods, write_era5, write_simulation
+from metrics import rms
+from months import year_of
+from planet import Planet
+from planet_truth import planet_truth
+from print_scorecard import closing_words
+from scorecard import Table
+from summaries import SummaryFile, annual_means
+from summarize import FILL_LIMIT, Summary, evaluation_periods, field_order, summarize, write_labels
+from summarize_reference import summarize_reference
+
+PERIODS = periods()
+LAT, LON = grid()
+MONTHS = months_of(PERIODS)
+EXPERIMENTS = {"aimip": {"sst_offset": 0}, "aimip-p4k": {"sst_offset": 4}}
+SETTINGS = {
+    "max_latitude": 87.5,
+    "minimum_years": 2,
+    "skill_fields": ["tas", "ta850"],
+    "map_fields": ["tas", "pr", "zg500"],
+    "periods": PERIODS,
+    "reference_name": "ERA5",
+}
+OUTPUTS = {
+    "csv": "metrics.csv",
+    "netcdf": "metrics.nc",
+    "scorecard": "card.json",
+    "text": "card.txt",
+    "html": "card.html",
+}
+
+
+def run(folder, simulations, spans=PERIODS, truth=None, models=None, **changes):
+    """Reference, summaries of ``simulations`` {(experiment, member): arguments of channels} and metrics; the folder.
+
+    truth: true response (K) of tas, and zero of all other fields, if given; models: summaries of other models.
+    """
+    months = months_of(spans)
+    era5, static = write_era5(folder / "era5", months, LAT, LON)
+    settings = {**SETTINGS, "periods": spans, **changes}
+    summarize_reference(era5, folder / "reference.nc", VARIABLES, INDEX, spans, settings["minimum_years"])
+    paths = []
+    for (experiment, member), arguments in simulations.items():
+        files = write_simulation(folder / f"{experiment}_{member}", months, LAT, LON, **arguments)
+        paths.append(folder / "summary" / experiment / f"{member}.nc")
+        summarize(files, paths[-1], INDEX, spans, settings["minimum_years"])
+    outputs = {name: folder / path for name, path in OUTPUTS.items()}
+    known = write_truth(folder, truth) if truth else None
+    paths = folder / "reference.nc", paths, static
+    evaluate(*paths, EXPERIMENTS, settings, "MD-made", outputs, known, models)
+    return folder
+
+
+def write_truth(folder, kelvin):
+    """A file as planet_truth.py writes it."""
+    fields = SummaryFile(folder / "reference.nc").fields
+    with netCDF4.Dataset(folder / "truth.nc", "w") as data:
+        write_labels(data, "experiment", ["aimip-p4k"])
+        write_labels(data, "field", fields)
+        data.createDimension("lat", len(LAT))
+        data.createDimension("lon", len(LON))
+        response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"))
+        response[:] = 0
+        response[0, fields.index("tas")] = kelvin
+    return folder / "truth.nc"
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """Three members with the reference's own noise: biases of 0.5, 0.25 and 0 spreads; a response of 3 K."""
+    biases = {"r1i1p1f1": 0.5, "r2i1p1f1": 0.25, "r3i1p1f1": 0.0}
+    simulations = {("aimip", name): {"seed": 0, "bias": bias} for name, bias in biases.items()}
+    warmed = {("aimip-p4k", name): {"seed": 0, "bias": bias, "warming": 3.0} for name, bias in biases.items()}
+    return run(tmp_path_factory.mktemp("evaluate"), simulations | warmed)
+
+
+@pytest.fixture(scope="module")
+def table(result):
+    with open(result / "metrics.csv", newline="") as file:
+        return Table(list(csv.DictReader(file)))
+
+
+def members(table, metric, period, field, experiment="aimip"):
+    return table.members("MD-made", metric, period, field, experiment)
+
+
+def test_a_uniform_bias_is_found_member_by_member(table):
+    for period in ("training", "test"):
+        assert members(table, "E1_bias", period, "tas") == pytest.approx([1.5, 0.75, 0], abs=1e-4)
+        assert members(table, "E1_rmsb", period, "ua250") == pytest.approx([1.5, 0.75, 0], abs=1e-4)
+    assert members(table, "E1_rmsb", "test", "zg500") == pytest.approx([300 / 9.80665, 150 / 9.80665, 0], abs=1e-2)
+
+
+def test_climatology_baseline_is_the_training_mean_taken_for_the_test_period(table):
+    tas = channels(MONTHS, LAT, LON, seed=0)["t2m"].astype(np.float64)
+    years = year_of(MONTHS)
+    bias = tas[(years >= 1979) & (years <= 1983)].mean(0) - tas[years >= 1984].mean(0)
+    assert table.single("climatology", "E1_rmsb", "test", "tas") == pytest.approx(rms(bias, LAT, 87.5), rel=1e-4)
+
+
+def test_interannual_deviation_is_that_of_annual_means(table):
+    tas = channels(MONTHS, LAT, LON, seed=0)["t2m"].astype(np.float64)
+    annual = np.stack([tas[year_of(MONTHS) == year].mean(0) for year in range(1979, 1984)])
+    expected = rms(annual.std(0, ddof=1), LAT, 87.5)
+    assert table.single("reference", "interannual_std", "training", "tas") == pytest.approx(expected, rel=1e-5)
+
+
+def test_trend_bias_vanishes_for_the_same_trend_and_equals_polyfit(table):
+    assert members(table, "E2_trend_rms", "training", "tas") == pytest.approx([0, 0, 0], abs=1e-4)
+    tas = channels(MONTHS, LAT, LON, seed=0)["t2m"].astype(np.float64)
+    years = np.arange(1979, 1984)
+    annual = np.stack([tas[year_of(MONTHS) == year].mean(0) for year in years])
+    slope = np.polyfit(years / 10, annual.reshape(5, -1), 1)[0].reshape(len(LAT), len(LON))
+    weights = np.where(np.abs(LAT) <= 87.5, np.cos(np.deg2rad(LAT)), 0)[:, None] + np.zeros(len(LON))
+    expected = np.average(slope, weights=weights)
+    assert table.single("reference", "trend_global", "training", "tas") == pytest.approx(expected, rel=1e-4)
+
+
+def test_response_to_warming_is_exact_over_land_and_sea(table):
+    for metric in ("E5_response", "E5_response_land", "E5_response_sea"):
+        assert members(table, metric, "simulation", "ta850", "aimip-p4k") == pytest.approx([3.0] * 3, abs=1e-4)
+    assert members(table, "E5_land_sea_ratio", "simulation", "tas", "aimip-p4k") == pytest.approx([1.0] * 3, abs=1e-4)
+    assert members(table, "E5_response", "simulation", "psl", "aimip-p4k") == pytest.approx([0.0] * 3, abs=1e-2)
+
+
+def test_every_submitted_field_is_evaluated(table):
+    fields = table.fields("E1_rmsb", "test")
+    assert len(fields) == 38
+    assert {"tas", "huss", "tdas", "pr", "zg500", "ta1000", "hus50", "va250"} <= set(fields)
+    assert sorted(["ta50", "tas", "ta1000", "pr"], key=field_order) == ["pr", "tas", "ta1000", "ta50"]
+
+
+def test_netcdf_holds_the_same_numbers_and_the_mean_maps(result, table):
+    with netCDF4.Dataset(result / "metrics.nc") as data:
+        axes = [data[name][:].tolist() for name in ("source", "experiment", "member", "period", "field")]
+        key = ("MD-made", "aimip", "r2i1p1f1", "test", "tas")
+        place = tuple(axis.index(value) for axis, value in zip(axes, key, strict=True))
+        assert data["E1_rmsb"][place] == pytest.approx(members(table, "E1_rmsb", "test", "tas")[1], rel=1e-12)
+        place = axes[1].index("aimip"), axes[3].index("test"), axes[4].index("tas")
+        assert np.allclose(data["E1_bias_map"][place], 0.75, atol=1e-4)
+
+
+def test_scorecard_judges_the_median_member_against_climatology(result, table):
+    card = json.loads((result / "card.json").read_text())
+    tas = next(row for row in card["lines"] if row["name"] == "2 m temperature *")
+    assert tas["median"] == pytest.approx(0.75, abs=1e-4)
+    assert tas["reference"] == pytest.approx(table.single("climatology", "E1_rmsb", "test", "tas"))
+    assert tas["verdict"] == ("better" if tas["median"] < tas["reference"] else "worse")
+    assert set(card["criterion"]) == {"mean of all fields", "tas", "ta850"}
+    assert card["criterion_met"] == all(card["criterion"].values())
+    rain = next(row for row in card["lines"] if row["name"] == "precipitation")
+    assert rain["median"] == pytest.approx(0.25 * 5e-6 * 86400, rel=1e-2)
+    assert rain["units"] == "mm/day"
+
+
+def test_scorecard_text_fits_a_terminal_and_html_names_every_line(result):
+    text, html = (result / "card.txt").read_text(), (result / "card.html").read_text()
+    body = text.split("Skill criterion")[0]
+    assert max(map(len, body.splitlines())) <= 100
+    for row in json.loads((result / "card.json").read_text())["lines"]:
+        assert row["name"] in text
+        assert row["name"] in html
+    assert "E4: the temporal variance metric needs daily data" in text
+
+
+def test_closing_words_name_the_report(result, tmp_path):
+    report = tmp_path / "report.html"
+    with pytest.raises(ValueError, match="report.html is not there"):
+        closing_words(result / "card.txt", report)
+    report.write_text("")
+    assert closing_words(result / "card.txt", report).endswith(f"Report: {report}")
+
+
+def test_better_than_climatology_is_met_by_a_perfect_member(tmp_path):
+    run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 0}})
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["criterion_met"]
+    assert {row["verdict"] for row in card["lines"] if row["section"].startswith("E1")} == {"better"}
+
+
+def test_members_like_the_reference_have_as_much_spread_as_error(tmp_path):
+    run(tmp_path, {("aimip", f"r{seed}i1p1f1"): {"seed": seed} for seed in (1, 2, 3)})
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        table = Table(list(csv.DictReader(file)))
+    assert members(table, "ensemble_spread_skill", "test", "zg500") == pytest.approx([1.0], abs=0.05)
+    shares = [members(table, f"ensemble_rank_{rank}", "test", "zg500")[0] for rank in range(4)]
+    assert shares == pytest.approx([0.25] * 4, abs=0.03)
+    card = json.loads((tmp_path / "card.json").read_text())
+    spread = next(row for row in card["lines"] if row["name"] == "spread/error, zg500")
+    assert spread["verdict"] == "right"
+    assert card["members"] == 3
+
+
+def test_response_is_set_beside_the_truth_where_that_is_known(tmp_path):
+    simulations = {("aimip", "r1i1p1f1"): {"seed": 0}, ("aimip-p4k", "r1i1p1f1"): {"seed": 0, "warming": 3.0}}
+    run(tmp_path, simulations, truth=2.5)
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        table = Table(list(csv.DictReader(file)))
+    assert members(table, "E5_error_rms", "simulation", "tas", "aimip-p4k") == pytest.approx([0.5], abs=1e-4)
+    assert table.members("truth", "E5_response_land", "simulation", "tas", "aimip-p4k") == pytest.approx([2.5])
+    lines = json.loads((tmp_path / "card.json").read_text())["lines"]
+    tas = next(row for row in lines if row["section"].startswith("E5") and row["name"] == "2 m temperature")
+    assert (tas["reference"], tas["verdict"]) == (pytest.approx(2.5), "1.20 x")
+
+
+def test_truth_of_the_planet_is_its_forced_response(tmp_path):
+    path, span = tmp_path / "truth.nc", ("1990-11", "1991-02")
+    planet_truth(path, VARIABLES, 7, 15.0, span, EXPERIMENTS)
+    with netCDF4.Dataset(path) as data:
+        assert data["experiment"][:].tolist() == ["aimip-p4k"]
+        found = data["response"][0, data["field"][:].tolist().index("ta850")]
+    direct = Planet(7).forced_response(np.arange("1990-11", "1991-03", dtype="datetime64[M]"), LAT, LON, 4.0, ["t850"])
+    assert np.allclose(found, direct["t850"].mean(0), atol=1e-4)
+    assert 2 < found.mean() < 9
+
+
+def test_short_periods_skip_with_a_reason_and_without_warnings(tmp_path):
+    spans = periods(training=("1979-01", "1979-12"), validation=("1980-01", "1980-12"), test=("1981-01", "1981-12"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 1}}, spans, minimum_years=5)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["skipped"]["trend_test"] == "1981-01..1981-12 has 1 complete year in the data and 5 are needed"
+    assert {"enso_training", "std_test", "mean_first", "E4"} <= set(card["skipped"])
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert not [row for row in rows if row["metric"].startswith(("E2", "E3"))]
+    assert not [row for row in rows if row["value"] == "nan" and row["metric"].startswith("E1")]
+
+
+def test_another_grid_is_regridded_conservatively(tmp_path):
+    lat, lon = -85.0 + 10 * np.arange(18), 5.0 + 10 * np.arange(36)
+    files = write_simulation(tmp_path / "gr", MONTHS, lat, lon, seed=0)
+    summarize(files, tmp_path / "aimip" / "r1i1p1f1.nc", INDEX, PERIODS, 2)
+    era5, _ = write_era5(tmp_path / "era5", MONTHS, LAT, LON)
+    summarize_reference(era5, tmp_path / "reference.nc", VARIABLES, INDEX, PERIODS, 2)
+    ours, reference = SummaryFile(tmp_path / "aimip" / "r1i1p1f1.nc"), SummaryFile(tmp_path / "reference.nc")
+    maps = ours.maps_on(reference, "mean_test", ["tas", "psl"])
+    assert maps.shape == (2, len(LAT), len(LON))
+    band = np.diff(np.sin(np.deg2rad(np.linspace(-90, 90, 19))))[:, None]
+    area = np.diff(np.sin(np.deg2rad(np.clip(np.append(LAT - 7.5, 97.5), -90, 90))))[:, None]
+    before = (ours.maps("mean_test", ["psl"])[0] * band).sum() / (36 * band.sum())
+    after = (maps[1] * area).sum() / (24 * area.sum())
+    assert after == pytest.approx(before, rel=1e-9)
+
+
+def test_summary_knows_a_single_wave_and_the_indices():
+    summary = Summary(MONTHS, LAT, LON, evaluation_periods(PERIODS), ([0.0, 1e5], [0.0, 1.0]), 2)
+    wave = 4 * np.cos(3 * np.deg2rad(LON)) + np.zeros((len(MONTHS), len(LAT), 1))
+    summary.add("tas", MONTHS, wave)
+    power = summary.fields["tas"]["power"]
+    assert power[3] == pytest.approx(8.0)  # Half the squared amplitude.
+    assert np.delete(power, 3) == pytest.approx(np.zeros(len(power) - 1), abs=1e-20)
+    jet = np.where(np.abs(LAT) < 7, 10.0, -99.0)[None, :, None] + np.zeros((len(MONTHS), 1, len(LON)))
+    summary.add("ua50", MONTHS, jet)
+    assert summary.indices["QBO"] == pytest.approx(np.full(len(MONTHS), 10.0))
+    slope = LAT[None, :, None] + np.zeros((len(MONTHS), 1, len(LON)))
+    summary.add("psl", MONTHS, slope)
+    assert summary.indices["SAM"] == pytest.approx(np.full(len(MONTHS), -45.0 - -60.0))  # nearest rows to 40S and 65S
+
+
+def test_annual_means_leave_out_the_first_three_months():
+    years, means = annual_means(np.arange(len(MONTHS), dtype=float)[None], MONTHS)
+    assert years.tolist() == list(range(1979, 1986))
+    assert means[0, 0] == pytest.approx(np.arange(3, 15).mean())
+
+
+def test_fill_values_become_missing_not_numbers(tmp_path):
+    files = write_simulation(tmp_path / "run", MONTHS, LAT, LON, seed=0)
+    path = next(path for path in files if path.name.startswith("tas_"))
+    with netCDF4.Dataset(path, "a") as data:
+        data["tas"][5, 3, 4] = 1e20
+    summarize([path], tmp_path / "aimip" / "r1.nc", INDEX, PERIODS, 2)
+    maps = SummaryFile(tmp_path / "aimip" / "r1.nc").maps("mean_simulation")
+    assert np.isnan(maps[0, 3, 4])
+    assert np.nanmax(np.abs(maps)) < FILL_LIMIT
+    assert np.isnan(maps).sum() == 1
+
+
+def test_bad_inputs_are_named(tmp_path):
+    files = write_simulation(tmp_path / "run", MONTHS[:-12], LAT, LON, seed=0)
+    with pytest.raises(ValueError, match="lacks 12 months of the simulation 1978-10..1985-12"):
+        summarize(files, tmp_path / "out.nc", INDEX, PERIODS, 2)
+    era5, _ = write_era5(tmp_path / "era5", MONTHS, LAT, LON)
+    with pytest.raises(ValueError, match="lacks 12 months of the simulation, the first is 1980-01"):
+        summarize_reference([era5[0], era5[1], *era5[3:]], tmp_path / "out.nc", VARIABLES, INDEX, PERIODS, 2)
+    assert not (tmp_path / "out.nc").exists()
+
+
+def test_a_field_that_is_not_submitted_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"'evaluation' names clt; the submission has .*tas"):
+        run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 1}}, map_fields=["tas", "clt"])
+
+
+@pytest.mark.skipif(shutil.which("cdo") is None, reason="needs CDO")
+def test_bias_and_trend_agree_with_cdo(tmp_path):
+    """E1 and E2 of one member computed by CDO from the same files, on latitudes whose areas are as cos(lat)."""
+    run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 3, "bias": 0.2}})
+    ours = next((tmp_path / "aimip_r1i1p1f1").glob("tas_*.nc"))
+
+    def cdo(*arguments):
+        done = subprocess.run(["cdo", "-s", *map(str, arguments)], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    cdo("-O", "-b", "F64", "mergetime", *sorted((tmp_path / "era5").glob("19*.nc")), tmp_path / "all.nc")
+    era5, box = f"-selname,t2m {tmp_path}/all.nc".split(), "-sellonlatbox,0,359,-87.5,87.5"
+    span = "-seldate,1984-01-01,1985-12-31"
+    bias = ["-sub", "-timmean", span, ours, "-timmean", span, *era5]
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        table = Table(list(csv.DictReader(file)))
+    (rmsb,) = cdo("outputf,%.9g,1", "-sqrt", "-fldmean", "-sqr", box, *bias)
+    assert members(table, "E1_rmsb", "test", "tas")[0] == pytest.approx(float(rmsb), rel=1e-4)
+    span = "-seldate,1979-01-01,1983-12-31"
+    slope = ["-regres", "-yearmean", span, ours]
+    (trend,) = cdo("outputf,%.9g,1", "-fldmean", box, *slope)
+    # CDO weighs years by their length in days, AIMIP does not; noise aside the slopes are per year and per decade.
+    assert members(table, "trend_global", "training", "tas")[0] == pytest.approx(10 * float(trend), rel=1e-2)

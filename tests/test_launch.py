@@ -1,0 +1,78 @@
+"""The launcher: one live run at a time, and a killed run goes on to the same product without a hand on it."""
+
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+from conftest import ROOT, cmor_python
+
+
+def launch(project, directory, *options):
+    """Start the launcher as make does, in a process group of its own."""
+    command = [sys.executable, project / "workflow/launch.py", "--directory", directory, *options]
+    command += ["--snakefile", project / "Snakefile", "--workflow-profile", project / "workflow/profiles/local"]
+    command += ["--configfile", project / "config/test.yaml"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        list(map(str, command)),
+        env={**os.environ, "PATH": path, "CMOR_PYTHON": cmor_python()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_second_live_run_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / ".snakemake").mkdir()
+    with open(tmp_path / ".snakemake/launch.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = launch(ROOT, tmp_path, "--dry-run")
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode != 0
+    assert output.startswith("launch: another run is going on") and output.count("\n") == 1
+    run = launch(ROOT, tmp_path, "--dry-run")
+    assert "Job stats" in run.communicate(timeout=120)[0]
+    assert run.returncode == 0
+
+
+def arrays(run):
+    """Path below the submission -> data of its variable, for every file."""
+    root = run / "results/submission"
+    found = {}
+    for path in sorted(root.rglob("*.nc")):
+        with netCDF4.Dataset(path) as data:
+            found[str(path.relative_to(root))] = data[path.name.split("_")[0]][:].filled()
+    return found
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_ends_with_the_same_product(finished):
+    """SIGKILL of Snakemake and its jobs, the same seed of moments each time."""
+    moments = random.Random(1978)
+    directory = finished.folder / "killed"
+    kills = 0
+    for _ in range(6):
+        run = launch(finished.project, directory)
+        time.sleep(moments.uniform(4, 25))
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            kills += 1
+        run.communicate()
+    assert kills >= 3
+    run = launch(finished.project, directory)
+    output, _ = run.communicate(timeout=600)
+    assert run.returncode == 0, output[-3000:]
+    left, expected = arrays(directory), arrays(finished.run)
+    assert left.keys() == expected.keys()
+    for path, values in expected.items():
+        np.testing.assert_array_equal(left[path], values, err_msg=path)
+    assert not [path for path in (directory / "results").rglob(".*")], "a file was left half-written"

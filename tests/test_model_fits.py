@@ -1,0 +1,151 @@
+"""What is fitted before and while the networks train: the forced response, the color of the noise, the offset."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.diffusion import Diffusion
+from model.forced import ForcedResponse
+from model.latents import LatentStatistics
+from model.spectral import Grid, row_weights
+
+GRID = Grid(21, 40)
+
+
+def planet(years=30, noise=0.3, seed=0):
+    """Fields of known response to a sea with a mean warming and one pattern; noise is white in time."""
+    random = np.random.default_rng(seed)
+    lat = np.deg2rad(np.linspace(-90, 90, GRID.nlat))[:, None]
+    lon = np.deg2rad(np.arange(GRID.nlon) * 360 / GRID.nlon)[None]
+    months = np.arange(12 * years) % 12 + 1
+    sea = np.broadcast_to(np.cos(3 * lon) > -0.6, GRID).astype(float)
+    warming = np.linspace(-0.3, 0.3, len(months)) + 0.1 * random.normal(size=len(months))
+    wave = random.normal(size=len(months))
+    season = 3 * np.sin(2 * np.pi * months / 12)[:, None, None] * np.sin(lat)
+    sst = (season + warming[:, None, None] + wave[:, None, None] * np.cos(lat) ** 2 * np.cos(lon)) * sea
+    land = np.broadcast_to(1 - sea, sst.shape)
+    truth = np.stack([1 + np.sin(lat) ** 2 + 0 * lon, 0.5 + 0 * lat + 0 * lon])  # of each field per unit of warming
+    weather = random.normal(size=(len(months), 2, 4)) @ random.normal(size=(4, GRID.nlat * GRID.nlon)) * noise
+    fields = warming[:, None, None, None] * truth + season[:, None] + weather.reshape(-1, 2, *GRID)
+    forcings = np.stack([sst, land], axis=1)
+    return (*(torch.from_numpy(a.astype("f4")) for a in (fields, forcings)), torch.from_numpy(months), sea, truth)
+
+
+def test_the_response_to_uniform_warming_is_found_far_outside_the_training_range():
+    fields, forcings, months, sea, truth = planet()
+    forced = ForcedResponse(3, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    warm = forcings.clone()
+    warm[:, 0] += 4 * torch.from_numpy(sea)
+
+    def response(forcing):
+        return forced(forced.amplitudes(forced.anomalies(forcing, months)))
+
+    change = (response(warm) - response(forcings)).mean(0)
+    area = row_weights(GRID.nlat)
+    found, wanted = ((field * area).mean((1, 2)) for field in (change, 4 * torch.from_numpy(truth).float()))
+    assert torch.allclose(found, wanted, rtol=0.1)
+    assert ((change - 4 * torch.from_numpy(truth)) * area).abs().mean() < 0.15 * 4
+
+
+def test_the_filter_takes_noise_from_the_response():
+    fields, forcings, months, sea, truth = planet(years=10, noise=1.0)
+    noise_only = fields - fields + torch.randn(fields.shape, generator=torch.Generator().manual_seed(1))
+    forced = ForcedResponse(2, 2, 2, GRID)
+    forced.fit(noise_only, forcings, months)
+    filtered = forced.response.square().mean().sqrt()
+    predictors = forced.amplitudes(forced.anomalies(forcings, months))
+    predictors = predictors - predictors.mean(0)
+    raw = torch.tensordot(torch.linalg.pinv(predictors), noise_only, dims=1).square().mean().sqrt()
+    assert filtered < 0.5 * raw
+
+
+def test_networks_see_anomalies_without_their_global_mean_and_the_land_mask_as_it_is():
+    fields, forcings, months, sea, _ = planet()
+    forced = ForcedResponse(2, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    anomalies = forced.anomalies(forcings, months)
+    seen = forced.without_mean(anomalies, forced.amplitudes(anomalies))
+    area = row_weights(GRID.nlat) * torch.from_numpy(sea).float()
+    assert ((seen[:, 0] * area).sum((1, 2)) / area.sum()).abs().max() < 1e-4
+    assert torch.equal(seen[:, 1], forcings[:, 1])
+    for month in range(1, 13):
+        assert anomalies[months == month, 0].mean(0).abs().max() < 1e-4
+
+
+def test_a_single_year_of_training_gives_no_response_and_no_error():
+    fields, forcings, months, *_ = planet(years=1)
+    forced = ForcedResponse(3, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    assert forced(forced.amplitudes(forced.anomalies(forcings, months))).abs().max() == 0
+
+
+def red_latents(count=400, seed=0):
+    """Latents of one channel that are smooth in space, as an encoder's are."""
+    generator = torch.Generator().manual_seed(seed)
+    spectrum = torch.fft.rfft2(torch.randn(count, 1, 8, 16, generator=generator))
+    rows, columns = torch.fft.fftfreq(8)[:, None] * 8, torch.fft.rfftfreq(16)[None] * 16
+    return torch.fft.irfft2(spectrum * torch.exp(-(rows**2 + columns**2) / 4), s=(8, 16)) * 4 + 0.5
+
+
+def zonal_deviation(latents):
+    return latents.mean(-1).std().item() / latents.std().item()
+
+
+def test_colored_noise_has_the_covariance_of_the_latents_and_white_noise_has_not():
+    latents = red_latents()
+    statistics = LatentStatistics(40, (1, 8, 16))
+    statistics.fit(latents[torch.randperm(len(latents))])
+    white = torch.randn(20000, 1, 8, 16, generator=torch.Generator().manual_seed(1))
+    colored = statistics.color(white) + statistics.mean
+    assert colored.std().item() == pytest.approx(latents.std().item(), rel=0.03)
+    assert zonal_deviation(colored) == pytest.approx(zonal_deviation(latents), rel=0.05)
+    assert zonal_deviation(white) < 0.7 * zonal_deviation(latents)
+    # With v = 0, before any training, the sampler already gives the climate of the latents.
+    sample = Diffusion(15).second_order(lambda x, _: torch.zeros_like(x), colored, 15)
+    assert torch.equal(sample, colored)
+
+
+def test_the_memory_of_the_latents_is_found_and_its_departures_colored():
+    """Red noise in time, and a rotating pair of patterns such as the QBO's: iterated, both keep variance and memory."""
+    generator = torch.Generator().manual_seed(2)
+    shocks, count = red_latents(count=600, seed=3) - 0.5, 600
+    latents = shocks.clone()
+    for month in range(1, count):
+        latents[month] = 0.6 * latents[month - 1] + 0.8 * shocks[month]
+    phase = 2 * torch.pi * torch.arange(count) / 28
+    patterns = torch.linalg.qr(torch.randn(128, 2, generator=generator))[0].T.view(2, 1, 8, 16)
+    latents += 5 * (
+        torch.cos(phase)[:, None, None, None] * patterns[0] + torch.sin(phase)[:, None, None, None] * patterns[1]
+    )
+    statistics = LatentStatistics(60, (1, 8, 16))
+    statistics.fit(latents)
+    state, run = latents[:1] - statistics.mean, []
+    for _ in range(3000):
+        state = statistics.predict(state) + statistics.color(torch.randn(1, 1, 8, 16, generator=generator))
+        run.append(state)
+    run = torch.cat(run)
+    assert run.std().item() == pytest.approx(latents.std().item(), rel=0.1)
+    first, second = ((run.flatten(1) @ pattern.flatten()) for pattern in patterns)
+    # A quarter of a period later the second pattern follows the first, half a period later the first is reversed.
+    assert torch.corrcoef(torch.stack([first[:-7], second[7:]]))[0, 1] > 0.7
+    assert torch.corrcoef(torch.stack([first[:-14], first[14:]]))[0, 1] < -0.5
+
+
+@pytest.mark.parametrize("count", [6, 12, 24, 60])
+def test_memory_fitted_to_few_months_never_grows(count):
+    statistics = LatentStatistics(40, (1, 8, 16))
+    statistics.fit(torch.randn(count, 1, 8, 16, generator=torch.Generator().manual_seed(count)).cumsum(0))
+    state = torch.randn(1, 1, 8, 16)
+    first = statistics.predict(state)
+    for _ in range(2000):
+        state = statistics.predict(state)
+    assert state.norm() < first.norm()
+
+
+def test_the_color_is_white_until_it_is_measured_and_survives_few_months():
+    statistics = LatentStatistics(40, (1, 8, 16))
+    white = torch.randn(3, 1, 8, 16)
+    assert torch.equal(statistics.color(white), white) and not statistics.predict(white).any()
+    statistics.fit(red_latents(count=6))
+    assert torch.isfinite(statistics.color(white)).all()

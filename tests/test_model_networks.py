@@ -1,0 +1,252 @@
+"""The networks against the plain implementation, and the properties that v0.9 lacks."""
+
+import dataclasses
+
+import model_plain as plain
+import pytest
+import torch
+
+from model.blocks import calibrating
+from model.config import ModelConfig, TrainingConfig
+from model.data import MonthPairs
+from model.fast import FastModel
+from model.loss import draw_noise, loss_terms
+from model.monthly_diffusion import MonthlyDiffusion
+from model.spectral import Grid, LowRank, Resample, row_weights, truncation
+
+GRID, FIELDS, FORCINGS, STATICS = Grid(13, 24), 5, 3, 2
+PUBLISHED = {
+    "truncation": "published",
+    "norm": "sample",
+    "area_weighted": False,
+    "forced_modes": 0,
+    "noise_modes": 0,
+    "sampler": "ancestral",
+    "initial_state": "mean",
+}
+SIZES = {"latent_channels": 4, "hidden": 8, "encoder_rank": 5, "decoder_rank": 7, "denoiser_rank": 6}
+RECIPES = {"defaults": ({}, {}), "v0p9": (PUBLISHED, {"times": "steps", "predicted_weight": 0, "detach_target": False})}
+
+
+def make_model(grid=GRID, seed=0, **choices):
+    torch.manual_seed(seed)
+    config = ModelConfig(**(SIZES | choices))
+    channels = torch.tensor([(i, i % 2) for i in range(FIELDS + FORCINGS + config.season_maps + STATICS)])
+    model = MonthlyDiffusion(config, FIELDS, FORCINGS, torch.randn(STATICS, *grid), channels)
+    if model.forced is not None:
+        fields, forcings, months = torch.randn(48, FIELDS, *grid), forcing_like(48, grid), torch.arange(48) % 12 + 1
+        model.forced.fit(fields + forcings[:, :1], forcings, months)
+    if model.latents is not None:
+        model.fit_latents(torch.randn(20, *model.latent_shape).cumsum(-1) * 0.3 + 1)
+    return model
+
+
+def forcing_like(batch, grid=GRID):
+    forcing = smooth(batch, FORCINGS, grid=grid)
+    forcing[:, :, :, : grid.nlon // 4] = 0  # land
+    return forcing
+
+
+def smooth(*shape, grid=GRID):
+    """Random fields of unit variance on large scales."""
+    spectrum = torch.randn(*shape, 4, 4, dtype=torch.complex64).tril() * 1.4
+    return plain.inverse_transform(grid, (4, 4))(spectrum)
+
+
+def make_pairs(batch=3, grid=GRID, seed=1):
+    torch.manual_seed(seed)
+    fields, following = smooth(2, batch, FIELDS, grid=grid)
+    month = torch.randint(1, 13, (batch,))
+    return MonthPairs(fields, forcing_like(batch, grid), month, following, forcing_like(batch, grid), month % 12 + 1)
+
+
+def relative(found, wanted):
+    assert found.shape == wanted.shape
+    return ((found - wanted).square().mean() / wanted.square().mean().clamp_min(1e-12)).sqrt().item()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_loss_and_every_gradient_equal_the_plain_implementation(recipe, seed):
+    choices, training = RECIPES[recipe]
+    model, config = make_model(seed=seed, **choices), TrainingConfig(**training)
+    pairs = make_pairs(seed=seed + 10)
+    noise = draw_noise(model, 3, torch.Generator().manual_seed(seed), "cpu")
+    with calibrating(model), torch.no_grad():
+        loss_terms(model, pairs, noise, config)
+    found, wanted = loss_terms(model, pairs, noise, config), plain.loss_terms(model, pairs, noise, config)
+    assert found.keys() == wanted.keys()
+    parameters = dict(model.named_parameters())
+    for term in wanted:
+        assert found[term].item() == pytest.approx(wanted[term].item(), rel=1e-5), term
+    gradients = [
+        torch.autograd.grad(sum(terms.values()), list(parameters.values()), allow_unused=True)
+        for terms in (found, wanted)
+    ]
+    for name, mine, truth in zip(parameters, *gradients, strict=True):
+        assert mine is not None, f"{name} gets no gradient"
+        difference = (mine - truth).abs().square().mean().sqrt()
+        assert difference <= 1e-4 * truth.abs().square().mean().sqrt() + 1e-7, name
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@torch.no_grad()
+def test_every_stage_equals_the_plain_implementation(recipe):
+    model, pairs = make_model(seed=3, **RECIPES[recipe][0]), make_pairs()
+    given = (pairs.forcing, pairs.month)
+    for found, wanted in zip(
+        model.encode(pairs.fields, *given), plain.encode(model, pairs.fields, *given), strict=True
+    ):
+        assert relative(found, wanted) < 1e-5
+    state, noisy = torch.randn(2, 3, *model.latent_shape)
+    assert relative(model.decode(state, *given), plain.decode(model, state, *given)) < 1e-5
+    time = torch.tensor([0.1, 0.5, 1.0])
+    assert relative(model.denoise(noisy, state, *given, time), plain.denoise(model, noisy, state, *given, time)) < 1e-5
+    model = make_model(seed=4, **PUBLISHED)
+    noise = torch.randn(15, 3, *model.latent_shape)
+    wanted = plain.sample_ancestral(model, state, *given, noise)
+    assert relative(model.sample_next(state, *given, noise=noise), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("grid", [GRID, Grid(25, 48)])
+@torch.no_grad()
+def test_the_fast_form_of_rollouts_equals_the_model(recipe, grid):
+    model = make_model(grid=grid, seed=5, **RECIPES[recipe][0]).eval()
+    pairs = make_pairs(batch=1, grid=grid)
+    fast, given = FastModel(model), (pairs.forcing, pairs.month)
+    month = fast.month(*given)
+    state, noise = torch.randn(3, *model.latent_shape), torch.randn(model.draws, 3, *model.latent_shape)
+    given = tuple(values.expand(3, *values.shape[1:]) for values in given)
+    following = fast.sample_next(state, month, noise)
+    assert relative(following, model.sample_next(state, *given, noise=noise)) < 1e-5
+    assert relative(fast.decode(state, month), model.decode(state, *given)) < 1e-5
+    alone = fast.sample_next(state[1:2], month, noise[:, 1:2])
+    assert relative(alone, following[1:2]) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["published", "alias_free"])
+@pytest.mark.parametrize(("source", "target"), [((13, 24), (4, 8)), ((4, 8), (13, 24)), ((20, 40), (20, 40))])
+@torch.no_grad()
+def test_both_forms_of_the_spectral_operator_agree(kind, source, target, monkeypatch):
+    torch.manual_seed(0)
+    operator = LowRank(3, 4, 5, Grid(*source), Grid(*target), kind)
+    u = torch.randn(2, 3, *source)
+    wanted = plain.low_rank(operator, u, target, kind)
+    for maps in (True, False):
+        monkeypatch.setattr(LowRank, "maps_win", lambda *_, answer=maps: answer)
+        assert relative(operator([u[:, :1], u[:, 1:]]), wanted) < 2e-6
+        offset = torch.randn(3, 1)
+        shifted = plain.low_rank(operator, u + offset[:, :, None], target, kind)
+        assert relative(operator([u], offset), shifted) < 2e-6
+
+
+def test_alias_free_transforms_are_exact_and_the_published_ones_are_not():
+    """A field of the harmonics kept on the latent grid survives the way down and up; in v0.9 it comes back altered."""
+    fine, coarse = Grid(40, 80), Grid(13, 26)
+    errors = {}
+    for kind in ("alias_free", "published"):
+        keep = truncation(coarse, "alias_free")
+        spectrum = torch.randn(4, *keep, dtype=torch.complex64).tril()
+        field = plain.inverse_transform(fine, keep)(spectrum)
+        errors[kind] = relative(Resample(coarse, fine, kind)(Resample(fine, coarse, kind)(field)), field)
+    assert errors["alias_free"] < 1e-5
+    # White noise on the fine grid: whatever the coarse grid cannot hold must vanish, not show up as another harmonic.
+    noise = torch.randn(8, *fine)
+    for kind in errors:
+        down = Resample(fine, coarse, kind)(noise)
+        keep = truncation(coarse, "alias_free")
+        truth = plain.inverse_transform(coarse, keep)(plain.forward_transform(fine, keep)(noise))
+        errors[kind] = relative(down, truth)
+    assert errors["alias_free"] < 1e-5
+    assert errors["published"] > 0.5
+
+
+def test_row_weights_are_areas():
+    weights = row_weights(13)
+    assert weights.mean().item() == pytest.approx(1, abs=1e-6)
+    lat = torch.linspace(-90, 90, 13)[:, None]
+    assert (weights * torch.sin(torch.deg2rad(lat)) ** 2).mean().item() == pytest.approx(1 / 3, abs=0.01)
+    assert weights[0] < 0.2 * weights[6]
+
+
+@torch.no_grad()
+def test_fresh_networks_give_outputs_of_order_one_everywhere_inside():
+    """v0.9 starts with block outputs of 4e-15, below the epsilon of its norm."""
+    model, pairs = make_model(grid=Grid(25, 48)), make_pairs(grid=Grid(25, 48))
+    sizes = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LowRank):
+            module.register_forward_hook(
+                lambda _, __, out, name=name: sizes.__setitem__(name, out.square().mean().sqrt())
+            )
+    mean, log_variance = model.encode(pairs.fields, pairs.forcing, pairs.month)
+    fields = model.decode(mean, pairs.forcing, pairs.month)
+    v = model.denoise(torch.randn_like(mean), mean, pairs.forcing, pairs.month, torch.ones(3))
+    for name, value in sizes.items():
+        # The modulation of the norms starts small, around the identity; the blocks' own operators of order one.
+        assert (0.03 if name.endswith("spectral") else 1e-4) < value < 30, f"{name} has size {value}"
+    for value in (mean, log_variance, fields, v):
+        assert 0.03 < value.square().mean().sqrt() < 30
+
+
+@torch.no_grad()
+def test_an_anomaly_keeps_its_amplitude_and_in_v0p9_does_not():
+    """Twice the anomaly is twice the latent where the norms are calibrated; the sample's own norm divides it out."""
+    growth = {}
+    for recipe, (choices, _) in RECIPES.items():
+        model, pairs = make_model(**(choices | {"forced_modes": 0})), make_pairs()
+        rest = (torch.zeros_like(pairs.forcing), pairs.month)
+        one, four = (model.encode(factor * pairs.fields, *rest)[0] for factor in (20.0, 80.0))
+        growth[recipe] = (four.std() / one.std()).item()
+    assert growth["defaults"] > 3
+    assert growth["v0p9"] < 1.5
+
+
+@torch.no_grad()
+def test_uniform_warming_acts_in_proportion():
+    """Through the forced response alone: the networks see the SST anomaly without its global mean."""
+    model, pairs = make_model(), make_pairs()
+    sea = model.forced.sea
+    state = torch.randn(3, *model.latent_shape)
+
+    def decoded(kelvin):
+        forcing = pairs.forcing.clone()
+        forcing[:, 0] += kelvin * sea
+        return model.decode(state, forcing, pairs.month)
+
+    base, two, four = decoded(0.0), decoded(2.0), decoded(4.0)
+    assert relative(four - base, 2 * (two - base)) < 1e-4
+    assert (two - base).abs().mean() > 0.1
+
+
+def test_parameters_and_buffers_hold_everything():
+    """Latent statistics train, and statics and schedule are saved: in v0.9 the first are lost on a GPU."""
+    model = make_model()
+    parameters, state = dict(model.named_parameters()), model.state_dict()
+    assert {"latent_mean", "latent_log_sigma"} <= parameters.keys()
+    assert {"statics", "diffusion.alpha_bar", "diffusion.beta", "diffusion.posterior_variance"} <= state.keys()
+    moved = make_model().to("meta")
+    left = [name for name, value in [*moved.named_parameters(), *moved.named_buffers()] if value.device.type != "meta"]
+    assert not left
+    stray = [
+        f"{name}.{key}"
+        for name, module in moved.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, torch.Tensor)
+    ]
+    assert not stray, "plain tensors do not follow the model to a device"
+
+
+@pytest.mark.parametrize("key", ["truncation", "norm", "sampler", "initial_state"])
+def test_a_wrong_choice_is_named(key):
+    with pytest.raises(ValueError, match=f"model.{key} is 'other'; allowed are"):
+        ModelConfig(**{key: "other"})
+
+
+def test_defaults_are_those_of_the_config_file():
+    yaml = pytest.importorskip("yaml")
+    with open("config/config.yaml") as file:
+        config = yaml.safe_load(file)
+    assert config["model"] == {"checkpoint": None} | dataclasses.asdict(ModelConfig())
+    assert config["training"] == dataclasses.asdict(TrainingConfig())

@@ -1,0 +1,349 @@
+"""The programs train, rollout and published, run as a user runs them, and the files between them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import model_data
+import netCDF4
+import numpy as np
+import pytest
+import torch
+
+from model import checkpoint, data, metrics, published, rollout, train, train_state
+from model.config import read_settings
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "data" / "md_v0p9_golden.npz"
+NAMES = [channel[0] for channel in model_data.CHANNELS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Training, initial and forcing files, and a checkpoint trained on them."""
+    folder = tmp_path_factory.mktemp("model")
+    model_data.write_months(folder / "training.nc")
+    model_data.write_months(folder / "initial.nc", first=(1978, 10), count=1, validation=0)
+    model_data.write_forcing(folder / "aimip.nc")
+    train.train(
+        str(folder / "training.nc"), model_data.SMALL, 3, str(folder / "c.zip"), metrics=str(folder / "metrics.csv")
+    )
+    return folder
+
+
+def run_rollout(folder, out, members, seed=5, forcing="aimip.nc", initial="initial.nc", model="c.zip"):
+    paths = [str(folder / name) for name in (model, initial, forcing)]
+    rollout.rollout(*paths, members, seed, str(out / "r{member}.nc"))
+
+
+def fields(path):
+    with data.open_dataset(path) as dataset:
+        return np.stack([dataset[name][:] for name in NAMES], axis=1)
+
+
+def weights(path):
+    return checkpoint.load(path)[0].state_dict()
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# Training.
+
+
+def test_training_lowers_the_loss_and_writes_every_column(folder):
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert rows[0].split(",") == list(metrics.COLUMNS)
+    loss = [float(row.split(",")[3]) for row in rows[1:]]
+    assert len(loss) == 3 and loss[-1] < loss[0]
+
+
+def test_the_seed_decides_the_weights(folder, tmp_path):
+    for name, seed in (("same", 3), ("other", 4)):
+        train.train(str(folder / "training.nc"), model_data.SMALL, seed, str(tmp_path / name))
+    assert same(weights(tmp_path / "same"), weights(folder / "c.zip"))
+    assert (tmp_path / "same").read_bytes() == (folder / "c.zip").read_bytes()
+    assert not same(weights(tmp_path / "other"), weights(folder / "c.zip"))
+
+
+def start_training(folder, out, state):
+    """Start the program with a state that is saved after every step, and more epochs than it will be given."""
+    settings = json.loads(json.dumps(model_data.SMALL))
+    settings["training"] |= {"epochs": 8, "checkpoint_minutes": 0}
+    (state.parent / "settings.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "model.train", "--data", folder / "training.nc", "--seed", "3", "--out", out]
+    command += ["--settings", state.parent / "settings.json", "--state", state]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_and_started_again_equals_uninterrupted(folder, tmp_path, kill):
+    state = tmp_path / "state"
+    process = start_training(folder, tmp_path / "resumed.zip", state)
+    deadline = time.monotonic() + 60
+    while not (state / "state.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    process.send_signal(kill)
+    _, message = process.communicate()
+    assert process.returncode != 0 and not (tmp_path / "resumed.zip").exists()
+    step = torch.load(state / "state.pt", weights_only=True)["step"]
+    assert 0 < step < 40
+    if kill == signal.SIGTERM:
+        assert f"stopped by a signal after step {step}" in message
+    settings = read_settings(str(tmp_path / "settings.json"))
+    settings["training"]["checkpoint_minutes"] = 10  # how often a state is saved is no part of what it belongs to
+    train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "resumed.zip"), str(state))
+    assert not (state / "state.pt").exists()
+    train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "whole.zip"))
+    assert same(weights(tmp_path / "resumed.zip"), weights(tmp_path / "whole.zip"))
+
+
+def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
+    assert train_state.load_state(tmp_path / "state.pt", "one") is None
+    state = train_state.State(5, {}, {}, {}, [], {}, 1.0, {}, 0)
+    train_state.write_state(tmp_path / "state.pt", "one", state)
+    assert train_state.load_state(tmp_path / "state.pt", "one") == state
+    assert train_state.load_state(tmp_path / "state.pt", "other") is None
+    assert "starting over" in capsys.readouterr().err
+
+
+def test_divergence_stops_with_the_step_and_keeps_the_state(folder, tmp_path):
+    settings = json.loads(json.dumps(model_data.SMALL))
+    settings["training"] |= {"learning_rate": 1e30, "clip": 0, "checkpoint_minutes": 0, "warmup_steps": 0}
+    with pytest.raises(RuntimeError, match="diverged at step [0-9]+ .*learning_rate"):
+        train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "c.zip"), str(tmp_path / "state"))
+    assert (tmp_path / "state" / "state.pt").exists() and not (tmp_path / "c.zip").exists()
+
+
+def test_months_outside_training_and_validation_are_never_read(folder, tmp_path):
+    """A month marked as neither changes nothing, whatever it holds: no pair touches it."""
+    months = data.read_months(folder / "training.nc")
+    months.split[-6:] = 2
+    inside = np.concatenate([data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION)])
+    assert inside.max() + 1 == len(months.split) - 7
+    assert not set(inside) & set(np.flatnonzero(months.split[:-1] != months.split[1:]))
+
+
+def test_pairs_carry_the_month_that_follows(folder):
+    """v0.9's training passed the month of t where that of t + 1 belongs."""
+    months = data.read_months(folder / "training.nc")
+    pairs = data.take_pairs(months, data.pair_indices(months, data.TRAINING), "cpu")
+    assert torch.equal(pairs.next_month, pairs.month % 12 + 1)
+    assert torch.equal(pairs.next_fields[:-1], pairs.fields[1:])
+    assert torch.equal(pairs.next_forcing[:-1], pairs.forcing[1:])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": {"epoch": 3}}, "training.epoch is not a setting; known are epochs, batch"),
+        ({"model": {"norm": "none"}}, "model.norm is 'none'; allowed are calibrated and sample"),
+        ({"model": {"squeeze": 12}}, "model.squeeze 12 leaves a 1x2 grid"),
+    ],
+)
+def test_wrong_settings_are_named(folder, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "c.zip"))
+
+
+def test_learning_rate_rises_then_falls():
+    config = train.TrainingConfig(learning_rate=1.0, warmup_steps=10)
+    rates = [train.learning_rate(step, 1000, config) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 and np.argmax(rates) in (9, 10)
+    assert all(np.diff(rates[10:]) < 0) and rates[-1] == pytest.approx(0.01, abs=1e-3)
+    constant = train.TrainingConfig(learning_rate=1.0, warmup_steps=0, decay="constant")
+    assert {train.learning_rate(step, 1000, constant) for step in range(1000)} == {1.0}
+
+
+# Checkpoints.
+
+
+def test_checkpoint_rebuilds_the_model_without_pickle(folder, monkeypatch):
+    monkeypatch.setattr("pickle.load", None)
+    monkeypatch.setattr("torch.load", None)
+    model, metadata, provenance = checkpoint.load(folder / "c.zip")
+    months = data.read_months(folder / "training.nc")
+    assert [channel.name for channel in metadata.channels] == NAMES
+    assert metadata.channels == months.metadata.channels
+    np.testing.assert_array_equal(metadata.center, months.metadata.center)
+    assert model.config.latent_channels == 4 and provenance["seed"] == 3
+    assert torch.equal(model.statics, months.statics)
+
+
+def test_checkpoint_of_another_format_or_none_is_refused(folder, tmp_path, monkeypatch):
+    (tmp_path / "x.zip").write_bytes(b"text")
+    with pytest.raises(ValueError, match="x.zip is no checkpoint"):
+        checkpoint.load(tmp_path / "x.zip")
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    with pytest.raises(ValueError, match="checkpoint format 1; this program reads format 2"):
+        checkpoint.load(folder / "c.zip")
+
+
+# Rollouts.
+
+
+def test_a_member_is_the_same_alone_and_in_any_block(folder, tmp_path):
+    for name, members in (("alone", [7]), ("five", [5, 6, 7, 8, 9]), ("again", [7, 1])):
+        (tmp_path / name).mkdir()
+        run_rollout(folder, tmp_path / name, members)
+    alone, five, again = (fields(tmp_path / name / "r7.nc") for name in ("alone", "five", "again"))
+    assert np.array_equal(alone, five) and np.array_equal(alone, again)
+    assert not np.allclose(alone, fields(tmp_path / "five" / "r8.nc"))
+    # Members differ from the first month on: each starts from its own draw.
+    assert np.abs(alone[0] - fields(tmp_path / "five" / "r8.nc")[0]).max() > 0
+
+
+def test_member_file(folder, tmp_path):
+    run_rollout(folder, tmp_path, [2])
+    with data.open_dataset(tmp_path / "r2.nc") as dataset:
+        assert set(NAMES) <= set(dataset.variables)
+        assert dataset["t850"].dimensions == ("time", "lat", "lon") and dataset["t850"].dtype == np.float32
+        assert (dataset["t850"].units, dataset["t850"].short_name, dataset["t850"].level) == ("K", "t", 850)
+        assert not hasattr(dataset["t2m"], "level")
+        assert dataset["t850"].chunking() == "contiguous"
+        assert (dataset.member, dataset.seed) == (2, 5)
+        assert dataset.checkpoint_sha256 == data.sha256(folder / "c.zip")
+        bounds = dataset["time_bnds"][:]
+        assert np.array_equal(bounds[1:, 0], bounds[:-1, 1]) and np.array_equal(dataset["time"][:], bounds.mean(1))
+        first = netCDF4.num2date(bounds[0, 0], dataset["time"].units)
+        assert (first.year, first.month, first.day, len(bounds)) == (1978, 10, 1, 14)
+        values = dataset["q850"][:]
+    assert values.min() >= 0 and 0.001 < values.mean() < 0.01  # squared back to kg kg-1
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def change_dates(index):
+    return lambda dates, values: (dates[:index] + dates[index + 1 :], np.delete(values, index, axis=0))
+
+
+def put_nan(dates, values):
+    values[3, 0, 5, 5] = np.nan
+    return dates, values
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"change": change_dates(4)}, "after 1979-01 comes 1979-03; 1979-02 was expected"),
+        ({"change": put_nan}, "1979-01 hold numbers that are not finite"),
+        ({"first": (1979, 1)}, "starts in 1979-01, the initial state is of 1978-10"),
+        ({"nlat": 11}, "has 11 values of lat from -90 to 90, the checkpoint 13"),
+        ({"nlon": 30}, "has 30 values of lon from 0 to 348, the checkpoint 24"),
+    ],
+)
+def test_a_wrong_forcing_is_refused_naming_the_fault(folder, tmp_path, options, message):
+    model_data.write_forcing(folder / "wrong.nc", **options)
+    with pytest.raises(ValueError, match=message):
+        run_rollout(folder, tmp_path, [1], forcing="wrong.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_leaving_physical_bounds_stops_with_member_and_month_and_keeps_the_rest(folder, tmp_path):
+    """The sea warms without end from 1979-06 on; the months before stay in the file."""
+
+    def runaway(dates, values):
+        values[8:, 0] += 3000.0 * model_data.sea_mask(13, 24)
+        return dates, values
+
+    model_data.write_forcing(folder / "runaway.nc", change=runaway)
+    with pytest.raises(RuntimeError, match="member 1 left the physical bounds in 1979-06: t850 spans .* K, allowed"):
+        run_rollout(folder, tmp_path, [1], forcing="runaway.nc")
+    assert not (tmp_path / "r1.nc").exists()
+    with data.open_dataset(tmp_path / "r1.nc.partial") as kept:
+        assert kept.months_written >= 8
+        assert np.isfinite(kept["t850"][:8]).all() and kept["t850"][:8].std() > 0
+
+
+def test_another_normalization_of_the_inputs_changes_nothing(folder, tmp_path):
+    """The same months and forcings, normalized otherwise, are brought to the checkpoint's normalization."""
+    center, scale = np.array([2.0, -1.0, 0.0], "f4"), np.array([4.0, 0.5, 1.0], "f4")
+    checkpoint_path = folder / "c.zip"
+    model, metadata, provenance = checkpoint.load(checkpoint_path)
+    known = metadata.__class__(**(vars(metadata) | {"forcing_center": np.zeros(3), "forcing_scale": np.ones(3)}))
+    checkpoint.save(folder / "known.zip", model, model.state_dict(), known, provenance)
+    for name in ("initial.nc", "aimip.nc"):
+        (folder / f"other_{name}").write_bytes((folder / name).read_bytes())
+        with netCDF4.Dataset(folder / f"other_{name}", "a") as dataset:
+            values = dataset["forcings"][:].data
+            values = np.where(values == 0, 0, (values - center[:, None, None]) / scale[:, None, None])
+            dataset["forcings"][:] = values
+            for key, number in (("forcing_center", center), ("forcing_scale", scale)):
+                dataset.createVariable(key, "f4", ("forcing",))[:] = number
+            if "fields" in dataset.variables:
+                dataset["fields"][:] = (dataset["fields"][:] - 3) / 2
+                dataset["center"][:] = dataset["center"][:] + 3 * dataset["scale"][:][None, :, None, None]
+                dataset["scale"][:] = dataset["scale"][:] * 2
+    (tmp_path / "other").mkdir()
+    run_rollout(folder, tmp_path, [1])
+    run_rollout(
+        folder, tmp_path / "other", [1], forcing="other_aimip.nc", initial="other_initial.nc", model="known.zip"
+    )
+    np.testing.assert_allclose(fields(tmp_path / "other" / "r1.nc"), fields(tmp_path / "r1.nc"), rtol=1e-3)
+
+
+# Published checkpoints.
+
+
+@pytest.fixture
+def published_folder(tmp_path):
+    with np.load(GOLDEN) as golden:
+        state = {
+            name.removeprefix("state_dict/"): torch.from_numpy(golden[name])
+            for name in golden.files
+            if name.startswith("state_dict/")
+        }
+    torch.save(state, tmp_path / "weights.pt")
+    (tmp_path / "config.pkl").write_bytes(b"\x80\x04cos\nsystem\nX\x08\x00\x00\x00touch /x\x85R.")
+    return tmp_path
+
+
+def test_a_published_folder_is_imported_and_decodes_to_the_same_fields(published_folder, tmp_path, monkeypatch):
+    names = ["SPSFC", "VAR_2TSFC", "MTPRSFC", "t850.0", "q850.0", "z500.0"]
+    table = published.read_statistics(published.STATISTICS)
+    lines = ["published_name,transform,mean,std"]
+    lines += [
+        f"{n},{table[n]['transform']},{table[n]['mean']},{table[n]['std']}" for n in [*names[::-1], "SSTKSFC", "CISFC"]
+    ]
+    (tmp_path / "statistics.csv").write_text("\n".join(lines))
+    monkeypatch.setattr(published, "STATICS", ("SDOR", "LSM"))
+    published.import_checkpoint(published_folder, tmp_path / "c.zip", None, tmp_path / "statistics.csv")
+    model, metadata, _ = checkpoint.load(tmp_path / "c.zip")
+    assert [channel.name for channel in metadata.channels] == ["sp", "t2m", "avg_tprate", "t850", "q850", "z500"]
+    assert metadata.scale[3] == pytest.approx(15.45917)
+    with np.load(GOLDEN) as golden:
+        statics = torch.from_numpy(golden["statics"])
+        whole = published.from_state_dict(
+            {name.removeprefix("state_dict/"): golden[name] for name in golden.files if name.startswith("state_dict/")},
+            statics,
+            names,
+        )
+    assert all(
+        torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items() if name != "statics"
+    )
+
+
+def test_pickled_objects_are_not_executed(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "harmed",))
+
+    torch.save({"weights": Harm()}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match="cannot be read as weights alone"):
+        published.import_checkpoint(tmp_path, tmp_path / "c.zip")
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_the_whole_statistics_table_gives_37_channels():
+    table = published.read_statistics(published.STATISTICS)
+    names = [name for name in table if name not in ("SSTKSFC", "CISFC")]
+    metadata = published.metadata_of(names, table, data_grid := published.Grid(121, 240))
+    assert len(metadata.channels) == 37 and len(metadata.lat) == data_grid.nlat
+    assert {channel.transform for channel in metadata.channels} == {"none", "sqrt"}
+    assert len({channel.name for channel in metadata.channels}) == 37

@@ -1,0 +1,143 @@
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+
+import made
+import pytest
+import yaml
+from card import card
+from check_rules import Report
+from check_submission import write_outcome
+from conftest import load_config
+from manifest import main, verify
+from publish import commit, publish
+
+MODEL = "UMD-PARETO/MD-1p5"
+
+
+@pytest.fixture
+def product(tmp_path):
+    """A published submission of three small files."""
+    folder = tmp_path / "submission" / MODEL
+    files = []
+    for member in (1, 2, 3):
+        path = f"{MODEL}/aimip/r{member}i1p1f1/Amon/tas/gn/v20261122/tas_r{member}.nc"
+        target = tmp_path / "submission" / path
+        target.parent.mkdir(parents=True)
+        target.write_bytes(b"values of member %d" % member)
+        digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        files.append({"path": path, "size": target.stat().st_size, "sha256": digest})
+    report = Report()
+    report.count("cf-conventions", 3)
+    report.add("cf-conventions", "tas_r2.nc", "a warning", gate=False)
+    outcome = [tmp_path / f"check.{ending}" for ending in ("json", "csv", "html")]
+    write_outcome([{"files": files}], report, *outcome)
+    (tmp_path / "checkpoint.zip").write_bytes(b"weights")
+    record = tmp_path / "results/download/single-levels/1979.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"request": "here", "sha256": "a" * 64}))
+    config = load_config("test")
+    publish(folder, outcome[0], tmp_path / "checkpoint.zip", [record], made.FACTS, config, made.ROOT)
+    return folder
+
+
+def test_the_manifest_lists_every_file_with_size_and_sha256(product):
+    with open(product / "manifest.csv", newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    there = {str(path.relative_to(product)) for path in product.rglob("*") if path.is_file()}
+    assert set(rows) == there - {"manifest.csv"}
+    assert len([path for path in rows if path.endswith(".nc")]) == 3
+    for path, row in rows.items():
+        content = (product / path).read_bytes()
+        assert row["size"] == str(len(content))
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_published_submission_verifies(product, capsys):
+    assert verify(product) == (7, [])
+    assert main([str(product)]) == 0
+    assert "7 files in the manifest, 0 findings" in capsys.readouterr().out
+
+
+def flip(path):
+    path.write_bytes(path.read_bytes().replace(b"member", b"Member"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (flip, "has the sha256"),
+        (lambda path: path.write_bytes(b"short"), "has 5 bytes, the manifest says 18"),
+        (lambda path: path.unlink(), "is absent"),
+        (lambda path: shutil.copy(path, path.with_name("other.nc")), "other.nc is not in the manifest"),
+    ],
+)
+def test_verification_names_what_changed(product, capsys, change, words):
+    change(next(product.rglob("tas_r2.nc")))
+    faults = verify(product)[1]
+    assert len(faults) == 1
+    assert words in faults[0]
+    assert main([str(product)]) == 1
+    assert words in capsys.readouterr().out
+
+
+def test_verification_explains_a_wrong_folder(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "has no manifest.csv" in capsys.readouterr().err
+
+
+def test_a_file_changed_since_it_was_checked_stops_the_manifest(product, tmp_path):
+    next(product.rglob("tas_r2.nc")).write_bytes(b"other values, of another length")
+    record = tmp_path / "results/download/single-levels/1979.json"
+    with pytest.raises(RuntimeError, match=r"tas_r2.nc has 31 bytes, but 18 when it was checked"):
+        publish(
+            product,
+            tmp_path / "check.json",
+            tmp_path / "checkpoint.zip",
+            [record],
+            made.FACTS,
+            load_config("test"),
+            ".",
+        )
+
+
+def test_provenance_holds_config_inputs_and_software(product):
+    content = json.loads((product / "provenance.json").read_text())
+    assert content["config"] == load_config("test")
+    assert content["inputs"] == {"single-levels/1979": {"request": "here", "sha256": "a" * 64}}
+    assert content["checkpoint"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert content["packages"]["numpy"]
+    assert yaml.safe_load((product / "config.yaml").read_text()) == content["config"]
+
+
+def test_the_commit_is_that_of_the_repository(tmp_path):
+    assert commit(tmp_path) == {"commit": None, "changed": None}
+    for words in (["init", "-q"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True)
+    found = commit(tmp_path)
+    assert len(found["commit"]) == 40
+    assert found["changed"] is False
+
+
+def test_the_card_says_what_the_config_says(product):
+    text = (product / "README.md").read_text()
+    config = load_config("test")
+    assert text.startswith(f"# {config['submission']['source_id']}: submission to AIMIP Phase 1")
+    assert "Not for science" in text
+    for experiment, entry in config["experiments"].items():
+        assert (f"| `{experiment}` |" in text) == (entry is not None)
+    assert "- warning: tas_r2.nc: cf-conventions: a warning" in text
+    assert hashlib.sha256(b"weights").hexdigest() in text
+    assert config["submission"]["references"] in text
+    assert "| `huss` | Near-Surface Specific Humidity | 1 | area: time: mean |" in text
+
+
+def test_the_card_of_the_full_submission_names_era5_and_its_periods():
+    config = load_config()
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    assert "Not for science" not in text
+    assert "Trained on ERA5 only: weights and statistics from 1985-01 to 2014-12" in text
+    assert "1978-10 to 2024-12, 555 monthly means" in text
+    assert "Pressure levels (hPa): 1000, 850, 700, 500, 250, 100, 50; of `zg`: 500" in text

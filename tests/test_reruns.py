@@ -1,0 +1,155 @@
+"""A change reruns what it touches and nothing else: each row of README's table, asked of Snakemake on a finished run.
+
+Jobs that close a run by reading the files of what changed (checks, evaluation) are implied in every row.
+"""
+
+import os
+import re
+import shutil
+
+import pytest
+import yaml
+from conftest import snakemake
+from snakemake.utils import update_config
+
+CLOSING = {
+    *("check_simulation", "check_experiment", "check_submission", "publish"),
+    *("summarize", "planet_truth", "evaluate", "plot_maps", "plot_lines", "all"),
+}
+ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}
+LEARNING = {"normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"}
+SIMULATION = {"rollout_1", "cmorize"}
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The finished run and its project, copied with their time stamps, to be changed."""
+    for name in ("project", "run"):
+        shutil.copytree(finished.folder / name, tmp_path / name, symlinks=True)
+    return tmp_path
+
+
+def replace(path):
+    """Other bytes in the same place, as when a corrected file is put there."""
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def edit(path, old, new):
+    """Change text of a file; fails if it is not there."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def planned(folder, **changes):
+    """What a dry-run would do with changes of the config: (rule -> number of jobs, the whole output)."""
+    overlay = folder / "project/config/test.yaml"
+    config = yaml.safe_load(overlay.read_text())
+    update_config(config, changes)
+    overlay.write_text(yaml.safe_dump(config, sort_keys=False))
+    done = snakemake(folder / "run", "--dry-run", "all", overlay=overlay, project=folder / "project")
+    if "Job stats:" not in done.stdout:
+        return {}, done.stdout
+    table = done.stdout.split("Job stats:")[-1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"(?m)^(\S+)\s+(\d+)\s*$", table)}, done.stdout
+
+
+def assert_reruns(jobs, expected):
+    assert set(jobs) - CLOSING == set(expected), jobs
+
+
+def test_nothing(copy):
+    assert planned(copy)[0] == {}
+
+
+def test_same_bytes_with_a_new_time_stamp(copy):
+    for path in (copy / "run/results").rglob("*.*"):
+        if path.parts[-2] in ("forcing", "single-levels", "normalize", "train", "rollout"):
+            os.utime(path)
+    os.utime(copy / "project/config/variables.csv")
+    os.utime(copy / "project/model/blocks.py")
+    assert planned(copy)[0] == {}
+
+
+def test_test_period_year_replaced(copy):
+    replace(copy / "run/results/download/single-levels/1981.era5")
+    jobs, text = planned(copy)
+    assert_reruns(jobs, ERA5)
+    assert jobs["regrid_era5"] == jobs["aggregate_era5"] == 1
+    assert "check_simulation" not in jobs and "summarize" not in jobs
+
+
+def test_training_period_year_replaced(copy):
+    replace(copy / "run/results/download/single-levels/1979.era5")
+    jobs, text = planned(copy)
+    assert_reruns(jobs, ERA5 | LEARNING | SIMULATION)
+    assert jobs["regrid_era5"] == jobs["aggregate_era5"] == 1
+    assert "Regridding ERA5 of 1979" in text
+
+
+def test_forcing_replaced(copy):
+    replace(copy / "run/results/download/forcing.nc")
+    jobs, _ = planned(copy)
+    assert_reruns(jobs, {"regrid_forcing", "aggregate_forcing"} | LEARNING | SIMULATION)
+
+
+def test_one_more_member(copy):
+    jobs, text = planned(copy, members=3)
+    assert_reruns(jobs, {"rollout_2", "cmorize"})
+    assert jobs["rollout_2"] == jobs["cmorize"] == 2
+    assert "Rolling out aimip, members 1" not in text
+
+
+def test_one_more_member_in_a_partly_filled_block(copy):
+    assert_reruns(planned(copy, rollout={"block": 5})[0], set())
+    jobs, _ = planned(copy, members=3)
+    assert_reruns(jobs, {"rollout_1", "cmorize"})
+
+
+def test_one_more_experiment(copy):
+    jobs, text = planned(copy, experiments={"aimip-p2k": {"sst_offset": 2}})
+    assert_reruns(jobs, {"cmor_tables", "normalize_forcing", *SIMULATION})
+    assert jobs["normalize_forcing"] == jobs["rollout_1"] == 1
+    assert jobs["cmorize"] == 2
+    assert "Rolling out aimip-p4k" not in text
+
+
+def test_another_sst_offset(copy):
+    jobs, text = planned(copy, experiments={"aimip-p4k": {"sst_offset": 3}})
+    assert_reruns(jobs, {"cmor_tables", "normalize_forcing", *SIMULATION})
+    assert jobs["normalize_forcing"] == jobs["rollout_1"] == 1
+    assert "Rolling out aimip, " not in text
+
+
+def test_contact(copy):
+    jobs, _ = planned(copy, submission={"contact": "climate@example.org"})
+    assert_reruns(jobs, {"cmor_tables", "cmorize"})
+
+
+def test_colour_of_a_figure(copy):
+    edit(copy / "project/workflow/scripts/plot_maps.py", '"""', '"""Another colour. ')
+    jobs, _ = planned(copy)
+    assert set(jobs) == {"plot_maps", "all"}
+
+
+def test_change_in_the_model(copy):
+    edit(copy / "project/model/rollout.py", '"""', '"""Changed. ')
+    jobs, _ = planned(copy)
+    assert_reruns(jobs, SIMULATION)
+    edit(copy / "project/model/blocks.py", '"""', '"""Changed. ')
+    jobs, _ = planned(copy)
+    assert_reruns(jobs, {"train"} | SIMULATION)
+
+
+def test_change_in_an_imported_module(copy):
+    edit(copy / "project/workflow/scripts/derive.py", '"""', '"""Changed. ')
+    jobs, _ = planned(copy)
+    assert_reruns(jobs, {"cmorize", "summarize_reference"})
+
+
+def test_year_added_at_the_end(copy):
+    periods = {"simulation": ["1978-10", "1982-12"], "test": ["1981-01", "1982-12"]}
+    jobs, _ = planned(copy, periods=periods)
+    assert not {"train", "normalize_training", "normalize_statistics", "regrid_forcing"} & set(jobs)
+    assert jobs["download_era5"] == 2
+    assert jobs["regrid_era5"] == 1

@@ -1,0 +1,99 @@
+"""Monthly means: of ERA5 a file per year, of the forcing one file per period.
+
+INPUTS   results/regrid/era5/{year}.nc, results/regrid/static.nc, results/regrid/forcing.nc
+OUTPUTS  results/aggregate/era5/{year}.nc            CF monthly means with bounds
+         results/aggregate/forcing/{period}.nc       0.5 * (v[m] + v[m + 1]) of the forcing's month-start values
+         results/aggregate/static.nc
+         results/aggregate/complete.json             every month of the simulation is there once
+"""
+
+
+rule aggregate_era5:
+    input:
+        era5=aggregate_inputs,
+        modules=scripts("aggregate.py"),
+    output:
+        "results/aggregate/era5/{year}.nc",
+    log:
+        "logs/aggregate_era5/{year}.log",
+    benchmark:
+        "benchmarks/aggregate_era5/{year}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        months=months_of_year,
+        product=config["download"]["product"],
+    message:
+        "Making monthly means of ERA5 of {wildcards.year}"
+    script:
+        "../scripts/aggregate.py"
+
+
+rule aggregate_static:
+    input:
+        static="results/regrid/static.nc",
+        modules=scripts("aggregate.py"),
+    output:
+        "results/aggregate/static.nc",
+    log:
+        "logs/aggregate_static.log",
+    benchmark:
+        "benchmarks/aggregate_static.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Describing the static fields"
+    script:
+        "../scripts/aggregate.py"
+
+
+rule aggregate_forcing:
+    input:
+        forcing="results/regrid/forcing.nc",
+        modules=scripts("aggregate.py"),
+    output:
+        "results/aggregate/forcing/{period}.nc",
+    log:
+        "logs/aggregate_forcing/{period}.log",
+    benchmark:
+        "benchmarks/aggregate_forcing/{period}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        period=forcing_period,
+    message:
+        "Making monthly means of the forcing over the {wildcards.period} period"
+    script:
+        "../scripts/aggregate.py"
+
+
+rule complete:
+    input:
+        era5=expand("results/aggregate/era5/{year}.nc", year=YEARS),
+        modules=scripts("complete.py"),
+    output:
+        "results/aggregate/complete.json",
+    log:
+        "logs/complete.log",
+    benchmark:
+        "benchmarks/complete.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        period=config["periods"]["simulation"],
+    message:
+        "Checking that every month is there once"
+    script:
+        "../scripts/complete.py"

@@ -1,0 +1,85 @@
+"""Checks that gate the targets: a finding writes no output, so nothing that failed counts as made.
+
+INPUTS   results/submission/**/*.nc, results/cmorize/tables/{experiment}/*.json, results/aggregate/forcing/simulation.nc
+OUTPUTS  results/check/{experiment}/r{member}i1p1f1.json   one simulation: files, metadata, axes, values, CF
+         results/check/{experiment}.json                   its members together
+         results/check/submission.json, .csv, .html        all experiments together
+"""
+
+
+rule check_simulation:
+    input:
+        files=submission_files("{experiment}", "{member}"),
+        tables=cmor_table_files("{experiment}"),
+        facts=CMOR_FACTS,
+        ranges=BASE / "config/cmor/ranges.csv",
+        forcing="results/aggregate/forcing/simulation.nc",
+        modules=scripts("check_simulation.py"),
+    output:
+        "results/check/{experiment}/r{member}i1p1f1.json",
+    log:
+        "logs/check_simulation/{experiment}/r{member}.log",
+    benchmark:
+        "benchmarks/check_simulation/{experiment}/r{member}.tsv"
+    conda:
+        "../../envs/check.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        submission=submission_root,
+        experiment="{experiment}",
+        member="{member}",
+    message:
+        "Checking {wildcards.experiment} r{wildcards.member}"
+    script:
+        "../scripts/check_simulation.py"
+
+
+rule check_experiment:
+    input:
+        simulations=expand("results/check/{{experiment}}/r{member}i1p1f1.json", member=MEMBERS),
+        modules=scripts("check_experiment.py"),
+    output:
+        "results/check/{experiment}.json",
+    log:
+        "logs/check_experiment/{experiment}.log",
+    benchmark:
+        "benchmarks/check_experiment/{experiment}.tsv"
+    conda:
+        "../../envs/check.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        members=config["members"],
+    message:
+        "Checking the members of {wildcards.experiment} together"
+    script:
+        "../scripts/check_experiment.py"
+
+
+rule check_submission:
+    input:
+        experiments=expand("results/check/{experiment}.json", experiment=EXPERIMENTS),
+        forcing="results/aggregate/forcing/simulation.nc",
+        modules=scripts("check_submission.py"),
+    output:
+        result="results/check/submission.json",
+        table="results/check/submission.csv",
+        page=report("results/check/submission.html", category="Checks", labels={"content": "every file and rule"}),
+    log:
+        "logs/check_submission.log",
+    benchmark:
+        "benchmarks/check_submission.tsv"
+    conda:
+        "../../envs/check.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        submission=submission_root,
+    message:
+        "Checking the experiments together"
+    script:
+        "../scripts/check_submission.py"

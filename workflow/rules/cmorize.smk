@@ -1,0 +1,64 @@
+"""The submission's files, written by CMOR: one process per simulation makes all its variables on all its grids.
+
+INPUTS   results/rollout/{experiment}/r{member}.nc, results/aggregate/forcing/simulation.nc, config/cmor/*.json
+OUTPUTS  results/cmorize/tables/{experiment}/*.json    MIP table and controlled vocabulary, generated from the config
+         results/submission/{institution_id}/{source_id}/{experiment}/r{member}i1p1f1/Amon/{variable}/{grid}/{version}/*.nc
+"""
+
+
+rule cmor_tables:
+    input:
+        facts=CMOR_FACTS,
+        modules=scripts("cmor_tables.py"),
+    output:
+        cmor_table_files("{experiment}"),
+    log:
+        "logs/cmor_tables/{experiment}.log",
+    benchmark:
+        "benchmarks/cmor_tables/{experiment}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        experiment="{experiment}",
+        sst_offset=sst_offset,
+        submission=config["submission"],
+        resolution=config["grid"]["resolution"],
+        simulation=config["periods"]["simulation"],
+    message:
+        "Generating the CMOR tables and controlled vocabulary of {wildcards.experiment}"
+    script:
+        "../scripts/cmor_tables.py"
+
+
+# A shell rule, since CMOR may live in an interpreter of its own; that interpreter is no param, so it reruns nothing.
+rule cmorize:
+    input:
+        rollout="results/rollout/{experiment}/r{member}.nc",
+        forcing="results/aggregate/forcing/simulation.nc",
+        tables=cmor_table_files("{experiment}"),
+        variables=VARIABLES,
+        script=BASE / "workflow/scripts/cmorize.py",
+        modules=scripts("cmorize.py"),
+    output:
+        submission_files("{experiment}", "{member}"),
+    log:
+        "logs/cmorize/{experiment}/r{member}.log",
+    benchmark:
+        "benchmarks/cmorize/{experiment}/r{member}.tsv"
+    conda:
+        "../../envs/cmorize.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        grids=config["submission"]["grids"],
+    message:
+        "Writing the CMOR files of {wildcards.experiment} r{wildcards.member}"
+    shell:
+        "${{CMOR_PYTHON:-python}} {input.script} --rollout {input.rollout}"
+        " --forcing {input.forcing} --variables {input.variables} --tables results/cmorize/tables/{wildcards.experiment}"
+        " --experiment {wildcards.experiment} --member {wildcards.member} --grids {params.grids}"
+        " --out results/submission --log {log}"

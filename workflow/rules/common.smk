@@ -1,0 +1,242 @@
+"""Functions and lists that the rules share: all derived from the config and config/variables.csv, nothing listed twice."""
+
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+
+BASE = Path(os.path.relpath(workflow.basedir))
+sys.path.insert(0, str(Path(workflow.basedir, "workflow/scripts")))
+
+from drs import submission_path
+from months import month_range, period_label, years
+from settings import validate_config
+from snakemake.exceptions import WorkflowError
+from tables import read_variables
+
+try:
+    validate_config(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+# The order of keys in a config file means nothing, so it reruns nothing; experiments keep theirs in figures and tables.
+for name in config.keys() - {"experiments"}:
+    if isinstance(config[name], dict):
+        config[name] = dict(sorted(config[name].items()))
+
+VARIABLES = BASE / "config/variables.csv"
+# An overlay leaves an experiment out by setting it to null.
+EXPERIMENTS = {name: entry for name, entry in config["experiments"].items() if entry is not None}
+MEMBERS = list(range(1, config["members"] + 1))
+YEARS = years(*config["periods"]["simulation"])
+DATASETS = list(dict.fromkeys(row.dataset for row in read_variables(VARIABLES, role="field")))
+PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
+# The networks' own settings; a checkpoint that the config names takes the place of training.
+NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
+CHECKPOINT = config["model"]["checkpoint"] or "results/train/checkpoint.zip"
+WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 0]
+SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
+REFERENCE_NAME = "synthetic planet" if config["source"] == "synthetic" else "ERA5"
+CONTROL = next(name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] == 0)
+TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" else []
+MODELS = config["evaluation"]["models"]
+DOWNLOAD_RECORDS = expand("results/download/{dataset}/{year}.json", dataset=DATASETS, year=YEARS) + [
+    "results/download/static.json",
+    "results/download/forcing.json",
+]
+PRODUCT = f"results/submission/{config['submission']['institution_id']}/{config['submission']['source_id']}"
+SUBMISSION = ["results/check/submission.json", "results/aggregate/complete.json", f"{PRODUCT}/manifest.csv"]
+EVALUATION = [
+    "results/evaluate/scorecard.json",
+    expand("results/evaluate/figures/{name}.png", name=["bias_test", "scores", *(["models"] if MODELS else [])]),
+]
+
+
+# Whatever the command line or a profile says, no more requests than this are under way per dataset.
+for dataset in DATASETS:
+    workflow.global_resources[f"cds_{dataset.replace('-', '_')}"] = config["download"]["in_flight"]
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    year=r"\d{4}",
+    experiment="|".join(EXPERIMENTS),
+    period="training|simulation",
+    model="|".join(MODELS) or "none",
+    member=r"[1-9]\d*",
+
+
+def modules(*scripts):
+    """The named scripts and every local module they import, directly or through each other.
+
+    Snakemake sees a change of a script, but not of what the script imports nor of what a shell command runs; listed as
+    inputs, such a change reruns the rules that use it and no others.
+    """
+    found, queue = [], [BASE / script for script in scripts]
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.append(path)
+            queue += _imports(path)
+    return sorted(map(str, found))
+
+
+def _imports(path):
+    local = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in filter(None, names):
+            parts = Path(*name.split(".")).with_suffix(".py")
+            local += [root / parts for root in (path.parent, BASE) if (root / parts).is_file()]
+    return local
+
+
+def scripts(*names):
+    """``modules`` of files in workflow/scripts."""
+    return modules(*(f"workflow/scripts/{name}" for name in names))
+
+
+def download_settings(kind):
+    """What the bytes of a download depend on, and nothing else: patience with a server reruns nothing."""
+    source, download = config["source"], config["download"]
+    keys = {
+        ("cds", "era5"): [(download, "product"), (download, "era5t"), (download, "resolution")],
+        ("cds", "forcing"): [(download, key) for key in ("forcing_record", "forcing_file", "forcing_sha256")],
+        ("local", "era5"): [(download, "product"), (download, "era5t")],
+        ("synthetic", "era5"): [(config["synthetic"], "resolution"), (config["synthetic"], "seed")],
+    }
+    keys["synthetic", "forcing"] = keys["synthetic", "era5"]
+    return {"source": source} | {key: section[key] for section, key in keys.get((source, kind), [])}
+
+
+def download_inputs(kind):
+    """What a download depends on: the centre's file, the planet, or nothing - a better retry must not fetch ERA5 again.
+
+    ``kind`` is the key of config ``local`` that holds the file's name: pattern, static or forcing.
+    """
+
+    def inputs(wildcards):
+        if config["source"] == "local":
+            return {"local": Path(config["local"]["folder"], config["local"][kind].format(**dict(wildcards)))}
+        if config["source"] == "synthetic":
+            return {"planet": [*scripts("synthesize_era5.py"), *PLANET_DATA]}
+        return {}
+
+    return inputs
+
+
+def fields_of(dataset):
+    """What a request for ``dataset`` holds: (CDS name, level) of each field, as lists."""
+    return [[row.cds_name, row.level] for row in read_variables(VARIABLES, dataset=dataset)]
+
+
+def requested(wildcards):
+    """``fields_of`` the wildcard's dataset."""
+    return fields_of(wildcards.dataset)
+
+
+def request_slot(dataset):
+    """1 for a request of that dataset, 0 for another: Snakemake counts them against download.in_flight."""
+    return lambda wildcards: int(wildcards.dataset == dataset)
+
+
+def months_of_year(wildcards):
+    """Months of the simulation in the wildcard's year."""
+    months = map(str, month_range(*config["periods"]["simulation"]))
+    return [month for month in months if month.startswith(wildcards.year)]
+
+
+def aggregate_inputs(wildcards):
+    """The regridded year, and the next where hourly accumulations of its last month are stamped in January."""
+    following = int(wildcards.year) + 1
+    extra = [following] if config["download"]["product"] == "hourly" and following in YEARS else []
+    return [f"results/regrid/era5/{year}.nc" for year in [wildcards.year, *extra]]
+
+
+def era5_of(*periods):
+    """The aggregated ERA5 files of the years of the named periods."""
+    wanted = sorted({year for name in periods for year in years(*config["periods"][name])})
+    return [f"results/aggregate/era5/{year}.nc" for year in wanted]
+
+
+def forcing_period(wildcards):
+    """First and last month of the simulation, or of what training reads: never a month of the test period."""
+    if wildcards.period == "simulation":
+        return config["periods"]["simulation"]
+    starts, ends = zip(config["periods"]["training"], config["periods"]["validation"])
+    return [min(starts), max(ends)]
+
+
+def sst_offset(wildcards):
+    """Offset of the experiment's sea-surface temperature, K."""
+    return EXPERIMENTS[wildcards.experiment]["sst_offset"]
+
+
+def blocks():
+    """Members in blocks of fixed size and place, so that one more member touches one block only."""
+    size = config["rollout"]["block"]
+    return {start // size + 1: MEMBERS[start : start + size] for start in range(0, len(MEMBERS), size)}
+
+
+CMOR_VARIABLES = sorted({name for row in read_variables(VARIABLES, role="field") for name in row.cmor_name})
+CMOR_FACTS = [BASE / f"config/cmor/AIMIP_{name}.json" for name in ("Amon", "coordinate", "formula_terms")]
+
+
+def cmor_table_files(experiment):
+    """The generated CMOR tables of one experiment."""
+    names = [path.name for path in CMOR_FACTS] + ["AIMIP_CV.json", "submission.json"]
+    return [f"results/cmorize/tables/{experiment}/{name}" for name in names]
+
+
+def submission_files(experiment, member):
+    """Paths of all files of one simulation; wildcards in braces are kept."""
+    facets = config["submission"]
+    return [
+        "results/submission/"
+        + submission_path(
+            facets["institution_id"],
+            facets["source_id"],
+            experiment,
+            member,
+            variable,
+            grid,
+            facets["version"],
+            period_label(*config["periods"]["simulation"]),
+        )
+        for grid in facets["grids"]
+        for variable in CMOR_VARIABLES
+    ]
+
+
+def product_file(name):
+    """A file beside the experiments of the submission, such as its manifest."""
+    return f"{PRODUCT}/{name}"
+
+
+def submission_root(wildcards):
+    """Root of the submission's tree, the folder that is uploaded."""
+    return "results/submission"
+
+
+def evaluated_files(wildcards):
+    """The files of one simulation on the first grid of the config, which the evaluation reads."""
+    grid = f"/{config['submission']['grids'][0]}/"
+    return [path for path in submission_files(wildcards.experiment, wildcards.member) if grid in path]
+
+
+def figure(name, caption, category, **labels):
+    """A figure for the report, as PNG; its PDF stands beside it."""
+    return report(
+        f"results/evaluate/figures/{name}.png", caption=f"../report/{caption}.rst", category=category, labels=labels
+    )
+
+
+def model_tree(wildcards):
+    """Root of another model's submission, from the config."""
+    return MODELS[wildcards.model]

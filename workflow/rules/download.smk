@@ -1,0 +1,91 @@
+"""ERA5 and the AIMIP forcing as they are delivered, from the source that the config names.
+
+INPUTS   none from the workflow; with source local the centre's own files, with source synthetic the planet's data
+OUTPUTS  results/download/{dataset}/{year}.era5, results/download/static.era5   CDS replies: netCDF or ZIP, by content
+         results/download/forcing.nc                                            AIMIP forcing, values at month starts
+         beside each: .json, the record of request, time, size, checksum and ERA5 version
+
+The table of variables is no input here: only the names and levels that a request holds rerun a download.
+"""
+
+
+rule download_era5:
+    input:
+        unpack(download_inputs("pattern")),
+    output:
+        reply="results/download/{dataset}/{year}.era5",
+        record="results/download/{dataset}/{year}.json",
+    log:
+        "logs/download_era5/{dataset}/{year}.log",
+    benchmark:
+        "benchmarks/download_era5/{dataset}/{year}.tsv"
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+        cds_single_levels=request_slot("single-levels"),
+        cds_pressure_levels=request_slot("pressure-levels"),
+    params:
+        settings=download_settings("era5"),
+        dataset="{dataset}",
+        variables=VARIABLES,
+        request=requested,
+        months=months_of_year,
+    message:
+        "Getting ERA5 {wildcards.dataset} of {wildcards.year}"
+    script:
+        "../scripts/download.py"
+
+
+rule download_static:
+    input:
+        unpack(download_inputs("static")),
+    output:
+        reply="results/download/static.era5",
+        record="results/download/static.json",
+    log:
+        "logs/download_static.log",
+    benchmark:
+        "benchmarks/download_static.tsv"
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+        cds_single_levels=1,
+    params:
+        settings=download_settings("era5"),
+        dataset="static",
+        variables=VARIABLES,
+        request=fields_of("static"),
+    message:
+        "Getting the static fields of ERA5"
+    script:
+        "../scripts/download.py"
+
+
+rule download_forcing:
+    input:
+        unpack(download_inputs("forcing")),
+    output:
+        reply="results/download/forcing.nc",
+        record="results/download/forcing.json",
+    log:
+        "logs/download_forcing.log",
+    benchmark:
+        "benchmarks/download_forcing.tsv"
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        settings=download_settings("forcing"),
+        dataset="forcing",
+        variables=VARIABLES,
+        request=fields_of("forcing"),
+    message:
+        "Getting the AIMIP sea-surface temperature and sea ice"
+    script:
+        "../scripts/download.py"

@@ -1,0 +1,263 @@
+"""The evaluation: AIMIP's metrics from the submitted files, the scorecard, and the figures of the report.
+
+INPUTS   results/submission/**/*.nc (first grid of the config), results/aggregate/era5/{year}.nc, results/aggregate/static.nc
+OUTPUTS  results/evaluate/summary/{experiment}/r{member}i1p1f1.nc, results/evaluate/reference.nc
+         results/evaluate/models/{model}/{experiment}/{member}.nc   the same of other models, where the config names some
+         results/evaluate/truth.nc                  the planet's true response, with the synthetic source only
+         results/evaluate/metrics.csv, metrics.nc, scorecard.json, .txt and .html, figures/*.png and *.pdf
+"""
+
+
+rule summarize:
+    input:
+        files=evaluated_files,
+        index=BASE / "workflow/data/nino34_index.csv",
+        modules=scripts("summarize.py"),
+    output:
+        "results/evaluate/summary/{experiment}/r{member}i1p1f1.nc",
+    log:
+        "logs/summarize/{experiment}/r{member}.log",
+    benchmark:
+        "benchmarks/summarize/{experiment}/r{member}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        periods=config["periods"],
+        minimum_years=config["evaluation"]["minimum_years"],
+    message:
+        "Summarizing {wildcards.experiment} r{wildcards.member} for the evaluation"
+    script:
+        "../scripts/summarize.py"
+
+
+rule summarize_reference:
+    input:
+        files=expand("results/aggregate/era5/{year}.nc", year=YEARS),
+        variables=VARIABLES,
+        index=BASE / "workflow/data/nino34_index.csv",
+        modules=scripts("summarize_reference.py"),
+    output:
+        "results/evaluate/reference.nc",
+    log:
+        "logs/summarize_reference.log",
+    benchmark:
+        "benchmarks/summarize_reference.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        periods=config["periods"],
+        minimum_years=config["evaluation"]["minimum_years"],
+    message:
+        "Summarizing ERA5 for the evaluation"
+    script:
+        "../scripts/summarize_reference.py"
+
+
+rule summarize_tree:
+    input:
+        tree=model_tree,
+        variables=VARIABLES,
+        index=BASE / "workflow/data/nino34_index.csv",
+        modules=scripts("summarize_tree.py"),
+    output:
+        directory("results/evaluate/models/{model}"),
+    log:
+        "logs/summarize_tree/{model}.log",
+    benchmark:
+        "benchmarks/summarize_tree/{model}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        periods=config["periods"],
+        minimum_years=config["evaluation"]["minimum_years"],
+        experiments=list(EXPERIMENTS),
+    message:
+        "Summarizing the submission of {wildcards.model} for the evaluation"
+    script:
+        "../scripts/summarize_tree.py"
+
+
+rule planet_truth:
+    input:
+        variables=VARIABLES,
+        planet=PLANET_DATA,
+        modules=scripts("planet_truth.py"),
+    output:
+        "results/evaluate/truth.nc",
+    log:
+        "logs/planet_truth.log",
+    benchmark:
+        "benchmarks/planet_truth.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        seed=config["synthetic"]["seed"],
+        resolution=config["grid"]["resolution"],
+        simulation=config["periods"]["simulation"],
+        experiments=EXPERIMENTS,
+    message:
+        "Computing the synthetic planet's own response to a warmer sea"
+    script:
+        "../scripts/planet_truth.py"
+
+
+rule evaluate:
+    input:
+        reference="results/evaluate/reference.nc",
+        summaries=SUMMARIES,
+        static="results/aggregate/static.nc",
+        truth=TRUTH,
+        models=expand("results/evaluate/models/{model}", model=MODELS),
+        modules=scripts("evaluate.py"),
+    output:
+        csv=report(
+            "results/evaluate/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Scorecard",
+            labels={"content": "all metrics, CSV"},
+        ),
+        netcdf="results/evaluate/metrics.nc",
+        scorecard="results/evaluate/scorecard.json",
+        html=report(
+            "results/evaluate/scorecard.html",
+            caption="../report/scorecard.rst",
+            category="Scorecard",
+            labels={"content": "scorecard"},
+        ),
+        text="results/evaluate/scorecard.txt",
+    log:
+        "logs/evaluate.log",
+    benchmark:
+        "benchmarks/evaluate.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        experiments=EXPERIMENTS,
+        settings=config["evaluation"],
+        periods=config["periods"],
+        source=config["submission"]["source_id"],
+        reference_name=REFERENCE_NAME,
+    message:
+        "Computing AIMIP's metrics and the scorecard"
+    script:
+        "../scripts/evaluate.py"
+
+
+rule plot_maps:
+    input:
+        table="results/evaluate/metrics.csv",
+        maps="results/evaluate/metrics.nc",
+        reference="results/evaluate/reference.nc",
+        static="results/aggregate/static.nc",
+        modules=scripts("plot_maps.py"),
+    output:
+        figure("bias_training", "bias_training", "E1 bias", figure="maps", period="training"),
+        figure("bias_test", "bias_test", "E1 bias", figure="maps", period="test"),
+        figure("trends", "trends", "E2 trends", figure="maps"),
+        figure("enso", "enso", "E3 ENSO", figure="maps"),
+        [figure(f"response_{name}", "response", "E5 response", figure="maps", experiment=name) for name in WARMED],
+        pdf=expand(
+            "results/evaluate/figures/{name}.pdf",
+            name=["bias_training", "bias_test", "trends", "enso", *(f"response_{name}" for name in WARMED)],
+        ),
+    log:
+        "logs/plot_maps.log",
+    benchmark:
+        "benchmarks/plot_maps.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        experiments=EXPERIMENTS,
+        settings=config["evaluation"],
+        periods=config["periods"],
+        source=config["submission"]["source_id"],
+        reference_name=REFERENCE_NAME,
+    message:
+        "Drawing the maps"
+    script:
+        "../scripts/plot_maps.py"
+
+
+rule plot_lines:
+    input:
+        table="results/evaluate/metrics.csv",
+        maps="results/evaluate/metrics.nc",
+        reference="results/evaluate/reference.nc",
+        static="results/aggregate/static.nc",
+        summaries=SUMMARIES,
+        modules=scripts("plot_lines.py"),
+    output:
+        figure("scores", "scores", "E1 bias", figure="RMSB of all fields"),
+        figure("series", "series", "Global means", figure="series"),
+        figure("zonal_bias", "zonal_bias", "E1 bias", figure="zonal means", period="test"),
+        figure("indices", "indices", "Variability", figure="indices"),
+        figure("ensemble", "ensemble", "Variability", figure="ensemble spread and ranks"),
+        figure("spectra", "spectra", "Variability", figure="zonal spectra"),
+        pdf=expand(
+            "results/evaluate/figures/{name}.pdf",
+            name=["scores", "series", "zonal_bias", "indices", "ensemble", "spectra"],
+        ),
+    log:
+        "logs/plot_lines.log",
+    benchmark:
+        "benchmarks/plot_lines.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        experiments=EXPERIMENTS,
+        settings=config["evaluation"],
+        periods=config["periods"],
+        source=config["submission"]["source_id"],
+        reference_name=REFERENCE_NAME,
+    message:
+        "Drawing series, sections and spectra"
+    script:
+        "../scripts/plot_lines.py"
+
+
+rule plot_models:
+    input:
+        table="results/evaluate/metrics.csv",
+        modules=scripts("plot_models.py"),
+    output:
+        figure("models", "models", "E1 bias", figure="models side by side"),
+        pdf="results/evaluate/figures/models.pdf",
+    log:
+        "logs/plot_models.log",
+    benchmark:
+        "benchmarks/plot_models.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        sources=[config["submission"]["source_id"], *MODELS],
+        control=CONTROL,
+        test=config["periods"]["test"],
+        reference_name=REFERENCE_NAME,
+    message:
+        "Drawing the models side by side"
+    script:
+        "../scripts/plot_models.py"

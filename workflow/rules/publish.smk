@@ -1,0 +1,39 @@
+"""What goes with the files of the submission, and a manifest of them all.
+
+INPUTS   results/check/submission.json, results/train/checkpoint.zip or the config's model.checkpoint,
+         results/download/**/*.json
+OUTPUTS  results/submission/{institution_id}/{source_id}/: checkpoint.zip, config.yaml, README.md (the dataset card),
+         provenance.json, manifest.csv (path, size and SHA-256 of every file)
+"""
+
+
+# The whole config is a param of this rule alone, which is quick and last: it makes no file of a simulation stale.
+rule publish:
+    input:
+        check="results/check/submission.json",
+        checkpoint=CHECKPOINT,
+        records=DOWNLOAD_RECORDS,
+        facts=CMOR_FACTS,
+        modules=scripts("publish.py"),
+    output:
+        checkpoint=product_file("checkpoint.zip"),
+        config=product_file("config.yaml"),
+        card=product_file("README.md"),
+        provenance=product_file("provenance.json"),
+        manifest=product_file("manifest.csv"),
+    log:
+        "logs/publish.log",
+    benchmark:
+        "benchmarks/publish.tsv"
+    conda:
+        "../../envs/check.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        config=config,
+        repository=BASE,
+    message:
+        "Writing the dataset card, provenance and manifest of the submission"
+    script:
+        "../scripts/publish.py"

@@ -1,0 +1,108 @@
+"""Conservative regridding from ERA5's grid to the model's, a job per year.
+
+INPUTS   results/download/{dataset}/{year}.era5, results/download/static.era5, results/download/forcing.nc
+OUTPUTS  results/regrid/weights.nc      row, col, S: built once
+         results/regrid/era5/{year}.nc  all fields (time, level, lat, lon) or (time, lat, lon)
+         results/regrid/static.nc, results/regrid/forcing.nc
+"""
+
+
+rule regrid_weights:
+    input:
+        static="results/download/static.era5",
+        modules=scripts("regrid_weights.py"),
+    output:
+        weights="results/regrid/weights.nc",
+    log:
+        "logs/regrid_weights.log",
+    benchmark:
+        "benchmarks/regrid_weights.tsv"
+    conda:
+        "../../envs/regrid.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        resolution=config["grid"]["resolution"],
+        engine=config["regrid"]["engine"],
+    message:
+        "Building the weights from ERA5's grid to {params.resolution} degrees ({params.engine})"
+    script:
+        "../scripts/regrid_weights.py"
+
+
+rule regrid_era5:
+    input:
+        era5=expand("results/download/{dataset}/{{year}}.era5", dataset=DATASETS),
+        weights="results/regrid/weights.nc",
+        variables=VARIABLES,
+        modules=scripts("regrid.py"),
+    output:
+        "results/regrid/era5/{year}.nc",
+    log:
+        "logs/regrid_era5/{year}.log",
+    benchmark:
+        "benchmarks/regrid_era5/{year}.tsv"
+    conda:
+        "../../envs/regrid.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        datasets=DATASETS,
+        product=config["download"]["product"],
+        threshold=config["regrid"]["sea_threshold"],
+    message:
+        "Regridding ERA5 of {wildcards.year}"
+    script:
+        "../scripts/regrid.py"
+
+
+rule regrid_static:
+    input:
+        static="results/download/static.era5",
+        weights="results/regrid/weights.nc",
+        variables=VARIABLES,
+        modules=scripts("regrid.py"),
+    output:
+        "results/regrid/static.nc",
+    log:
+        "logs/regrid_static.log",
+    benchmark:
+        "benchmarks/regrid_static.tsv"
+    conda:
+        "../../envs/regrid.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        threshold=config["regrid"]["sea_threshold"],
+    message:
+        "Regridding the static fields"
+    script:
+        "../scripts/regrid.py"
+
+
+rule regrid_forcing:
+    input:
+        forcing="results/download/forcing.nc",
+        weights="results/regrid/weights.nc",
+        variables=VARIABLES,
+        modules=scripts("regrid.py"),
+    output:
+        "results/regrid/forcing.nc",
+    log:
+        "logs/regrid_forcing.log",
+    benchmark:
+        "benchmarks/regrid_forcing.tsv"
+    conda:
+        "../../envs/regrid.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        threshold=config["regrid"]["sea_threshold"],
+    message:
+        "Regridding the forcing, over the sea only"
+    script:
+        "../scripts/regrid.py"

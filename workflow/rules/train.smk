@@ -1,0 +1,37 @@
+"""The model: trained once, used by every experiment.
+
+INPUTS   results/normalize/training.nc
+OUTPUTS  results/train/checkpoint.zip   config, channels, normalization and weights: all that a rollout needs
+         results/train/metrics.csv      losses and the validation score per epoch
+         beside them, undeclared: state/, from which a killed run goes on, and tensorboard/
+"""
+
+
+rule train:
+    input:
+        data="results/normalize/training.nc",
+        modules=modules("model/train.py"),
+    output:
+        checkpoint="results/train/checkpoint.zip",
+        metrics="results/train/metrics.csv",
+    log:
+        "logs/train.log",
+    benchmark:
+        "benchmarks/train.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
+    params:
+        project=BASE,
+        settings=json.dumps({"model": NETWORK, "training": config["training"]}),
+        seed=config["seed"],
+    message:
+        "Training the model; TensorBoard files in results/train/tensorboard"
+    shell:
+        "PYTHONPATH={params.project} OMP_NUM_THREADS={threads} python -m model.train --data {input.data}"
+        " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint} --metrics {output.metrics}"
+        " --state results/train/state --tensorboard results/train/tensorboard --log {log}"

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all. Needs the standard library only, so CMOR's interpreter can import it."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path):
+    """A temporary path beside ``path`` to write to: synced and renamed to ``path`` on success, removed on failure.
+
+    What a killed process left there is removed first: Snakemake never runs two jobs that write the same file.
+
+    >>> with atomic_path("out.nc") as temporary:
+    ...     dataset.to_netcdf(temporary)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in path.parent.glob(f".{path.name}.*.part"):
+        abandoned.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

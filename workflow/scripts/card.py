@@ -1,0 +1,124 @@
+"""The dataset card: README.md of a submission, generated from the config, the tables and the checks' outcome."""
+
+import json
+from pathlib import Path
+
+from months import month_range
+
+SYNTHETIC = (
+    "> **Not for science.** The model learned from the workflow's synthetic planet, not from ERA5: this submission "
+    "shows that the workflow runs.\n\n"
+)
+LIMITS = (
+    "Monthly means only: there is no daily output, so AIMIP's temporal-variance metric (E4) does not apply.",
+    "Over ice-free open sea `ts` is the prescribed sea surface temperature, not a prediction.",
+    "Fields on pressure levels below the surface are filled, as in ERA5.",
+    "`huss` follows from the monthly means of dewpoint and surface pressure; `tdas` is limited to `tas`.",
+    "Humidity and precipitation below zero, which a statistical model can draw, are set to zero.",
+    "Warmed seas lie outside what the model was trained on: read experiments other than `aimip` as tests of "
+    "extrapolation.",
+)
+
+
+def card(config, facts, check, weights):
+    """The card's text (Markdown).
+
+    ``config``: the whole resolved config. ``facts``: the folder config/cmor. ``check``: content of submission.json
+    of the checks. ``weights``: dict of size (bytes) and sha256 of the checkpoint.
+    """
+    submission, periods = config["submission"], config["periods"]
+    files = [file for simulation in check["simulations"] for file in simulation["files"]]
+    name, institution = submission["source_id"], submission["institution_id"]
+    months = len(month_range(*periods["simulation"]))
+    return (
+        f"# {name}: submission to AIMIP Phase 1\n\n"
+        + (SYNTHETIC if config["source"] == "synthetic" else "")
+        + f"{submission['source']}. Made by {submission['institution']} ({institution}).\n\n"
+        + _table(
+            ("Item", "Value"),
+            [
+                ("Experiments", ", ".join(_experiments(config))),
+                ("Members", f"{config['members']}, r1i1p1f1 to r{config['members']}i1p1f1"),
+                ("Period", f"{' to '.join(periods['simulation'])}, {months} monthly means"),
+                ("Grids", ", ".join(_grids(config))),
+                ("Version", submission["version"]),
+                ("Files", f"{len(files)}, {sum(file['size'] for file in files) / 1e9:.2f} GB"),
+                ("License", "CC BY 4.0"),
+            ],
+        )
+        + "\n## Variables\n\n"
+        + _table(("Name", "Meaning", "Units", "Cell methods"), _variables(facts))
+        + f"\nPressure levels (hPa): {_levels(facts, 'plev7aimip')}; of `zg`: {_levels(facts, 'plev500')}, a dimension "
+        + "of length one.\n"
+        + "\n## Experiments\n\n"
+        + "Members differ in the noise that the model draws. Sea surface temperature and sea ice are AIMIP's monthly "
+        + "forcing.\n\n"
+        + _table(("Experiment", "Sea surface temperature"), _offsets(config))
+        + "\n## Model and training\n\n"
+        + _training(config, weights)
+        + "\n## Known limits\n\n"
+        + "".join(f"- {limit}\n" for limit in LIMITS)
+        + "\n## Checks\n\n"
+        + _checks(check)
+        + "\n## Layout and use\n\n"
+        + f"`{{experiment}}/{{member}}/Amon/{{variable}}/{{grid}}/{submission['version']}/` below this folder; "
+        + "`manifest.csv` has size and SHA-256 of every file, `provenance.json` says what they were made from, "
+        + "`config.yaml` with the workflow makes them again, `checkpoint.zip` holds the weights.\n\n"
+        + "## License and citation\n\n"
+        + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/). "
+        + f"Please cite: {submission['references']}. Further information: {submission['further_info_url']}. "
+        + f"Contact: {submission['contact']}.\n"
+    )
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def _experiments(config):
+    return [name for name, entry in config["experiments"].items() if entry is not None]
+
+
+def _offsets(config):
+    for name in _experiments(config):
+        offset = config["experiments"][name]["sst_offset"]
+        yield f"`{name}`", f"as prescribed, raised by {offset:g} K everywhere" if offset else "as prescribed"
+
+
+def _grids(config):
+    native = f"gn (native, {config['grid']['resolution']:g} degrees with poles)"
+    regridded = f"gr (conservative, {config['submission']['regridded_resolution']:g} degrees)"
+    return [{"gn": native, "gr": regridded}[label] for label in config["submission"]["grids"]]
+
+
+def _variables(facts):
+    entries = json.loads((Path(facts) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
+    for name, entry in entries.items():
+        yield f"`{name}`", entry["long_name"], entry["units"], entry["cell_methods"]
+
+
+def _levels(facts, axis):
+    axes = json.loads((Path(facts) / "AIMIP_coordinate.json").read_text(encoding="utf-8"))["axis_entry"]
+    return ", ".join(f"{float(pressure) / 100:g}" for pressure in axes[axis]["requested"])
+
+
+def _training(config, weights):
+    spans = {name: " to ".join(period) for name, period in config["periods"].items()}
+    source = "the synthetic planet" if config["source"] == "synthetic" else "ERA5"
+    return (
+        f"Trained on {source} only: weights and statistics from {spans['training']}, choices between models by "
+        f"{spans['validation']}; {spans['test']} was never read before the evaluation. No input but the state, sea "
+        "surface temperature, sea ice, the season and constant fields. Settings: `config.yaml`, sections model and "
+        "training.\n\n"
+        f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
+    )
+
+
+def _checks(check):
+    failed = sum(rule["failed"] for rule in check["rules"])
+    warned = [rule for rule in check["rules"] if rule["warned"]]
+    text = (
+        f"{len(check['rules'])} rules were put to these files; {failed} findings, {len(warned)} rules with warnings.\n"
+    )
+    return text + "".join(f"- warning: {rule['first']}\n" for rule in warned)

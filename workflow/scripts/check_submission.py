@@ -1,0 +1,222 @@
+"""Check the experiments of a submission against each other; as a program, check any AIMIP tree from its files alone.
+
+    python workflow/scripts/check_submission.py PATH [--allow RULE] [--allow RULE=PATTERN] [--period 1978-10 2024-12]
+        [--forcing FILE] [--no-cf] [--out NAME]
+    python workflow/scripts/check_submission.py --rules
+
+PATH holds an institution's folder, or is one. Each finding is one line: file, rule, value; the exit status is 1 if one
+of them is not allowed. ``--allow`` names a known deviation, of all files or of those that match the pattern, and may
+be repeated. ``--out`` writes NAME.json, NAME.csv and NAME.html.
+"""
+
+import argparse
+import csv
+import html
+import json
+import logging
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from atomic import atomic_path
+from check_experiment import check_members
+from check_rules import FURTHER_RULES, RULES, Report, expectation
+from check_simulation import check_files
+from cmor_files import locate
+from conformance import wcrp_findings, wcrp_installed
+from drs import FOLDERS
+from prescribed_sea import TOLERANCE, PrescribedSea, offset_misfit
+
+SEA_RULE = "sea-offset"
+STRUCTURE_RULE = "cmip6-structure"
+
+
+def check_across(simulations, root, expected=None, forcing=None, allow=(), conformance=True):
+    """Put the rules on a submission to the summaries of all its simulations. Returns a Report."""
+    report = Report(tuple(allow))
+    report.apply("submission", str(root.name), simulations, expected, own=True)
+    if conformance:
+        _check_structure(report, simulations, root)
+    if forcing is not None:
+        with PrescribedSea(forcing) as sea:
+            for path, control, offset in _pairs(simulations):
+                report.count(SEA_RULE)
+                worst, _ = offset_misfit(root / path, sea, offset, root / control)
+                if not worst <= TOLERANCE:
+                    report.add(SEA_RULE, path, f"ts minus aimip's over ice-free sea is off {offset:g} K by {worst:g} K")
+    return report
+
+
+def _check_structure(report, simulations, root):
+    """Put cc-plugin-wcrp's checks to one file of each variable and grid: the others were written by the same code."""
+    if not wcrp_installed():
+        report.add(
+            STRUCTURE_RULE, root.name, "cc-plugin-wcrp is not installed, so its checks were left out", gate=False
+        )
+        return
+    files = {}
+    for simulation in simulations:
+        for file in simulation["files"]:
+            files.setdefault((file["variable"], file["grid"]), root / file["path"])
+    report.count(STRUCTURE_RULE, len(files))
+    for path, message in wcrp_findings(files.values()):
+        report.add(STRUCTURE_RULE, str(path.relative_to(root)), message)
+
+
+def _pairs(simulations):
+    """(path, path of aimip's, offset in K) of each ts of a warmed experiment that has its like in aimip."""
+    files = {
+        (simulation["experiment"], simulation["member_id"], file["grid"]): file["path"]
+        for simulation in simulations
+        for file in simulation["files"]
+        if file["variable"] == "ts" and file["data_sha256"]
+    }
+    for (experiment, member, grid), path in sorted(files.items()):
+        warming = re.fullmatch(r"aimip-p(\d+)k", experiment)
+        if warming and ("aimip", member, grid) in files:
+            yield path, files["aimip", member, grid], float(warming[1])
+
+
+def check_submission(experiments, submission, forcing, result, table, page, allow=()):
+    """Check the experiments of our own submission together and write the outcome of all checks.
+
+    ``experiments``: what check_experiment.py wrote. ``submission``: the root, results/submission. ``forcing``: monthly
+    forcing on the native grid. ``result``: JSON with every file and finding; ``table``: CSV, one row per rule;
+    ``page``: the same as HTML for the report. Raises RuntimeError with the first finding.
+    """
+    contents = [json.loads(Path(path).read_text(encoding="utf-8")) for path in experiments]
+    simulations = [simulation for content in contents for simulation in content["simulations"]]
+    report = check_across(simulations, Path(submission), None, forcing, allow)
+    for finding in report.findings:
+        (logging.error if finding.gate else logging.warning)("%s", finding)
+    report.raise_on_gates()
+    whole = Report()
+    for content in contents:
+        whole.merge(content["report"])
+    whole.merge(report)
+    write_outcome(simulations, whole, result, table, page)
+
+
+def write_outcome(simulations, report, result, table, page):
+    """Write a report as JSON with the files it is about, as CSV and as a page, each with one row per rule."""
+    rows = report.table()
+    with atomic_path(result) as temporary:
+        content = {"simulations": simulations, "rules": rows, "report": report.as_dict()}
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with atomic_path(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with atomic_path(page) as temporary:
+        temporary.write_text(_page(simulations, rows, report), encoding="utf-8")
+
+
+def _page(simulations, rows, report):
+    def cells(row, kind="td"):
+        return "<tr>" + "".join(f"<{kind}>{html.escape(str(value))}</{kind}>" for value in row) + "</tr>"
+
+    files = sum(len(simulation["files"]) for simulation in simulations)
+    findings = "".join(f"<li>{html.escape(str(finding))}</li>" for finding in report.findings)
+    return (
+        "<!DOCTYPE html><html><head><meta charset='utf-8'><title>Checks of the submission</title><style>"
+        "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .8em;"
+        "border-bottom:1px solid #ccc;text-align:left}</style></head><body><h1>Checks of the submission</h1>"
+        f"<p>{len(rows)} rules on {files} files of {len(simulations)} simulations: {len(report.gates)} findings stop "
+        f"the submission, {len(report.findings) - len(report.gates)} are warnings.</p><table>"
+        + cells(("rule", "of a", "what it asks for", "checked", "failed", "warned"), "th")
+        + "".join(cells(list(row.values())[:-1]) for row in rows)
+        + f"</table><h2>Findings</h2><ul>{findings or '<li>none</li>'}</ul></body></html>\n"
+    )
+
+
+# Any AIMIP tree.
+
+
+def tree_root(path):
+    """The folder that holds the institution's, for a PATH that is it or lies up to seven folders below it."""
+    files = sorted(path.rglob("*.nc"))
+    if not files:
+        raise ValueError(f"{path} holds no .nc file")
+    for root in (path, *list(path.resolve().parents)[: len(FOLDERS) - 1]):
+        resolved = files if root == path else [file.resolve() for file in files]
+        depths = [len(file.relative_to(root).parts) - 1 for file in resolved]
+        if 2 * depths.count(len(FOLDERS)) >= len(depths):
+            return root, resolved
+    return path, files
+
+
+def check_tree(path, expected, forcing=None, allow=(), conformance=True):
+    """Check every monthly file of a tree. Returns the summaries of its simulations and the Report."""
+    root, files = tree_root(Path(path))
+    simulations, whole = [], Report(tuple(allow))
+    groups = defaultdict(list)
+    for file in files:
+        facets = locate(file, root).facets
+        if facets is not None and facets["table_id"] == "day":
+            continue  # daily output is optional and has other periods and names
+        groups[tuple(facets[key] for key in FOLDERS[:4]) if facets else ("misplaced",)].append(file)
+    for key, members in sorted(groups.items()):
+        content, report = check_files(members, root, expected, None, allow, conformance)
+        whole.merge(report)
+        if len(key) > 1 and content["files"]:
+            simulations.append(content)
+    experiments = defaultdict(list)
+    for simulation in simulations:
+        experiments[simulation["institution_id"], simulation["source_id"], simulation["experiment"]].append(simulation)
+    for each in experiments.values():
+        whole.merge(check_members(each, expected, None, allow))
+    if simulations:
+        whole.merge(check_across(simulations, root, expected, forcing, allow, conformance))
+    return simulations, whole
+
+
+def main(arguments=None):
+    """Command line; returns the exit status."""
+    facts = Path(__file__).parents[2] / "config" / "cmor"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", type=Path, nargs="?", help="folder that holds an institution's folder, or one below it")
+    parser.add_argument("--rules", action="store_true", help="list the rules by name and end")
+    parser.add_argument("--allow", action="append", default=[], metavar="RULE[=PATTERN]", help="known deviation")
+    parser.add_argument("--period", nargs=2, default=("1978-10", "2024-12"), metavar="MONTH", help="first, last month")
+    parser.add_argument("--forcing", help="monthly sst, siconc and lsm, to compare ts over the prescribed sea")
+    parser.add_argument("--no-cf", action="store_true", help="leave out the compliance checker and its plugin")
+    parser.add_argument("--out", help="write NAME.json, NAME.csv and NAME.html", metavar="NAME")
+    given = parser.parse_args(arguments)
+    if given.rules or given.path is None:
+        titles = {name: rule.title for name, rule in RULES.items()} | {
+            name: row[1] for name, row in FURTHER_RULES.items()
+        }
+        for name, title in sorted(titles.items()):
+            print(f"{name:<28} {title}")
+        return 0
+    try:
+        expected = expectation(facts, facts / "ranges.csv", period=given.period)
+        simulations, report = check_tree(given.path, expected, given.forcing, given.allow, not given.no_cf)
+    except (ValueError, OSError) as error:
+        print(f"check_submission: {error}", file=sys.stderr)
+        return 2
+    for finding in report.findings:
+        print(f"{'FAILED' if finding.gate else 'warning'} {finding}")
+    rules, files = len(report.checked), sum(len(simulation["files"]) for simulation in simulations)
+    print(f"{rules} rules on {files} files of {len(simulations)} simulations: {len(report.gates)} findings")
+    if given.out:
+        write_outcome(simulations, report, *(f"{given.out}.{ending}" for ending in ("json", "csv", "html")))
+    return 1 if report.gates else 0
+
+
+if __name__ == "__main__":
+    if "snakemake" in globals():
+        import runlog
+
+        runlog.start(snakemake.log[0])
+        check_submission(
+            list(snakemake.input.experiments),
+            snakemake.params.submission,
+            snakemake.input.forcing,
+            snakemake.output.result,
+            snakemake.output.table,
+            snakemake.output.page,
+        )
+    else:
+        sys.exit(main())

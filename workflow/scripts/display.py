@@ -1,0 +1,47 @@
+"""Units that people read: the factor and the text for each variable, where they differ from the files' units."""
+
+import re
+
+SCALES = {
+    "pr": (86400, "mm/day"),
+    "ps": (0.01, "hPa"),
+    "psl": (0.01, "hPa"),
+    "hus": (1e3, "g/kg"),
+    "huss": (1e3, "g/kg"),
+}
+PLAIN = {"m s-1": "m/s", "K decade-1": "K/decade", "kg m-2 s-1": "mm/day", "1": ""}
+NAMES = {
+    "tas": "2 m temperature",
+    "ts": "surface temperature",
+    "pr": "precipitation",
+    "ps": "surface pressure",
+    "psl": "sea-level pressure",
+    "huss": "2 m specific humidity",
+    "tdas": "2 m dewpoint",
+    "uas": "10 m zonal wind",
+    "vas": "10 m meridional wind",
+    "ta": "temperature",
+    "hus": "specific humidity",
+    "ua": "zonal wind",
+    "va": "meridional wind",
+    "zg": "geopotential height",
+}
+
+
+def split_field(field):
+    """``("ta", 850)`` from ``ta850``; the level in hPa is None at the surface."""
+    variable, level = re.fullmatch(r"(\D+)(\d*)", field).groups()
+    return variable, int(level) if level else None
+
+
+def scale_of(field, units):
+    """Factor and text to show values of a field that is in ``units``: (86400, "mm/day") for precipitation."""
+    variable, _ = split_field(field)
+    return SCALES.get(variable, (1, PLAIN.get(units, units)))
+
+
+def long_name(field):
+    """``850 hPa temperature``, ``2 m temperature``; the name itself where it is not known."""
+    variable, level = split_field(field)
+    name = NAMES.get(variable, variable)
+    return name if level is None else f"{level} hPa {name}"

@@ -1,0 +1,246 @@
+"""ERA5 files as the CDS delivers them: the one reader.
+
+A file is judged by what is in it, never by its name: a plain netCDF file or a ZIP of several (the CDS splits a reply by
+type of step), time called ``valid_time`` or ``date``, levels and latitudes in any order, fields under their old or new
+names. Facts on the format: https://confluence.ecmwf.int/display/CKB (GRIB to netCDF conversion on the new CDS).
+"""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+import cftime
+import netCDF4
+import numpy as np
+import xarray as xr
+
+DIMENSIONS = {
+    "valid_time": "time",
+    "date": "time",
+    "forecast_reference_time": "time",
+    "pressure_level": "level",
+    "isobaricInhPa": "level",
+    "plev": "level",
+    "lat": "latitude",
+    "lon": "longitude",
+}
+# The CDS renamed some fields early in 2025; a field read is called by its new name.
+NAMES = {"mtpr": "avg_tprate", "ci": "siconc"}
+# Precipitation as an accumulation, m of water: what a reply holds if total_precipitation was asked.
+ACCUMULATED = {"avg_tprate": "tp"}
+WATER_DENSITY = 1000.0  # kg m-3, the convention of ERA5's m of water equivalent
+ACCUMULATION_SECONDS = {"monthly": 86400, "daily": 86400, "hourly": 3600}  # monthly means of tp are per day
+# Means and accumulations over the hour before their stamp; every other field is an instant.
+END_OF_HOUR = ("avg_tprate",)
+TIME_STEP = {"monthly": "M", "daily": "D", "hourly": "h"}
+FINAL = "0001"  # expver of final ERA5
+SAME_UNITS = {"~": "1", "(0 - 1)": "1", "dimensionless": "1", "": "1", "radians": "radian", "rad": "radian"}
+BLOCK_BYTES = 200e6  # read at most this much of a field at a time
+
+
+class Unreadable(ValueError):
+    """The file is no netCDF file or ZIP of netCDF files, or is cut short."""
+
+
+def open_era5(path, product="monthly"):
+    """One Dataset of everything in the ERA5 file ``path``: all members of a ZIP merged, read lazily.
+
+    Dimensions ``time`` (datetime64: start of the month, day or hour, as ``product`` says), ``level`` (hPa, 1000 first),
+    ``latitude`` (north to south), ``longitude`` (0 to 360); coordinate ``expver`` (time), "0001" for final ERA5. Fields
+    keep the file's units and carry today's CDS short names. Raises Unreadable (a ValueError) if the content is neither
+    netCDF nor a ZIP of it, ValueError if the members do not fit together.
+    """
+    members = open_members(path, product)
+    versions = [member["expver"] for member in members]
+    plain = [member.drop_vars("expver") for member in members]
+    try:
+        for one in plain:
+            if not all(one[name].equals(plain[0][name]) for name in ("latitude", "longitude")):
+                raise ValueError("they are on different grids")
+        merged = xr.merge(plain, join="outer", compat="no_conflicts", combine_attrs="override")
+    except ValueError as error:
+        for member in members:
+            member.close()
+        raise ValueError(f"the parts of {path} do not fit together: {error}") from error
+    merged["expver"] = _merged_versions(versions, merged["time"].values)
+    merged = merged.set_coords("expver")
+    merged.set_close(lambda: [member.close() for member in members])
+    return merged
+
+
+def open_members(path, product="monthly"):
+    """The Datasets in the ERA5 file ``path``, one per netCDF file in it, each as ``open_era5`` describes.
+
+    Hourly and daily files are read through this: their members cover different times, and merging would load them.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK"):
+        sources = _unzip(path)
+    elif start.startswith((b"\x89HDF", b"CDF")):
+        sources = [(path.name, _open_netcdf(path, path))]
+    else:
+        kind = "GRIB" if start.startswith(b"GRIB") else f"something that starts with {start!r}" if start else "empty"
+        raise Unreadable(f"{path} is {kind}, not netCDF or a ZIP of netCDF files; ask the CDS for netcdf")
+    try:
+        labels = [f"{path}:{name}" if len(sources) > 1 else str(path) for name, _ in sources]
+        return [_standard(source, label, product) for (_, source), label in zip(sources, labels, strict=True)]
+    except Exception:
+        # The netCDF library is not made for threads: a file that is left open must not be closed by another one.
+        for _, source in sources:
+            source.close()
+        raise
+
+
+def holds(dataset, row):
+    """Whether ``dataset`` holds the field of the Variable ``row`` at its level, as a rate or an accumulation."""
+    name = row.short_name if row.short_name in dataset else ACCUMULATED.get(row.short_name)
+    return name in dataset and (row.level is None or row.level in dataset["level"].values)
+
+
+def read_fields(dataset, rows, product="monthly"):
+    """Read the fields of ``rows`` block by block: yields (row, slice of time, float32 values (time, lat, lon)).
+
+    All levels of a field are read together, since a reply may hold them in one compressed chunk, and at most
+    BLOCK_BYTES at a time. Values are in ``row.units``; precipitation given as an accumulation becomes a rate. Raises
+    ValueError if the dataset lacks a field or level, or has it in other units.
+    """
+    for name in dict.fromkeys(row.short_name for row in rows):
+        group = [row for row in rows if row.short_name == name]
+        values, factor = _find(dataset, group[0], product)
+        places = [None] * len(group)
+        if "level" in values.dims:
+            levels = values["level"].values.tolist()
+            for row in group:
+                if row.level not in levels:
+                    raise ValueError(f"'{name}' lacks the level {row.level} hPa; it has {listed(levels)}")
+            if len(group) == 1:
+                values = values.isel(level=levels.index(group[0].level))
+            else:
+                places = [levels.index(row.level) for row in group]
+        step = max(1, int(BLOCK_BYTES // (4 * np.prod(values.shape[1:]))))
+        for start in range(0, values.shape[0], step):
+            block = slice(start, min(start + step, values.shape[0]))
+            data = values[block].values
+            for row, place in zip(group, places, strict=True):
+                one = data if place is None else data[:, place]
+                yield row, block, one if factor is None else one * factor
+
+
+def listed(values, limit=6):
+    """The first few of ``values`` as text for a message."""
+    text = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return ", ".join(text[:limit]) + (f" and {len(text) - limit} more" if len(text) > limit else "")
+
+
+def _find(dataset, row, product):
+    """The variable that holds ``row``, and the factor that makes a rate of it, or None."""
+    name, factor, units = row.short_name, None, row.units
+    if name not in dataset and ACCUMULATED.get(name) in dataset:
+        name, units = ACCUMULATED[name], "m"
+        factor = np.float32(WATER_DENSITY / ACCUMULATION_SECONDS[product])
+    if name not in dataset:
+        raise ValueError(f"'{row.short_name}' ({row.cds_name}) is not among {', '.join(map(str, dataset.data_vars))}")
+    _check_units(dataset[name].attrs.get("units"), units, name)
+    return dataset[name], factor
+
+
+def _unzip(path):
+    """(name, open netCDF file) of each member. The extracted copy is unlinked at once and lives while it is open."""
+    sources = []
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            for name in archive.namelist():
+                if not name.endswith("/"):
+                    sources.append((name, _open_netcdf(archive.extract(name, folder), f"{path}:{name}")))
+    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, Unreadable) as error:
+        for _, source in sources:
+            source.close()
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable(f"{path} is a damaged ZIP file ({error}); download it again") from error
+    if not sources:
+        raise Unreadable(f"{path} is an empty ZIP file")
+    return sources
+
+
+def _open_netcdf(path, label):
+    try:
+        return netCDF4.Dataset(path)
+    except OSError as error:
+        raise Unreadable(f"{label} is no readable netCDF file ({error}); download it again") from error
+
+
+def _standard(source, label, product):
+    """The open netCDF file ``source`` as a Dataset with standard names, order and times."""
+    dataset = xr.open_dataset(xr.backends.NetCDF4DataStore(source), decode_times=False)
+    names = {old: new for old, new in (DIMENSIONS | NAMES).items() if old in dataset.variables or old in dataset.dims}
+    dataset = dataset.rename(names)
+    if {"latitude", "longitude"} - set(dataset.dims) or "time" not in dataset.variables:
+        raise ValueError(f"{label} lacks latitude, longitude or time; it has {', '.join(map(str, dataset.variables))}")
+    if any("expver" in dataset[name].dims for name in dataset.data_vars):
+        raise ValueError(f"{label} has a dimension expver, the legacy format; ask the CDS for 'netcdf'")
+    if "time" not in dataset.dims:
+        dataset = dataset.set_coords("time").expand_dims("time")
+    times = _times(dataset["time"], label).astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[ns]")
+    expver = dataset["expver"].values if "expver" in dataset.variables else FINAL
+    fields = [name for name in dataset.data_vars if {"latitude", "longitude"} <= set(dataset[name].dims)]
+    extra = [name for name in dataset.coords if name not in ("time", "level", "latitude", "longitude")]
+    dataset = dataset.drop_vars(extra)[fields].assign_coords(time=times)
+    dataset = _ordered(dataset)
+    dims = [dim for dim in ("time", "level", "latitude", "longitude") if dim in dataset.dims]
+    dataset = dataset.transpose(*dims, missing_dims="ignore")
+    versions = np.array([_version(one) for one in np.broadcast_to(expver, len(times))])
+    dataset = dataset.assign_coords(expver=("time", versions))
+    dataset.set_close(source.close)
+    return dataset
+
+
+def _ordered(dataset):
+    """North to south, 0 to 360 degrees east, 1000 hPa first; indexing stays lazy and is skipped where not needed."""
+    for name in {"level"} & set(dataset.dims):
+        pascal = dataset[name].attrs.get("units") == "Pa"
+        dataset = dataset.assign_coords({name: dataset[name].values.astype(np.float64) / (100 if pascal else 1)})
+    longitude = np.round(dataset["longitude"].values.astype(np.float64), 6) % 360
+    latitude = np.round(dataset["latitude"].values.astype(np.float64), 6)
+    dataset = dataset.assign_coords(longitude=longitude, latitude=latitude)
+    for name, key in (("latitude", -1), ("longitude", 1), ("level", -1)):
+        if name in dataset.dims:
+            order = np.argsort(key * dataset[name].values, kind="stable")
+            if np.array_equal(order, np.arange(len(order))[::-1]):
+                dataset = dataset.isel({name: slice(None, None, -1)})
+            elif not np.array_equal(order, np.arange(len(order))):
+                dataset = dataset.isel({name: order})
+    return dataset
+
+
+def _times(variable, label):
+    """datetime64[s] of the numbers in a time coordinate, with CF units or as YYYYMMDD (the CDS of autumn 2024)."""
+    units, calendar = variable.attrs.get("units", ""), variable.attrs.get("calendar", "standard")
+    if " since " not in units:
+        days = [str(int(value)) for value in variable.values]
+        if not all(len(day) == 8 for day in days):
+            raise ValueError(f"{label} has times {listed(days)} without units")
+        return np.array([f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in days], "datetime64[s]")
+    dates = cftime.num2date(variable.values, units, calendar)
+    return np.array([date.isoformat() for date in dates], "datetime64[s]")
+
+
+def _version(value):
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return f"{int(text):04d}" if text.strip().isdigit() else text
+
+
+def _merged_versions(versions, times):
+    """Per time, the last in order of the versions that the members give: preliminary if any of them is."""
+    found = [dict(zip(one["time"].values.tolist(), one.values.tolist(), strict=True)) for one in versions]
+    last = [max(one.get(time, "") for one in found) for time in times.tolist()]
+    return xr.DataArray(np.array(last), dims="time", coords={"time": times})
+
+
+def _check_units(units, wanted, name):
+    if units is not None:
+        plain = SAME_UNITS.get(units.strip(), units.replace("**", "").strip())
+        if plain != wanted:
+            raise ValueError(f"'{name}' is in '{units}', not in '{wanted}'")

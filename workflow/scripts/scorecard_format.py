@@ -1,0 +1,71 @@
+"""The scorecard for people: plain text for the terminal, and a table for the front page of the report."""
+
+from html import escape
+
+STYLE = """<style>
+.scorecard table {font-size: 11px; line-height: 1.25; border-collapse: collapse; margin: 4px 0; width: 100%}
+.scorecard th, .scorecard td {padding: 1px 4px; text-align: right; white-space: nowrap}
+.scorecard th:first-child, .scorecard td:first-child, .scorecard th:nth-child(2), .scorecard td:nth-child(2)
+  {text-align: left}
+.scorecard .section th {text-align: left; padding-top: 7px; border-bottom: 1px solid #999; white-space: normal}
+.scorecard .better {color: #0072B2; font-weight: bold}
+.scorecard .worse {color: #D55E00; font-weight: bold}
+.scorecard p {font-size: 11px; margin: 3px 0}
+</style>"""
+
+
+def number(value):
+    """Three significant digits, without an exponent where that is short; a dash for None."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"
+
+
+def span(row):
+    """``[lowest, highest]`` member of a line."""
+    return f"[{number(row['low'])}, {number(row['high'])}]"
+
+
+def closing(card):
+    """The sentences below the lines: the criterion's verdict, and each metric that was skipped with its reason."""
+    failed = [name for name, met in card["criterion"].items() if not met]
+    verdict = "met" if card["criterion_met"] else f"not met ({', '.join(failed) or 'the data are too short to judge'})"
+    first = f"Skill criterion (lines with *: better than climatology over the test period): {verdict}"
+    reasons = {}
+    for name, reason in card["skipped"].items():
+        reasons.setdefault(reason, []).append(name)
+    return [first, *(f"Skipped: {', '.join(names)}: {reason}." for reason, names in reasons.items())]
+
+
+def heading(card):
+    """The card's title."""
+    return f"Scorecard of {card['source']}, {card['experiment']}, {card['members']} members: median [lowest, highest]"
+
+
+def format_text(card):
+    """The scorecard as text of at most 100 columns, the closing sentences aside."""
+    out, section = [heading(card)], None
+    for row in card["lines"]:
+        if row["section"] != section:
+            section = row["section"]
+            out += ["", section, f"  {'':<34}{'units':<8}{'reference':>9}{'ours':>10}  members"]
+        numbers = f"{number(row['reference']):>9}{number(row['median']):>10}"
+        out.append(f"  {row['name']:<34}{row['units']:<8}{numbers}  {span(row):<21} {row['verdict']}".rstrip())
+    return "\n".join([*out, "", *closing(card)]) + "\n"
+
+
+def format_html(card):
+    """The scorecard as a fragment of HTML that carries its own style: a table and the closing sentences."""
+    rows, section = [], None
+    for row in card["lines"]:
+        if row["section"] != section:
+            section = row["section"]
+            rows.append(f'<tr class="section"><th colspan="6">{escape(section)}</th></tr>')
+        cells = [row["name"], row["units"], number(row["reference"]), number(row["median"]), span(row)]
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        kind = row["verdict"] if row["verdict"] in ("better", "worse") else "plain"
+        rows.append(f'<tr>{cells}<td class="{kind}">{escape(row["verdict"])}</td></tr>')
+    names = "".join(f"<th>{name}</th>" for name in ("", "units", "reference", "ours", "members", ""))
+    table = "\n".join([f"<table><tr>{names}</tr>", *rows, "</table>"])
+    notes = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in closing(card))
+    return f'<div class="scorecard">\n{STYLE}\n<p>{escape(heading(card))}</p>\n{table}\n{notes}\n</div>\n'

@@ -1,0 +1,82 @@
+"""The config: checked against its schema at parse time, with one sentence for whatever is wrong in it."""
+
+from pathlib import Path
+
+import jsonschema
+import yaml
+from months import month_range, parse_month
+
+
+def validate_config(config, schema_path):
+    """Check ``config`` against the closed JSON schema at ``schema_path`` and its periods against each other.
+
+    Raises ValueError with one sentence that names the key, its value and what is allowed.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(config))
+    if error is not None:
+        raise ValueError(_sentence(error))
+    _check_periods(config["periods"])
+    _check_experiments(config)
+    return config
+
+
+def _sentence(error):
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+        place = f"'{key}'" if key else "the top level"
+        names = ", ".join(f"'{name}' = {error.instance[name]!r}" for name in unknown)
+        return f"config: unknown key {names} in {place}; allowed are {', '.join(sorted(error.schema['properties']))}"
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"config: '{key or 'the top level'}' lacks the key '{missing[0]}'"
+    allowed = {
+        "enum": lambda value: f"one of {', '.join(map(str, value))}",
+        "const": lambda value: str(value),
+        "type": lambda value: " or ".join([value] if isinstance(value, str) else value),
+        "minimum": lambda value: f"at least {value}",
+        "exclusiveMinimum": lambda value: f"more than {value}",
+        "maximum": lambda value: f"at most {value}",
+        "exclusiveMaximum": lambda value: f"less than {value}",
+        "pattern": lambda value: f"text that matches {value}",
+        "minItems": lambda value: f"a list of at least {value}",
+        "maxItems": lambda value: f"a list of at most {value}",
+        "minProperties": lambda value: f"at least {value} entries",
+    }.get(error.validator, lambda value: f"{error.validator} {value}")(error.validator_value)
+    meaning = error.schema.get("description", "")
+    return f"config: '{key}' is {error.instance!r}, allowed is {allowed}" + (f" ({meaning})" if meaning else "")
+
+
+def _check_periods(periods):
+    for name, (start, end) in periods.items():
+        if parse_month(end) < parse_month(start):
+            raise ValueError(f"config: 'periods.{name}' ends at {end}, before it starts at {start}")
+    simulation = month_range(*periods["simulation"])
+    for name in ("training", "validation", "test"):
+        start, end = map(parse_month, periods[name])
+        if start < simulation[0] or end > simulation[-1]:
+            raise ValueError(
+                f"config: 'periods.{name}' is {start}..{end}, allowed are months of the simulation "
+                f"{simulation[0]}..{simulation[-1]}"
+            )
+        if str(start)[5:] != "01" or str(end)[5:] != "12":
+            raise ValueError(f"config: 'periods.{name}' is {start}..{end}, allowed are whole years, 01 to 12")
+    for name, other in (("training", "validation"), ("training", "test"), ("validation", "test")):
+        shared = set(month_range(*periods[name]).tolist()) & set(month_range(*periods[other]).tolist())
+        if shared:
+            raise ValueError(
+                f"config: 'periods.{name}' and 'periods.{other}' share {len(shared)} months, the first "
+                f"{min(shared):%Y-%m}; keep them apart, or scores are computed on what was learned"
+            )
+
+
+def _check_experiments(config):
+    offsets = {name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None}
+    if 0 not in offsets.values():
+        raise ValueError(
+            f"config: 'experiments' has the sst_offsets {offsets}; one of them must be 0, the control of the others"
+        )
+    if config["source"] == "local" and not config["local"]["folder"]:
+        raise ValueError("config: 'source' is local but 'local.folder' is not set; name the folder of the files")
