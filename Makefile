@@ -8,7 +8,9 @@ TARGET ?= submission
 .PHONY: demo test test-slow submission verify lint format rulegraph clean-demo
 
 demo:
-	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && $(LAUNCH) $(DEMO) --report report.html && python workflow/scripts/print_scorecard.py demo/results/evaluate/scorecard.txt demo/report.html
+	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
+	if [ ! -e demo/report.html ] || [ -n "$$(find demo/results -newer demo/report.html -print -quit)" ]; then $(LAUNCH) $(DEMO) --report report.html; fi && \
+	python workflow/scripts/print_scorecard.py demo/results/evaluate/scorecard.txt demo/report.html
 
 submission:
 	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python workflow/scripts/cds.py; fi && $(LAUNCH) $(TARGET)

@@ -154,7 +154,7 @@ def benchmark(grid: Grid, members: list[int], batches: list[int], with_plain: bo
         with torch.no_grad(), calibrating(model):
             noise = draw_noise(model, 1, torch.Generator(), device)
             loss_terms(model, make_pairs(grid, 1, device), noise, config)
-        found = {"parameters": sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())}
+        found = {"parameters": sum(p.numel() for p in model.parameters())}
         found["member_month_s"] = {n: rollout_seconds(model, grid, n, watch, max(1, 10 // n)) for n in members}
         found["rollout_memory_mb"] = peak_memory_mb()
         model.train()

@@ -111,7 +111,8 @@ def read_months(path: str | Path) -> Months:
         dates = read_dates(dataset)
         metadata = read_metadata(dataset)
         arrays = {
-            name: torch.from_numpy(need(dataset, name)[:].astype("f4")) for name in ("fields", "forcings", "statics")
+            name: torch.from_numpy(need(dataset, name)[:].astype("f4", copy=False))
+            for name in ("fields", "forcings", "statics")
         }
         split = dataset["split"][:] if "split" in dataset.variables else None
     for name in ("fields", "forcings"):

@@ -247,9 +247,17 @@ def import_checkpoint(
         state_dict = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds; each means that this is no plain state_dict
         raise ValueError(f"{path} cannot be read as weights alone: {str(error).splitlines()[0]}") from error
+    if "encoder.first_layer.embedding.channel_map" not in state_dict:
+        raise ValueError(f"{path} holds no state_dict of Monthly Diffusion v0.9: it lacks the encoder's channel map.")
     statics = read_statics(statics_path, state_dict)
     statistics = read_statistics(statistics_path)
     fields = [name for name in statistics if name not in ("SSTKSFC", "CISFC")]
+    outputs = len(state_dict["decoder.first_layer.out.weight"])
+    if outputs != len(fields):
+        raise ValueError(
+            f"the weights of {path} decode {outputs} fields, {statistics_path} has {len(fields)}; give the table of "
+            f"this checkpoint with --statistics."
+        )
     names = field_order(state_dict["encoder.first_layer.embedding.channel_map"].numpy(), fields)
     model = from_state_dict(state_dict, statics, names)
     provenance = {"imported_from": "published Monthly Diffusion v0.9", "weights_sha256": data.sha256(path)}

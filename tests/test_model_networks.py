@@ -10,9 +10,10 @@ from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig
 from model.data import MonthPairs
 from model.fast import FastModel
-from model.loss import draw_noise, loss_terms
+from model.loss import draw_noise, loss_terms, validation_score
 from model.monthly_diffusion import MonthlyDiffusion
 from model.spectral import Grid, LowRank, Resample, row_weights, truncation
+from model.train import clone_state, update_average
 
 GRID, FIELDS, FORCINGS, STATICS = Grid(13, 24), 5, 3, 2
 PUBLISHED = {
@@ -218,6 +219,44 @@ def test_uniform_warming_acts_in_proportion():
     base, two, four = decoded(0.0), decoded(2.0), decoded(4.0)
     assert relative(four - base, 2 * (two - base)) < 1e-4
     assert (two - base).abs().mean() > 0.1
+
+
+def test_the_validation_score_is_the_same_at_every_call_and_leaves_the_generator_alone():
+    """v0.9 chooses its checkpoint by one draw of noise and times, another at every epoch."""
+    model, batches = make_model(), [make_pairs(seed=1), make_pairs(seed=2)]
+    before = torch.get_rng_state()
+    first = validation_score(model, batches, TrainingConfig())
+    torch.randn(5)
+    assert validation_score(model, batches, TrainingConfig()) == first
+    torch.set_rng_state(before)
+    assert first[0] > 0 and set(first[1]) == {"reconstruction", "diffusion", "predicted", "kl", "latent"}
+
+
+def test_the_average_of_the_weights_is_what_the_decay_says():
+    model = make_model()
+    average = clone_state(model)
+    with torch.no_grad():
+        model.latent_mean += 1.0
+    update_average(average, model, 0.9, step=10_000)
+    assert average["latent_mean"].item() == pytest.approx(0.1)
+    update_average(average, model, 0.0, step=10_000)
+    assert torch.equal(average["latent_mean"], model.latent_mean)
+
+
+def test_area_weights_enter_the_losses():
+    """The same error at the poles costs less than at the equator, and in v0.9 as much."""
+    costs = {}
+    for recipe, (choices, training) in RECIPES.items():
+        model, pairs, config = make_model(**choices), make_pairs(), TrainingConfig(**training)
+        noise = draw_noise(model, 3, torch.Generator(), "cpu")
+        with torch.no_grad():
+            for row in (0, 6):
+                truth = model.decode(torch.zeros(3, *model.latent_shape), pairs.forcing, pairs.month)
+                truth[:, :, row] += 100
+                changed = pairs._replace(fields=truth)
+                costs[recipe, row] = loss_terms(model, changed, noise, config)["reconstruction"]
+    assert costs["defaults", 0] < 0.3 * costs["defaults", 6]
+    assert costs["v0p9", 0] > 0.7 * costs["v0p9", 6]
 
 
 def test_parameters_and_buffers_hold_everything():

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from model import checkpoint, data, metrics, published, rollout, train, train_state
-from model.config import read_settings
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "data" / "md_v0p9_golden.npz"
@@ -71,38 +70,39 @@ def test_the_seed_decides_the_weights(folder, tmp_path):
     assert not same(weights(tmp_path / "other"), weights(folder / "c.zip"))
 
 
-def start_training(folder, out, state):
-    """Start the program with a state that is saved after every step, and more epochs than it will be given."""
-    settings = json.loads(json.dumps(model_data.SMALL))
-    settings["training"] |= {"epochs": 8, "checkpoint_minutes": 0}
-    (state.parent / "settings.json").write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "model.train", "--data", folder / "training.nc", "--seed", "3", "--out", out]
-    command += ["--settings", state.parent / "settings.json", "--state", state]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+# More epochs than the killed process is given, its state saved after every step.
+KILLED = model_data.SMALL | {"training": model_data.SMALL["training"] | {"epochs": 5, "checkpoint_minutes": 0}}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder):
+    """The weights of a run that nobody killed; how often a state is saved is no part of what it belongs to."""
+    settings = KILLED | {"training": KILLED["training"] | {"checkpoint_minutes": 10}}
+    train.train(str(folder / "training.nc"), settings, 3, str(folder / "whole.zip"))
+    return settings, weights(folder / "whole.zip")
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_and_started_again_equals_uninterrupted(folder, tmp_path, kill):
+def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tmp_path, kill):
     state = tmp_path / "state"
-    process = start_training(folder, tmp_path / "resumed.zip", state)
-    deadline = time.monotonic() + 60
-    while not (state / "state.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.1)
+    command = [sys.executable, "-m", "model.train", "--data", folder / "training.nc", "--seed", "3"]
+    command += ["--out", tmp_path / "resumed.zip", "--settings", json.dumps(KILLED), "--state", state]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not (state / "state.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
     process.send_signal(kill)
     _, message = process.communicate()
-    assert process.returncode != 0 and not (tmp_path / "resumed.zip").exists()
+    assert process.returncode != 0 and not (tmp_path / "resumed.zip").exists(), message
     step = torch.load(state / "state.pt", weights_only=True)["step"]
-    assert 0 < step < 40
+    assert 0 < step < 25
     if kill == signal.SIGTERM:
         assert f"stopped by a signal after step {step}" in message
-    settings = read_settings(str(tmp_path / "settings.json"))
-    settings["training"]["checkpoint_minutes"] = 10  # how often a state is saved is no part of what it belongs to
+    settings, whole = uninterrupted
     train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "resumed.zip"), str(state))
     assert not (state / "state.pt").exists()
-    train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "whole.zip"))
-    assert same(weights(tmp_path / "resumed.zip"), weights(tmp_path / "whole.zip"))
+    assert same(weights(tmp_path / "resumed.zip"), whole)
 
 
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
@@ -327,6 +327,17 @@ def test_a_published_folder_is_imported_and_decodes_to_the_same_fields(published
     assert all(
         torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items() if name != "statics"
     )
+
+
+def test_a_table_of_other_fields_is_refused(published_folder, tmp_path):
+    with pytest.raises(ValueError, match="decode 6 fields, .* has 37; give the table of this checkpoint"):
+        published.import_checkpoint(published_folder, tmp_path / "c.zip")
+
+
+def test_a_state_dict_of_another_model_is_refused(tmp_path):
+    torch.save({"weight": torch.ones(2)}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match="holds no state_dict of Monthly Diffusion v0.9"):
+        published.import_checkpoint(tmp_path, tmp_path / "c.zip")
 
 
 def test_pickled_objects_are_not_executed(tmp_path):

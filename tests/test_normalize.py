@@ -167,11 +167,12 @@ def test_forcings_are_normalized_over_the_sea_and_zero_elsewhere(made, data):
 
 
 def test_an_sst_offset_is_added_in_kelvin_over_the_sea_only(made, data, tmp_path):
-    (scale, *_), (center, *_) = arrays(made[0], "forcing_scale")[0], arrays(made[0], "forcing_center")[0]
     results = {}
     for offset in (0, 2):
         write_forcing(data / "simulation.nc", made[0], tmp_path / f"{offset}.nc", offset)
-        (results[offset],) = arrays(tmp_path / f"{offset}.nc", "forcings")
+        results[offset], (scale, *_), (center, *_) = arrays(
+            tmp_path / f"{offset}.nc", "forcings", "forcing_scale", "forcing_center"
+        )
     (sst,) = arrays(data / "simulation.nc", "sst")
     sea = np.isfinite(sst[0])
     np.testing.assert_allclose(results[2][:, 0, sea] - results[0][:, 0, sea], 2 / scale, rtol=1e-4)

@@ -85,6 +85,7 @@ def write_forcing(forcing, statistics, output, sst_offset):
             add_grid(file, source["lat"][:], source["lon"][:])
             add_months(file, months)
             add_text(file, "forcing", "forcing", stats["forcing"][:])
+            _add_forcing_statistics(file, stats)
             variable = add_field(file, "forcings", ("time", "forcing", "lat", "lon"), compressed=False)
             _put_forcings(variable, source, stats, np.arange(len(months)), months, sst_offset)
 
@@ -162,6 +163,7 @@ def _write_series(file, era5, forcing, static, statistics, variables, months):
         _add_center(file, center, scale)
         for role in ("forcing", "static"):
             add_text(file, role, role, stats[role][:])
+        _add_forcing_statistics(file, stats)
         fields = add_field(file, "fields", ("time", "channel", "lat", "lon"), compressed=False, units="1")
         _put_fields(fields, era5, rows, months, center, scale)
         forcings = add_field(file, "forcings", ("time", "forcing", "lat", "lon"), compressed=False, units="1")
@@ -197,6 +199,12 @@ def _put_fields(fields, paths, rows, months, center, scale):
         missing = ", ".join(str(month) for month in months[~written][:6])
         raise ValueError(f"no aggregated file holds {missing}")
     logging.info("%d months of %d channels normalized", len(months), len(rows))
+
+
+def _add_forcing_statistics(file, stats):
+    """What the forcings were normalized with: a checkpoint made with other statistics undoes it."""
+    for name in ("forcing_center", "forcing_scale"):
+        add_field(file, name, ("forcing",), compressed=False)[:] = stats[name][:]
 
 
 def _put_forcings(variable, source, stats, places, months, sst_offset):
