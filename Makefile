@@ -1,11 +1,11 @@
-# make demo | test | test-slow | submission | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
+# make demo | test | test-slow | submission | report | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
 SHELL := /bin/sh
 ENVIRONMENT := . envs/activate.sh
 LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
 DEMO := --directory demo --configfile config/demo.yaml
 TARGET ?= submission
 
-.PHONY: demo test test-slow submission verify lint format rulegraph clean-demo
+.PHONY: demo test test-slow submission report verify lint format rulegraph clean-demo
 
 demo:
 	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
@@ -14,6 +14,9 @@ demo:
 
 submission:
 	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python workflow/scripts/cds.py; fi && $(LAUNCH) $(TARGET)
+
+report:
+	@$(ENVIRONMENT) && $(LAUNCH) --report report.html
 
 # Recomputes the checksums of the submission that is here, the demo's too.
 verify:

@@ -1,5 +1,6 @@
 # Sourced by the Makefile (POSIX sh): makes the environment on first use, then puts it first in PATH.
-# With conda or mamba: .conda from envs/workflow.yaml, and Snakemake makes one environment per kind of work (--sdm conda).
+# With conda or mamba: .conda from envs/workflow.yaml and .conda-cmor from envs/cmorize.yaml; in runs, Snakemake makes one
+# environment per kind of work (--sdm conda). The tests run in .conda itself, which has all the pins.
 # Without: .venv from the pins in envs/requirements.txt, and Debian's CMOR, which runs in Debian's own Python.
 
 environment_stamp=$(cat envs/requirements.txt envs/constraints.txt envs/workflow.yaml | cksum | cut -d ' ' -f 1)
@@ -15,16 +16,27 @@ with_conda() {
         "$1" env create --yes --quiet --prefix "$prefix" --file envs/workflow.yaml || fail "conda could not create the environment of envs/workflow.yaml; its message is above"
         echo "$environment_stamp" >"$prefix/environment.stamp"
     fi
+    if [ -z "${CMOR_PYTHON:-}" ] && [ ! -x "$PWD/.conda-cmor/bin/python" ]; then
+        "$1" env create --yes --quiet --prefix "$PWD/.conda-cmor" --file envs/cmorize.yaml || fail "conda could not create the environment of envs/cmorize.yaml; its message is above"
+    fi
     PATH=$prefix/bin:$PATH
-    SNAKEMAKE_DEPLOYMENT="--software-deployment-method conda"
-    CMOR_PYTHON=${CMOR_PYTHON:-python}
+    SNAKEMAKE_DEPLOYMENT="--software-deployment-method conda --conda-prefix $PWD/.conda-rules"
+    CMOR_PYTHON=${CMOR_PYTHON:-$PWD/.conda-cmor/bin/python}
+}
+
+# Debian's packages, where this user may install them; apt-get's messages go to the terminal only if they are errors.
+install_packages() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+    echo "make: installing Debian's $*"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null
 }
 
 with_venv() {
     prefix=$PWD/.venv
     if [ "$(cat "$prefix/environment.stamp" 2>/dev/null)" != "$environment_stamp" ]; then
         echo "make: creating the environment .venv (first use, about 6 GB)"
-        "$1" -m venv --clear "$prefix" || fail "'$1 -m venv' does not work; install Debian's package python3-venv"
+        "$1" -c "import ensurepip, venv" 2>/dev/null || install_packages python3-venv || fail "'$1 -m venv' does not work; as root 'apt-get install python3-venv'"
+        "$1" -m venv --clear "$prefix" || fail "'$1 -m venv' failed; its message is above"
         "$prefix/bin/pip" install --quiet --disable-pip-version-check -r envs/requirements.txt -c envs/constraints.txt || fail "pip could not install envs/requirements.txt; its message is above"
         echo "$environment_stamp" >"$prefix/environment.stamp"
     fi
@@ -32,9 +44,7 @@ with_venv() {
     SNAKEMAKE_DEPLOYMENT=
     CMOR_PYTHON=${CMOR_PYTHON:-/usr/bin/python3}
     if ! can_cmor "$CMOR_PYTHON"; then
-        [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "CMOR is missing: install conda, or as root 'apt-get install python3-cmor python3-netcdf4', or set CMOR_PYTHON to a Python that has cmor and netCDF4"
-        echo "make: installing Debian's python3-cmor"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-cmor python3-netcdf4; } >/dev/null || fail "apt-get could not install python3-cmor and python3-netcdf4; its message is above"
+        install_packages python3-cmor python3-netcdf4 || fail "CMOR is missing: install conda, or as root 'apt-get install python3-cmor python3-netcdf4', or set CMOR_PYTHON to a Python that has cmor and netCDF4"
         can_cmor "$CMOR_PYTHON" || fail "'$CMOR_PYTHON' cannot import cmor and netCDF4 although Debian's packages are installed; set CMOR_PYTHON to a Python that can"
     fi
 }

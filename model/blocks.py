@@ -66,9 +66,11 @@ def calibrating(model: nn.Module):
     norms = [module for module in model.modules() if isinstance(module, ConditionalNorm)]
     for norm in norms:
         norm.measuring = True
-    yield
-    for norm in norms:
-        norm.measuring = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.measuring = False
 
 
 class ConditionalBlock(nn.Module):

@@ -10,6 +10,35 @@ from typing import TypeVar
 
 Settings = TypeVar("Settings")
 
+# The published recipe, Monthly Diffusion v0.9 (Hall and Molina 2026), as in config/presets/v0p9.yaml.
+PUBLISHED = {
+    "model": {
+        "truncation": "published",
+        "norm": "sample",
+        "area_weighted": False,
+        "forced_modes": 0,
+        "noise_modes": 0,
+        "sampler": "ancestral",
+        "initial_state": "mean",
+    },
+    "training": {
+        "learning_rate": 1e-3,
+        "decay": "constant",
+        "warmup_steps": 0,
+        "weight_decay": 1e-4,
+        "clip": 0.0,
+        "average": 0.0,
+        "times": "steps",
+        "reconstruction_weight": 1.0,
+        "diffusion_weight": 0.5,
+        "predicted_weight": 0.0,
+        "kl_weight": 0.005,
+        "latent_weight": 1.0,
+        "detach_target": False,
+        "offset_members": 0,
+    },
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -74,10 +103,9 @@ class TrainingConfig:
     offset_members: int = 4  # 0: none
     validate_every: int = 5
     checkpoint_minutes: float = 10.0
-    precision: str = "float32"  # or "tf32"
 
     def __post_init__(self):
-        choices = {"decay": ("cosine", "constant"), "times": ("continuous", "steps"), "precision": ("float32", "tf32")}
+        choices = {"decay": ("cosine", "constant"), "times": ("continuous", "steps")}
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"training.{key} is {getattr(self, key)!r}; allowed are {' and '.join(allowed)}.")

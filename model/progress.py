@@ -1,22 +1,24 @@
 """Progress of a long step: a bar on a terminal, plain lines in a log."""
 
+import logging
 import sys
 import time
 
 LINE_SECONDS = 30
-_log = None
+LOG = logging.getLogger(__name__)  # silent until open_log
+LOG.propagate = False
 
 
 def open_log(path: str | None) -> None:
     """Write every line of status and of failure to the file `path` too; None writes none."""
-    global _log
-    _log = open(path, "w", buffering=1, encoding="utf-8") if path else None
+    if path:
+        LOG.addHandler(logging.FileHandler(path, "w", encoding="utf-8"))
+        LOG.setLevel(logging.INFO)
 
 
 def fail(text: str) -> None:
     """End the program with one sentence, in the log too."""
-    if _log is not None:
-        print(text, file=_log)
+    LOG.info(text)
     sys.exit(text)
 
 
@@ -44,8 +46,8 @@ class Progress:
             text = f"{self.label} {done:6d}/{self.total}  {seconds:7.0f} s  about {left:.0f} s left"
             if self.bar is None:
                 self.line(text)
-            elif _log is not None:
-                print(text, file=_log)
+            else:
+                LOG.info(text)
 
     def line(self, text: str) -> None:
         """Print a line of status without breaking the bar."""
@@ -53,8 +55,7 @@ class Progress:
             self.bar.write(text, file=sys.stderr)
         else:
             print(text, file=sys.stderr, flush=True)
-        if _log is not None:
-            print(text, file=_log)
+        LOG.info(text)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from model import checkpoint, data
-from model.config import ModelConfig
+from model.config import PUBLISHED, ModelConfig
 from model.data import Channel, Metadata
 from model.monthly_diffusion import MonthlyDiffusion
 from model.spectral import Grid
@@ -148,13 +148,7 @@ def _config(state: dict, grid: Grid) -> ModelConfig:
         season_bases=size("season.basis", 0),
         season_maps=size("season.basis", 1),
         time_maps=size("time.mlp.2.weight", 0),
-        truncation="published",
-        norm="sample",
-        area_weighted=False,
-        forced_modes=0,
-        noise_modes=0,
-        sampler="ancestral",
-        initial_state="mean",
+        **PUBLISHED["model"],
         **sizes,
     )
 

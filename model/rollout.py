@@ -13,6 +13,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import torch
+import torch_harmonics
 
 from model import checkpoint, data
 from model.data import Metadata, Months
@@ -154,6 +155,8 @@ def rollout(
         "checkpoint_sha256": data.sha256(checkpoint_path),
         "forcing_sha256": data.sha256(forcing_path),
         "seed": seed,
+        "torch": str(torch.__version__),
+        "torch_harmonics": torch_harmonics.__version__,
     }
     with open_forcing(forcing_path, metadata, initial.dates[0]) as forcing:
         files = [

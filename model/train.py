@@ -56,7 +56,7 @@ def train(
         ModelConfig, "model", {k: v for k, v in settings.get("model", {}).items() if k != "checkpoint"}
     )
     config = build(TrainingConfig, "training", settings.get("training", {}))
-    device = pick_device(config.precision)
+    device = pick_device()
     months = data.read_months(data_path)
     training, validation = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
     for name, indices in (("training", training), ("validation", validation)):

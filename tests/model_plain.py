@@ -111,7 +111,7 @@ def decode(model, latent, forcing, month):
     kind, coarse_grid = model.config.truncation, tuple(model.latent_grid)
     statics = resample(model.statics, coarse_grid, kind).expand(len(latent), -1, -1, -1)
     u = torch.cat([latent, resample(fine, coarse_grid, kind), statics], dim=1)
-    return block(model.decoder, u, fine, tuple(model.grid), model.config) + response
+    return block(model.decoder, u, fine, tuple(model.grid), model.config) + response - model.climate_offset
 
 
 def standardize(model, latent):

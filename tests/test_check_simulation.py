@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import made
 import numpy as np
@@ -52,6 +53,7 @@ NAMES = [
     ("model-name", "MD-1p5", "MD_1p5", "'MD_1p5'"),
     ("model-name", "UMD-PARETO", "UMD PARETO", "'UMD PARETO'"),
     ("experiment-name", "aimip", "aimip-4k", "'aimip-4k'"),
+    ("experiment-name", "aimip", "aimip-p7k", "'aimip-p7k'"),
     ("member-name", "r1i1p1f1", "r1i1p2f1", "'r1i1p2f1'"),
     ("table-name", "Amon", "mon", "'mon'"),
     ("grid-name", "gn", "gr1", "'gr1'"),
@@ -269,6 +271,8 @@ FILES = [
     ("humidity-consistent", "huss", field("huss", times(1.2)), "20%"),
     ("grids-agree", "psl", field("psl", times(0.99)), "the mean of psl"),
     ("prescribed-sea", "ts", field("ts", lambda values: np.add(values, 0.5, out=values)), "0.5"),
+    ("prescribed-sea", "ts", field("ts", put((3, 6, 0), np.nan)), "by nan K"),
+    ("dewpoint-below-temperature", "tdas", field("tdas", put((4, 4, 4), np.nan)), "by up to nan K"),
 ]
 
 
@@ -285,6 +289,32 @@ def test_a_broken_file_is_named_with_its_rule_and_value(copy, rule, variable, ed
 def test_rebuilding_without_an_edit_breaks_nothing(copy):
     rebuild(made.submission_file(copy, "zg"), lambda plain: None)
     assert check(copy)[1].gates == []
+
+
+def test_a_forcing_without_open_sea_is_named(copy):
+    forcing = shutil.copy(made.tree() / "forcing.nc", copy / "forcing.nc")
+    rebuild(forcing, lambda plain: plain.values("lsm").fill(1))
+    expected = expectation(made.FACTS, RANGES, made.tree() / "tables/aimip")
+    path = made.submission_file(copy, "ts")
+    report = check_files([path], copy / "submission", expected, forcing, conformance=False)[1]
+    assert named(report, "prescribed-sea", path.name, "no value was compared")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "own", "passes"),
+    [
+        ("aimip-p2k", None, True),
+        ("aimip-p7k", None, False),
+        ("aimip-p7k", "aimip-p7k", True),
+        ("aimip-p8k", "aimip-p7k", False),
+    ],
+)
+def test_experiments_are_those_of_aimip_and_the_tables_own(experiment, own, passes):
+    settings = {"attributes": {"experiment_id": own}} if own else None
+    expected = SimpleNamespace(settings=settings)
+    found = list(RULES["experiment-name"].function(SimpleNamespace(facets={"experiment_id": experiment}), expected))
+    assert (found == []) == passes
+    assert all(experiment in message for message in found)
 
 
 def test_a_truncated_file_is_named(copy):

@@ -52,7 +52,7 @@ def only(simulations, experiment):
 
 
 def test_a_good_experiment_and_submission_pass(simulations):
-    assert check_members(only(simulations, "aimip"), None, 2).findings == []
+    assert check_members(only(simulations, "aimip"), 2).findings == []
     report = across(simulations, forcing=made.tree() / "forcing.nc", conformance=True)
     assert report.gates == []
     assert report.checked["sea-offset"] == 4
@@ -87,7 +87,7 @@ def drop_file(simulations):
 def test_a_broken_experiment_is_named(simulations, rule, edit, value):
     members = only(simulations, "aimip")
     edit(members)
-    found = messages(check_members(members, None, 2), rule)
+    found = messages(check_members(members, 2), rule)
     assert found
     assert value in found[0]
 
@@ -163,6 +163,22 @@ def test_a_wrong_offset_of_the_sea_is_named(simulations, work):
     assert [finding.rule for finding in report.gates] == ["sea-offset"]
     assert report.gates[0].subject.endswith(path.name)
     assert "off 4 K by 0.25" in report.gates[0].message
+
+
+def test_a_sea_that_is_nan_is_named(simulations, work):
+    path = made.submission_file(work, "ts", "gn", "aimip-p4k", 2)
+    rebuild(path, lambda plain: plain.values("ts").__setitem__((3, 6, 0), np.nan))
+    report = check_across(simulations, work / "submission", forcing=made.tree() / "forcing.nc", conformance=False)
+    assert [finding.rule for finding in report.gates] == ["sea-offset"]
+    assert "off 4 K by nan" in report.gates[0].message
+
+
+def test_a_forcing_without_open_sea_is_named(simulations, tmp_path):
+    forcing = shutil.copy(made.tree() / "forcing.nc", tmp_path / "forcing.nc")
+    rebuild(forcing, lambda plain: plain.values("lsm").fill(1))
+    report = across(simulations, forcing=forcing)
+    assert len(messages(report, "sea-offset")) == len(report.gates) == 4
+    assert "no value was compared" in messages(report, "sea-offset")[0]
 
 
 @pytest.mark.skipif(not wcrp_installed(), reason="cc-plugin-wcrp is not installed")

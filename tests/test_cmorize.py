@@ -217,13 +217,18 @@ def shift(file):
     file["time"][:] = file["time"][:] + 31
 
 
+def shift_last(file):
+    file["time"][-1] = 380
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (spoil, "tas has 1 values that are not finite in months 0..11"),
         (scale, "channel 'z500' is in 'm', config/variables.csv says 'm2 s-2'"),
         (lambda file: file.renameVariable("sp", "pressure"), "has no channel 'sp'"),
-        (shift, "has 12 months, not the 12 of 1978-10..1979-09"),
+        (shift, "has the time 46.5 days since 1978-10-01 at index 0, not 15.5, the middle of 1978-10"),
+        (shift_last, "has the time 380 days since 1978-10-01 at index 11, not 350, the middle of 1979-09"),
     ],
 )
 def test_a_bad_rollout_stops_in_one_sentence_and_leaves_no_file(work, change, words):
@@ -233,6 +238,21 @@ def test_a_bad_rollout_stops_in_one_sentence_and_leaves_no_file(work, change, wo
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert files_below(work / "submission") == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "period", "words"),
+    [
+        (15.0, ("1978-10", "1979-08"), "r1.nc has 11 months, not the 12 of 1978-10..1979-09"),
+        (9.0, made.PERIOD, "r1.nc and the forcing file differ in lat: regrid both to the same grid"),
+    ],
+)
+def test_a_rollout_of_another_size_stops_in_one_sentence(work, resolution, period, words):
+    made.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
+    done = run(work)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def change_settings(folder, key, value):
@@ -295,12 +315,12 @@ def test_a_stopped_run_leaves_no_file_and_the_next_one_clears_what_a_killed_one_
     path.write_text(json.dumps(json.loads(path.read_text()) | {"period": ["1978-10", "2017-09"]}))
     command = made.cmorize_command(work, rollout=work / "long.nc")
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300  # ends a hung run only
     while not list(stray.parent.rglob("*_gn*.nc")) and time.monotonic() < end:
         time.sleep(0.01)
     assert not stray.exists()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode == 143
     assert files_below(work / "submission") == []
 
@@ -331,7 +351,8 @@ def prepare(folder, *paths):
 def test_prepare_takes_our_files_and_refuses_a_broken_one(tmp_path):
     good = made.submission_file(made.tree(), "tas")
     done = prepare(tmp_path, good)
-    if done.stdout.strip() == "0":
+    if done.stdout.strip() == "None":
+        assert "this CMOR has no PrePARE" in (made.tree() / "log/aimip_1.log").read_text()
         pytest.skip("this CMOR has no PrePARE")
     assert done.stdout.strip() == "1", done.stderr
     assert "PrePARE passes 28 files" in (made.tree() / "log/aimip_1.log").read_text()
@@ -342,6 +363,16 @@ def test_prepare_takes_our_files_and_refuses_a_broken_one(tmp_path):
     done = prepare(tmp_path, broken)
     assert done.returncode == 1
     assert re.search(rf"PrePARE finds \d+ errors in {good.name}", done.stderr)
+
+
+def test_the_log_says_where_cmor_has_no_prepare(monkeypatch, caplog, tmp_path):
+    import cmorize
+
+    monkeypatch.setattr("prepare.load_prepare", lambda: None)
+    monkeypatch.setattr(cmorize, "mend_interpreter", lambda: None)
+    cmorize.check_with_prepare(made.tree() / "tables/aimip", {"a.nc"}, tmp_path)
+    assert "this CMOR has no PrePARE: its checks were left out" in caplog.text
+    assert "PrePARE passes" not in caplog.text
 
 
 class RecordedCmor:

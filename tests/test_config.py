@@ -35,6 +35,8 @@ def test_shipped_configs_are_valid(overlays):
         ("periods.simulation", ["2024-12", "1978-10"], ["periods.simulation", "1978-10"]),
         ("experiments.aimip", None, ["experiments", "sst_offset", "0"]),
         ("source", "local", ["local.folder", "local"]),
+        ("download.product", "daily", ["download.product", "daily", "monthly"]),
+        ("training.times", "steps", ["training.times", "model.sampler", "second_order"]),
         ("submission.source_id", "MD_1p5", ["submission.source_id", "MD_1p5"]),
         ("submission.version", "2026-11-22", ["submission.version", "2026-11-22"]),
         ("submission.grids", ["gx"], ["submission.grids", "gx", "gn", "gr"]),

@@ -44,6 +44,15 @@ def test_second_live_run_is_refused_in_one_sentence(tmp_path):
     assert run.returncode == 0
 
 
+def test_wrong_config_is_named_although_a_killed_run_left_its_lock(tmp_path):
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    (tmp_path / ".snakemake/locks/0.output.lock").touch()
+    run = launch(ROOT, tmp_path, "--dry-run", "--config", "membres=3")
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert "unknown key 'membres' = 3" in output and "CalledProcessError" not in output
+
+
 def arrays(run):
     """Path below the submission -> data of its variable, for every file."""
     root = run / "results/submission"

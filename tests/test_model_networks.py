@@ -6,9 +6,10 @@ import model_plain as plain
 import pytest
 import torch
 
-from model.blocks import calibrating
-from model.config import ModelConfig, TrainingConfig
+from model.blocks import ConditionalNorm, calibrating
+from model.config import PUBLISHED, ModelConfig, TrainingConfig
 from model.data import MonthPairs
+from model.device import pick_device
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, validation_score
 from model.monthly_diffusion import MonthlyDiffusion
@@ -16,17 +17,8 @@ from model.spectral import Grid, LowRank, Resample, row_weights, truncation
 from model.train import clone_state, update_average
 
 GRID, FIELDS, FORCINGS, STATICS = Grid(13, 24), 5, 3, 2
-PUBLISHED = {
-    "truncation": "published",
-    "norm": "sample",
-    "area_weighted": False,
-    "forced_modes": 0,
-    "noise_modes": 0,
-    "sampler": "ancestral",
-    "initial_state": "mean",
-}
 SIZES = {"latent_channels": 4, "hidden": 8, "encoder_rank": 5, "decoder_rank": 7, "denoiser_rank": 6}
-RECIPES = {"defaults": ({}, {}), "v0p9": (PUBLISHED, {"times": "steps", "predicted_weight": 0, "detach_target": False})}
+RECIPES = {"defaults": ({}, {}), "v0p9": (PUBLISHED["model"], PUBLISHED["training"])}
 
 
 def make_model(grid=GRID, seed=0, **choices):
@@ -39,6 +31,21 @@ def make_model(grid=GRID, seed=0, **choices):
         model.forced.fit(fields + forcings[:, :1], forcings, months)
     if model.latents is not None:
         model.fit_latents(torch.randn(20, *model.latent_shape).cumsum(-1) * 0.3 + 1)
+    return model
+
+
+@torch.no_grad()
+def moved(model):
+    """Return the model with everything that starts at 0 or 1 moved from there, so that an error in its use shows."""
+    for module in model.modules():
+        if isinstance(module, ConditionalNorm):
+            module.weight.normal_(1, 0.3)
+            module.bias.normal_()
+            if module.calibrated:
+                module.scale.fill_(1.7)
+    model.climate_offset.normal_()
+    model.latent_mean.fill_(0.3)
+    model.latent_log_sigma.fill_(0.2)
     return model
 
 
@@ -70,7 +77,7 @@ def relative(found, wanted):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_loss_and_every_gradient_equal_the_plain_implementation(recipe, seed):
     choices, training = RECIPES[recipe]
-    model, config = make_model(seed=seed, **choices), TrainingConfig(**training)
+    model, config = moved(make_model(seed=seed, **choices)), TrainingConfig(**training)
     pairs = make_pairs(seed=seed + 10)
     noise = draw_noise(model, 3, torch.Generator().manual_seed(seed), "cpu")
     with calibrating(model), torch.no_grad():
@@ -93,7 +100,7 @@ def test_loss_and_every_gradient_equal_the_plain_implementation(recipe, seed):
 @pytest.mark.parametrize("recipe", RECIPES)
 @torch.no_grad()
 def test_every_stage_equals_the_plain_implementation(recipe):
-    model, pairs = make_model(seed=3, **RECIPES[recipe][0]), make_pairs()
+    model, pairs = moved(make_model(seed=3, **RECIPES[recipe][0])), make_pairs()
     given = (pairs.forcing, pairs.month)
     for found, wanted in zip(
         model.encode(pairs.fields, *given), plain.encode(model, pairs.fields, *given), strict=True
@@ -103,7 +110,7 @@ def test_every_stage_equals_the_plain_implementation(recipe):
     assert relative(model.decode(state, *given), plain.decode(model, state, *given)) < 1e-5
     time = torch.tensor([0.1, 0.5, 1.0])
     assert relative(model.denoise(noisy, state, *given, time), plain.denoise(model, noisy, state, *given, time)) < 1e-5
-    model = make_model(seed=4, **PUBLISHED)
+    model = moved(make_model(seed=4, **PUBLISHED["model"]))
     noise = torch.randn(15, 3, *model.latent_shape)
     wanted = plain.sample_ancestral(model, state, *given, noise)
     assert relative(model.sample_next(state, *given, noise=noise), wanted) < 1e-5
@@ -113,7 +120,7 @@ def test_every_stage_equals_the_plain_implementation(recipe):
 @pytest.mark.parametrize("grid", [GRID, Grid(25, 48)])
 @torch.no_grad()
 def test_the_fast_form_of_rollouts_equals_the_model(recipe, grid):
-    model = make_model(grid=grid, seed=5, **RECIPES[recipe][0]).eval()
+    model = moved(make_model(grid=grid, seed=5, **RECIPES[recipe][0])).eval()
     pairs = make_pairs(batch=1, grid=grid)
     fast, given = FastModel(model), (pairs.forcing, pairs.month)
     month = fast.month(*given)
@@ -122,6 +129,9 @@ def test_the_fast_form_of_rollouts_equals_the_model(recipe, grid):
     following = fast.sample_next(state, month, noise)
     assert relative(following, model.sample_next(state, *given, noise=noise)) < 1e-5
     assert relative(fast.decode(state, month), model.decode(state, *given)) < 1e-5
+    assert relative(fast.decode(state, month), plain.decode(model, state, *given)) < 1e-5
+    if model.config.sampler == "ancestral":
+        assert relative(following, plain.sample_ancestral(model, state, *given, noise)) < 1e-5
     alone = fast.sample_next(state[1:2], month, noise[:, 1:2])
     assert relative(alone, following[1:2]) < 1e-5
 
@@ -289,3 +299,18 @@ def test_defaults_are_those_of_the_config_file():
         config = yaml.safe_load(file)
     assert config["model"] == {"checkpoint": None} | dataclasses.asdict(ModelConfig())
     assert config["training"] == dataclasses.asdict(TrainingConfig())
+
+
+def test_the_published_recipe_is_that_of_the_preset():
+    yaml = pytest.importorskip("yaml")
+    with open("config/presets/v0p9.yaml") as file:
+        preset = yaml.safe_load(file)
+    assert {section: preset[section] for section in PUBLISHED} == PUBLISHED
+
+
+def test_float32_matrix_products_stay_float32():
+    """The spectral transforms are matrix products; TF32 would leave them three digits."""
+    torch.set_float32_matmul_precision("high")
+    pick_device()
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32

@@ -140,4 +140,27 @@ def test_the_card_of_the_full_submission_names_era5_and_its_periods():
     assert "Not for science" not in text
     assert "Trained on ERA5 only: weights and statistics from 1985-01 to 2014-12" in text
     assert "1978-10 to 2024-12, 555 monthly means" in text
+    assert "32 latent channels" in text
+    assert "encoder 64, decoder 256, denoiser 128" in text
+    assert "by the second-order sampler in 15 evaluations of the denoiser" in text
     assert "Pressure levels (hPa): 1000, 850, 700, 500, 250, 100, 50; of `zg`: 500" in text
+
+
+@pytest.mark.parametrize("name", [None, "test"])
+def test_the_card_of_an_imported_checkpoint_claims_no_training(name):
+    config = load_config(name) if name else load_config()
+    config["model"]["checkpoint"] = "weights/published.zip"
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    assert "The checkpoint was imported (`weights/published.zip`), not trained in this run" in text
+    assert "b" * 64 in text
+    for claim in ("Trained on", "weights and statistics from", "never read", "latent channels", "The model learned"):
+        assert claim not in text
+
+
+def test_the_card_describes_the_ancestral_sampler_by_its_steps():
+    config = load_config()
+    config["model"] |= {"sampler": "ancestral", "noise_modes": 0, "forced_modes": 0, "initial_state": "mean"}
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    assert "drawn from white noise by the ancestral sampler in 15 steps" in text
+    assert "linear response" not in text
+    assert "Members start from the mean of the posterior" in text

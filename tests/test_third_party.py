@@ -7,6 +7,7 @@ import made
 import numpy as np
 import pytest
 import xarray as xr
+from broken import rebuild
 
 VARIABLES = "ta hus ua va zg ps psl ts tas huss tdas uas vas pr".split()
 PATH = (
@@ -61,21 +62,50 @@ def test_level_interpolation_returns_the_submitted_levels_unchanged():
         assert not found.isnull().any()
 
 
+CDO_CALLS = (["sinfon"], ["outputf,%.9g", "-timmean", "-fldmean"])
+
+
+def call_cdo(operator, path):
+    """One call of CDO, without -s, which would silence its warnings too."""
+    return subprocess.run(["cdo", *operator, path], capture_output=True, text=True, check=False)
+
+
+def warnings_of(done):
+    return [line for line in done.stderr.splitlines() if "warning" in line.lower()]
+
+
 @needs_cdo
 @pytest.mark.parametrize("grid", ["gn", "gr"])
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_cdo_reads_every_variable_without_a_warning(variable, grid):
     path = made.submission_file(made.tree(), variable, grid)
-    for operator in (["sinfon"], ["outputf,%.9g", "-timmean", "-fldmean"]):
-        done = subprocess.run(["cdo", "-s", *operator, path], capture_output=True, text=True, check=False)
+    for operator in CDO_CALLS:
+        done = call_cdo(operator, path)
         assert done.returncode == 0, done.stderr
-        assert "arning" not in done.stdout + done.stderr
+        assert warnings_of(done) == []
     means = [float(word) for word in done.stdout.split()]
     with xr.open_dataset(path) as file:
         wanted = file[variable].mean("time").weighted(np.cos(np.deg2rad(file.lat))).mean(("lat", "lon")).values
         spread = float(file[variable].max() - file[variable].min())
     # CDO takes the cells' edges for great circles, which shifts its weights a little on so coarse a grid.
     assert means == pytest.approx(np.atleast_1d(wanted).tolist(), abs=0.02 * spread)
+
+
+def wrong_calendar(plain):
+    plain.variables["time"][2]["calendar"] = "nonsense"
+
+
+def wrong_units(plain):
+    plain.variables["lat"][2]["units"] = "furlongs"
+
+
+@needs_cdo
+@pytest.mark.parametrize(("edit", "operator"), [(wrong_calendar, CDO_CALLS[0]), (wrong_units, CDO_CALLS[1])])
+def test_a_warning_of_cdo_is_found(tmp_path, edit, operator):
+    path = tmp_path / "tas.nc"
+    shutil.copy(made.submission_file(made.tree(), "tas"), path)
+    rebuild(path, edit)
+    assert warnings_of(call_cdo(operator, path))
 
 
 @needs_cdo

@@ -2,8 +2,9 @@
 
     python workflow/launch.py --directory DIR SNAKEMAKE_OPTIONS..
 
-Holds a lock of its own for as long as Snakemake lives. Whoever gets that lock knows that the owner of any lock that
-Snakemake left behind is dead, so it clears it; whoever does not, says in one sentence that a run is going on.
+Holds a lock of its own for as long as Snakemake lives. Whoever gets that lock knows that the launched run that left
+Snakemake's lock behind is dead, so it clears that; whoever does not, says in one sentence that a run is going on. A
+Snakemake started without the launcher holds no such lock: start all runs of a folder with the launcher.
 """
 
 import argparse
@@ -37,7 +38,8 @@ def main():
         )
     command = [sys.executable, "-m", "snakemake", "--directory", known.directory, *options]
     if any(Path(known.directory, ".snakemake", "locks").glob("*")):
-        subprocess.run([*command, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # If this fails, as with a wrong config, the run itself says why.
+        subprocess.run([*command, "--unlock"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert not lock.closed
     os.execv(sys.executable, command)
 

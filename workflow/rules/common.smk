@@ -142,8 +142,13 @@ def requested(wildcards):
 
 
 def request_slot(dataset):
-    """1 for a request of that dataset, 0 for another: Snakemake counts them against download.in_flight."""
-    return lambda wildcards: int(wildcards.dataset == dataset)
+    """1 for a request to the CDS for that dataset, else 0: Snakemake counts them against download.in_flight."""
+    return lambda wildcards: int(config["source"] == "cds" and dict(wildcards).get("dataset", dataset) == dataset)
+
+
+def download_minutes():
+    """Time limit of a download: all the patience that the config has with the CDS, and four hours of transfer."""
+    return int(60 * (config["download"]["patience"] + config["download"]["outage"])) + 240
 
 
 def months_of_year(wildcards):

@@ -23,7 +23,7 @@ rule download_era5:
         "../../envs/download.yaml"
     resources:
         mem_mb=2000,
-        runtime=1440,
+        runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
         cds_pressure_levels=request_slot("pressure-levels"),
     params:
@@ -52,8 +52,8 @@ rule download_static:
         "../../envs/download.yaml"
     resources:
         mem_mb=2000,
-        runtime=1440,
-        cds_single_levels=1,
+        runtime=download_minutes(),
+        cds_single_levels=request_slot("single-levels"),
     params:
         settings=download_settings("era5"),
         dataset="static",

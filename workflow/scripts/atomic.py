@@ -16,8 +16,10 @@ def atomic_path(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in path.parent.glob(f".{path.name}.*.part"):
-        abandoned.unlink(missing_ok=True)
+    for sibling in path.parent.glob(".*.part*"):
+        # Also what was written beside a temporary path, whose name starts with two dots.
+        if sibling.name.lstrip(".").startswith(f"{path.name}."):
+            sibling.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary

@@ -6,8 +6,8 @@ from pathlib import Path
 from months import month_range
 
 SYNTHETIC = (
-    "> **Not for science.** The model learned from the workflow's synthetic planet, not from ERA5: this submission "
-    "shows that the workflow runs.\n\n"
+    "> **Not for science.** {what} the workflow's synthetic planet, not from ERA5: this submission shows that the "
+    "workflow runs.\n\n"
 )
 LIMITS = (
     "Monthly means only: there is no daily output, so AIMIP's temporal-variance metric (E4) does not apply.",
@@ -30,9 +30,10 @@ def card(config, facts, check, weights):
     files = [file for simulation in check["simulations"] for file in simulation["files"]]
     name, institution = submission["source_id"], submission["institution_id"]
     months = len(month_range(*periods["simulation"]))
+    learned = "Forcing and initial state are from" if config["model"]["checkpoint"] else "The model learned from"
     return (
         f"# {name}: submission to AIMIP Phase 1\n\n"
-        + (SYNTHETIC if config["source"] == "synthetic" else "")
+        + (SYNTHETIC.format(what=learned) if config["source"] == "synthetic" else "")
         + f"{submission['source']}. Made by {submission['institution']} ({institution}).\n\n"
         + _table(
             ("Item", "Value"),
@@ -106,12 +107,42 @@ def _levels(facts, axis):
 def _training(config, weights):
     spans = {name: " to ".join(period) for name, period in config["periods"].items()}
     source = "the synthetic planet" if config["source"] == "synthetic" else "ERA5"
+    inputs = "No input but the state, sea surface temperature, sea ice, the season and constant fields."
+    weight = f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
+    if config["model"]["checkpoint"]:
+        return (
+            f"The checkpoint was imported (`{config['model']['checkpoint']}`), not trained in this run: what it was "
+            "trained on, and on which years, does not follow from the periods of `config.yaml`. Its settings are in "
+            f"`checkpoint.zip`; sections model and training of `config.yaml` do not hold for it. {inputs}\n\n" + weight
+        )
     return (
         f"Trained on {source} only: weights and statistics from {spans['training']}, choices between models by "
-        f"{spans['validation']}; {spans['test']} was never read before the evaluation. No input but the state, sea "
-        "surface temperature, sea ice, the season and constant fields. Settings: `config.yaml`, sections model and "
-        "training.\n\n"
-        f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
+        f"{spans['validation']}; {spans['test']} was never read before the evaluation. {inputs} "
+        "Settings: `config.yaml`, sections model and training.\n\n" + _networks(config["model"]) + "\n\n" + weight
+    )
+
+
+def _networks(model):
+    """One paragraph on the networks, from the config's section model."""
+    if model["sampler"] == "ancestral":
+        sampler = f"the ancestral sampler in {model['diffusion_steps']} steps"
+    else:
+        sampler = f"the second-order sampler in {model['evaluations']} evaluations of the denoiser"
+    start = "the mean" if model["initial_state"] == "mean" else "their own draws"
+    noise = f"noise with the covariance of {model['noise_modes']} patterns" if model["noise_modes"] else "white noise"
+    response = (
+        f"A linear response to {model['forced_modes']} predictors from sea surface temperature is fitted before the "
+        "networks train. "
+        if model["forced_modes"]
+        else ""
+    )
+    return (
+        "A conditional spectral variational autoencoder maps the state of a month to "
+        f"{model['latent_channels']} latent channels on a grid {model['squeeze']} times coarser; a diffusion model "
+        "draws the latent of the next month. Ranks of the spectral operators: "
+        f"encoder {model['encoder_rank']}, decoder {model['decoder_rank']}, denoiser {model['denoiser_rank']}; "
+        f"{model['hidden']} channels in the pointwise networks. {response}Each month is drawn from {noise} by "
+        f"{sampler}. Members start from {start} of the posterior of the first month."
     )
 
 

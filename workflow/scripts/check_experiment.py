@@ -9,12 +9,12 @@ from atomic import atomic_path
 from check_rules import Report
 
 
-def check_members(simulations, expected, members=None, allow=()):
+def check_members(simulations, members=None, allow=()):
     """Put the rules on an experiment to the summaries of its simulations. Returns a Report."""
     report = Report(tuple(allow))
     first = simulations[0]
     subject = "/".join((first["institution_id"], first["source_id"], first["experiment"]))
-    report.apply("experiment", subject, simulations, expected, members, own=True)
+    report.apply("experiment", subject, simulations, members, own=True)
     return report
 
 
@@ -24,7 +24,7 @@ def check_experiment(simulations, members, result, allow=()):
     ``simulations``: paths of the summaries. Raises RuntimeError with the first finding.
     """
     summaries = [json.loads(Path(path).read_text(encoding="utf-8")) for path in simulations]
-    report = check_members(summaries, None, members, allow)
+    report = check_members(summaries, members, allow)
     for finding in report.findings:
         (logging.error if finding.gate else logging.warning)("%s", finding)
     report.raise_on_gates()

@@ -20,7 +20,7 @@ from checksums import digests
 from cmor_files import read_files
 from conformance import cf_findings
 from drs import member_label
-from prescribed_sea import TOLERANCE, PrescribedSea, offset_misfit
+from prescribed_sea import NO_SEA, TOLERANCE, PrescribedSea, offset_misfit
 
 CF_RULE = "cf-conventions"
 SEA_RULE = "prescribed-sea"
@@ -87,7 +87,9 @@ def _check_sea(report, files, expected, forcing):
         for file in files:
             if file.variable == "ts" and file.statistics is not None and file.statistics.months == len(expected.months):
                 report.count(SEA_RULE)
-                worst, _ = offset_misfit(file.path, sea, expected.settings["sst_offset"])
+                worst, count = offset_misfit(file.path, sea, expected.settings["sst_offset"])
+                if not count:
+                    report.add(SEA_RULE, file.relative, NO_SEA)
                 if not worst <= TOLERANCE:
                     report.add(SEA_RULE, file.relative, f"ts over ice-free sea differs from the SST by {worst:g} K")
 

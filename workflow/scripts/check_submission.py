@@ -6,7 +6,9 @@
 
 PATH holds an institution's folder, or is one. Each finding is one line: file, rule, value; the exit status is 1 if one
 of them is not allowed. ``--allow`` names a known deviation, of all files or of those that match the pattern, and may
-be repeated. ``--out`` writes NAME.json, NAME.csv and NAME.html.
+be repeated. ``--forcing`` adds one rule, sea-offset: where that file has ice-free open sea, ts of a warmed experiment
+minus that of aimip is the experiment's offset; a foreign ts is not compared with the SST itself. Left out of a foreign
+tree are daily files and the rules that need our own config. ``--out`` writes NAME.json, NAME.csv and NAME.html.
 """
 
 import argparse
@@ -26,23 +28,25 @@ from check_simulation import check_files
 from cmor_files import locate
 from conformance import wcrp_findings, wcrp_installed
 from drs import FOLDERS
-from prescribed_sea import TOLERANCE, PrescribedSea, offset_misfit
+from prescribed_sea import NO_SEA, TOLERANCE, PrescribedSea, offset_misfit
 
 SEA_RULE = "sea-offset"
 STRUCTURE_RULE = "cmip6-structure"
 
 
-def check_across(simulations, root, expected=None, forcing=None, allow=(), conformance=True):
+def check_across(simulations, root, forcing=None, allow=(), conformance=True):
     """Put the rules on a submission to the summaries of all its simulations. Returns a Report."""
     report = Report(tuple(allow))
-    report.apply("submission", str(root.name), simulations, expected, own=True)
+    report.apply("submission", str(root.name), simulations, own=True)
     if conformance:
         _check_structure(report, simulations, root)
     if forcing is not None:
         with PrescribedSea(forcing) as sea:
             for path, control, offset in _pairs(simulations):
                 report.count(SEA_RULE)
-                worst, _ = offset_misfit(root / path, sea, offset, root / control)
+                worst, count = offset_misfit(root / path, sea, offset, root / control)
+                if not count:
+                    report.add(SEA_RULE, path, NO_SEA)
                 if not worst <= TOLERANCE:
                     report.add(SEA_RULE, path, f"ts minus aimip's over ice-free sea is off {offset:g} K by {worst:g} K")
     return report
@@ -87,7 +91,7 @@ def check_submission(experiments, submission, forcing, result, table, page, allo
     """
     contents = [json.loads(Path(path).read_text(encoding="utf-8")) for path in experiments]
     simulations = [simulation for content in contents for simulation in content["simulations"]]
-    report = check_across(simulations, Path(submission), None, forcing, allow)
+    report = check_across(simulations, Path(submission), forcing, allow)
     for finding in report.findings:
         (logging.error if finding.gate else logging.warning)("%s", finding)
     report.raise_on_gates()
@@ -165,9 +169,9 @@ def check_tree(path, expected, forcing=None, allow=(), conformance=True):
     for simulation in simulations:
         experiments[simulation["institution_id"], simulation["source_id"], simulation["experiment"]].append(simulation)
     for each in experiments.values():
-        whole.merge(check_members(each, expected, None, allow))
+        whole.merge(check_members(each, None, allow))
     if simulations:
-        whole.merge(check_across(simulations, root, expected, forcing, allow, conformance))
+        whole.merge(check_across(simulations, root, forcing, allow, conformance))
     return simulations, whole
 
 
@@ -179,7 +183,7 @@ def main(arguments=None):
     parser.add_argument("--rules", action="store_true", help="list the rules by name and end")
     parser.add_argument("--allow", action="append", default=[], metavar="RULE[=PATTERN]", help="known deviation")
     parser.add_argument("--period", nargs=2, default=("1978-10", "2024-12"), metavar="MONTH", help="first, last month")
-    parser.add_argument("--forcing", help="monthly sst, siconc and lsm, to compare ts over the prescribed sea")
+    parser.add_argument("--forcing", help="monthly sst, siconc and lsm, for where to compare ts with aimip's")
     parser.add_argument("--no-cf", action="store_true", help="leave out the compliance checker and its plugin")
     parser.add_argument("--out", help="write NAME.json, NAME.csv and NAME.html", metavar="NAME")
     given = parser.parse_args(arguments)

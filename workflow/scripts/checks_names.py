@@ -5,6 +5,8 @@ import re
 from check_rules import rule
 from drs import FOLDERS, NAME, TABLE, realization
 
+EXPERIMENTS = {"aimip", "aimip-p2k", "aimip-p4k"}  # those of AIMIP Phase 1
+
 
 @rule("file")
 def layout(file, expected):
@@ -38,9 +40,11 @@ def model_name(file, expected):
 
 @rule("file")
 def experiment_name(file, expected):
-    """The experiment is aimip, aimip-p2k or aimip-p4k."""
-    if not re.fullmatch(r"aimip(-p[1-9][0-9]*k)?", file.facets["experiment_id"]):
-        yield f"the experiment is '{file.facets['experiment_id']}', not aimip, aimip-p2k or aimip-p4k"
+    """The experiment is aimip, aimip-p2k or aimip-p4k, or the one of our own that the tables are for."""
+    own = {expected.settings["attributes"]["experiment_id"]} if expected.settings else set()
+    if file.facets["experiment_id"] not in EXPERIMENTS | own:
+        extra = "".join(f" nor {name}" for name in own - EXPERIMENTS)
+        yield f"the experiment is '{file.facets['experiment_id']}', not aimip, aimip-p2k or aimip-p4k{extra}"
 
 
 @rule("file")

@@ -18,9 +18,16 @@ def check_rollout(rollout, forcing, channels, settings, path):
     wanted = mid_times(months)
     for name, dataset in ((path, rollout), ("the forcing file", forcing)):
         times = days_since_epoch(dataset["time"])
-        if len(times) != len(wanted) or np.abs(times - wanted).max() > 1:
+        if len(times) != len(wanted):
             raise ValueError(
                 f"{name} has {len(times)} months, not the {len(wanted)} of {'..'.join(settings['period'])}"
+            )
+        wrong = np.flatnonzero(~(np.abs(times - wanted) <= 1))
+        if wrong.size:
+            first = wrong[0]
+            raise ValueError(
+                f"{name} has the time {times[first]:g} {TIME_UNITS} at index {first}, not {wanted[first]:g}, "
+                f"the middle of {months[first]}"
             )
     for row in channels:
         if row.channel not in rollout.variables:
@@ -31,9 +38,9 @@ def check_rollout(rollout, forcing, channels, settings, path):
                 f"{path}: channel '{row.channel}' is in '{units}', config/variables.csv says '{row.units}'"
             )
     for axis in ("lat", "lon"):
-        if not np.allclose(rollout[axis][:], forcing[axis][:], atol=1e-6):
+        ours, theirs = rollout[axis][:], forcing[axis][:]
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, atol=1e-6):
             raise ValueError(f"{path} and the forcing file differ in {axis}: regrid both to the same grid")
-    return months
 
 
 def days_since_epoch(time):

@@ -118,7 +118,8 @@ class Comparison:
     def add(self, values):
         """Take in the next months of the variables by name."""
         if {"tas", "tdas"} <= set(values):
-            self.dewpoint_excess = max(self.dewpoint_excess, float((values["tdas"] - values["tas"]).max()))
+            excess = (values["tdas"] - values["tas"]).max()
+            self.dewpoint_excess = float(np.maximum(self.dewpoint_excess, excess))  # keeps NaN, which max() would lose
         if {"huss", "tdas", "ps"} <= set(values):
             expected = specific_humidity(values["tdas"], values["ps"])
             self.humidity_misfit += float(np.abs(values["huss"] - expected).sum(dtype=np.float64))

@@ -6,7 +6,9 @@
 
 Runs under the Python that has CMOR (Debian's 3.7.1 or conda-forge's 3.10 and newer), so it needs CMOR, numpy and
 netCDF4 only. CMOR writes in slabs of a year, so memory does not grow with the length of the simulation. All files
-are made in a hidden folder and move into place together: a run that fails, or is killed, leaves none of them.
+are made in a hidden folder and move into place once all are there: a run that fails or is stopped before leaves none of
+them. A run killed (SIGKILL) leaves the hidden folder, which the next one clears, and, if it was moving, a part of the
+files, which the next one replaces.
 The work is done by a child process, because CMOR ends its process on some errors.
 """
 
@@ -206,7 +208,10 @@ def check_with_prepare(tables, expected, folder):
     mend_interpreter()
     url = json.loads((Path(tables) / "submission.json").read_text(encoding="utf-8"))["attributes"]["further_info_url"]
     count = check_prepared([folder / path for path in sorted(expected)], tables, url, folder)
-    logging.info("PrePARE passes %d files", count)
+    if count is None:
+        logging.warning("this CMOR has no PrePARE: its checks were left out")
+    else:
+        logging.info("PrePARE passes %d files", count)
 
 
 def expected_files(tables, experiment, member, grid_labels):

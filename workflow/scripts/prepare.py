@@ -14,7 +14,7 @@ TABLES = ("Amon", "coordinate", "formula_terms", "CV")
 
 
 def load_prepare():
-    """PrePARE's module, or None where this CMOR has none. Call cmorize.import_cmor first."""
+    """PrePARE's module, or None where this CMOR has none. Call cmorize.mend_interpreter first."""
     try:
         from cmip6_cv.PrePARE import PrePARE
     except ImportError:
@@ -24,14 +24,15 @@ def load_prepare():
 
 
 def check_prepared(paths, tables, further_info_url, folder):
-    """Put PrePARE to files. Returns how many it took; RuntimeError names the first that it does not take, and why.
+    """Put PrePARE to files. Returns how many it took, None where this CMOR has no PrePARE.
 
-    ``tables``: folder of cmor_tables.py; ``folder``: for copies of them under the names that PrePARE wants. Its
-    libraries print to standard error, which the caller sends to a log.
+    RuntimeError names the first file that it does not take, and why. ``tables``: folder of cmor_tables.py; ``folder``:
+    for copies of them under the names that PrePARE wants. Its libraries print to standard error, which the caller sends
+    to a log.
     """
     prepare = load_prepare()
     if prepare is None:
-        return 0
+        return None
     import cmip6_cv
 
     renamed = Path(folder) / "prepare"

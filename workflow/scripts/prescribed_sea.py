@@ -7,6 +7,7 @@ from grids import lat_overlap, lon_overlap
 
 SLAB = 24  # months in memory at a time
 TOLERANCE = 1e-4  # K; ts is single precision, whose steps near 300 K are 3e-5
+NO_SEA = "the forcing has no open sea on this grid, so no value was compared"
 
 
 class PrescribedSea:
@@ -36,7 +37,7 @@ class PrescribedSea:
 
 
 def offset_misfit(path, sea, offset, control=None):
-    """Largest misfit (K) of ts over open sea, and how many values were compared.
+    """Largest misfit (K) of ts over open sea, NaN if one is NaN, and how many values were compared.
 
     Without ``control``: of the file ``path`` from SST + ``offset`` (K). With it: of ``path`` minus the file
     ``control`` from ``offset``. ``sea`` is a PrescribedSea of the same months.
@@ -53,5 +54,5 @@ def offset_misfit(path, sea, offset, control=None):
             base = other["ts"][months].astype(np.float64) if control else sst
             misfit = np.abs(values - base - offset)[mask]
             count += misfit.size
-            worst = max(worst, float(misfit.max(initial=0)))
+            worst = float(np.maximum(worst, misfit.max(initial=0)))  # keeps NaN, which max() would lose
     return worst, count

@@ -19,6 +19,7 @@ def validate_config(config, schema_path):
         raise ValueError(_sentence(error))
     _check_periods(config["periods"])
     _check_experiments(config)
+    _check_combinations(config)
     return config
 
 
@@ -78,5 +79,22 @@ def _check_experiments(config):
         raise ValueError(
             f"config: 'experiments' has the sst_offsets {offsets}; one of them must be 0, the control of the others"
         )
-    if config["source"] == "local" and not config["local"]["folder"]:
+
+
+def _check_combinations(config):
+    """Values that are allowed one by one and not together: found here, not hours into a run."""
+    source, product = config["source"], config["download"]["product"]
+    if source == "local" and not config["local"]["folder"]:
         raise ValueError("config: 'source' is local but 'local.folder' is not set; name the folder of the files")
+    if source == "cds" and product == "daily":
+        raise ValueError(
+            "config: 'download.product' is daily with 'source' cds, which has no such dataset; use monthly"
+        )
+    if source == "synthetic" and product != "monthly":
+        raise ValueError(f"config: 'download.product' is {product}, but 'source' synthetic makes monthly files only")
+    times, sampler = config["training"]["times"], config["model"]["sampler"]
+    if times == "steps" and sampler != "ancestral":
+        raise ValueError(
+            f"config: 'training.times' is steps, which teaches the times of the ancestral sampler alone, but "
+            f"'model.sampler' is {sampler}; set one of them to match"
+        )
