@@ -26,9 +26,10 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     others = [".ba.nc.77.part", ".a.nc4.77.part", "a.nc.part", ".a.nc.job"]
     for name in left + others:
         (tmp_path / name).touch()
+    (tmp_path / ".a.nc.parts").mkdir()
     with atomic_path(tmp_path / "a.nc") as temporary:
         temporary.write_text("whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "a.nc"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, ".a.nc.parts", "a.nc"])
 
 
 def test_temporary_paths_nest(tmp_path):

@@ -9,12 +9,13 @@ from settings import validate_config
 from tables import read_variables
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+VARIABLES = ROOT / "config/variables.csv"
 OVERLAYS = [[], ["demo"], ["test"], ["presets/v0p9"], ["demo", "presets/v0p9"]]
 
 
 @pytest.mark.parametrize("overlays", OVERLAYS, ids=lambda names: "+".join(names) or "config")
 def test_shipped_configs_are_valid(overlays):
-    validate_config(load_config(*overlays), SCHEMA)
+    validate_config(load_config(*overlays), SCHEMA, VARIABLES)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ def test_shipped_configs_are_valid(overlays):
         ("periods.simulation", ["2024-12", "1978-10"], ["periods.simulation", "1978-10"]),
         ("experiments.aimip", None, ["experiments", "sst_offset", "0"]),
         ("source", "local", ["local.folder", "local"]),
+        ("evaluation.skill_fields", ["tas", "ta900"], ["evaluation.skill_fields", "ta900", "ta850"]),
         ("download.product", "daily", ["download.product", "daily", "monthly"]),
         ("training.times", "steps", ["training.times", "model.sampler", "second_order"]),
         ("submission.source_id", "MD_1p5", ["submission.source_id", "MD_1p5"]),
@@ -53,7 +55,7 @@ def test_wrong_value_gets_one_sentence(path, value, words):
         place = place[parent]
     place[last] = value
     with pytest.raises(ValueError) as error:
-        validate_config(config, SCHEMA)
+        validate_config(config, SCHEMA, VARIABLES)
     sentence = str(error.value)
     assert "\n" not in sentence
     assert all(word in sentence for word in words), sentence
@@ -63,7 +65,7 @@ def test_missing_key_is_named():
     config = load_config()
     del config["grid"]["resolution"]
     with pytest.raises(ValueError, match="'grid' lacks the key 'resolution'"):
-        validate_config(config, SCHEMA)
+        validate_config(config, SCHEMA, VARIABLES)
 
 
 def properties(schema, path=""):
@@ -87,7 +89,7 @@ def test_schema_is_closed_and_described():
 def test_validation_leaves_the_config_alone():
     config = load_config("demo")
     before = copy.deepcopy(config)
-    validate_config(config, SCHEMA)
+    validate_config(config, SCHEMA, VARIABLES)
     assert config == before
 
 

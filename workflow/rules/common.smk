@@ -15,8 +15,10 @@ from settings import validate_config
 from snakemake.exceptions import WorkflowError
 from tables import read_variables
 
+VARIABLES = BASE / "config/variables.csv"
+
 try:
-    validate_config(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+    validate_config(config, BASE / "workflow/schemas/config.schema.yaml", VARIABLES)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
@@ -25,7 +27,6 @@ for name in config.keys() - {"experiments"}:
     if isinstance(config[name], dict):
         config[name] = dict(sorted(config[name].items()))
 
-VARIABLES = BASE / "config/variables.csv"
 # An overlay leaves an experiment out by setting it to null.
 EXPERIMENTS = {name: entry for name, entry in config["experiments"].items() if entry is not None}
 MEMBERS = list(range(1, config["members"] + 1))

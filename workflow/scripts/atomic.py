@@ -1,6 +1,7 @@
 """Files that appear whole or not at all. Needs the standard library only, so CMOR's interpreter can import it."""
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +17,10 @@ def atomic_path(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Two dots start the name of what was written beside a temporary path.
+    abandoned = re.compile(rf"\.+{re.escape(path.name)}\.\d+\.part(\..+)?")
     for sibling in path.parent.glob(".*.part*"):
-        # Also what was written beside a temporary path, whose name starts with two dots.
-        if sibling.name.lstrip(".").startswith(f"{path.name}."):
+        if abandoned.fullmatch(sibling.name):
             sibling.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -6,7 +6,7 @@ Needs numpy only beside the netCDF4 datasets it is given, so CMOR's interpreter 
 import re
 
 import numpy as np
-from derive import dewpoint_below, geopotential_height, non_negative, specific_humidity, surface_temperature
+from derive import UNITS, dewpoint_below, geopotential_height, non_negative, specific_humidity, surface_temperature
 from grids import lat_overlap, lon_overlap
 from months import TIME_UNITS, mid_times, month_range
 from tables import read_variables
@@ -107,7 +107,7 @@ class Simulation:
 
     def units(self, name):
         """Units of what ``read`` returns: the derivations', else those of the channels."""
-        return {"zg": "m", "huss": "1"}.get(name, self.sources[name][0].units)
+        return UNITS.get(name, self.sources[name][0].units)
 
 
 class Regridder:

@@ -5,10 +5,11 @@ from pathlib import Path
 import jsonschema
 import yaml
 from months import month_range, parse_month
+from tables import read_variables
 
 
-def validate_config(config, schema_path):
-    """Check ``config`` against the closed JSON schema at ``schema_path`` and its periods against each other.
+def validate_config(config, schema_path, variables_path):
+    """Check ``config`` against the closed JSON schema at ``schema_path``, the table of variables, and itself.
 
     Raises ValueError with one sentence that names the key, its value and what is allowed.
     """
@@ -20,6 +21,7 @@ def validate_config(config, schema_path):
     _check_periods(config["periods"])
     _check_experiments(config)
     _check_combinations(config)
+    _check_fields(config["evaluation"], variables_path)
     return config
 
 
@@ -98,3 +100,13 @@ def _check_combinations(config):
             f"config: 'training.times' is steps, which teaches the times of the ancestral sampler alone, but "
             f"'model.sampler' is {sampler}; set one of them to match"
         )
+
+
+def _check_fields(evaluation, variables_path):
+    """The fields that the evaluation names are variables of the submission, with a level where they have levels."""
+    rows = read_variables(variables_path, role="field")
+    known = [f"{name}{row.level or ''}" for row in rows for name in row.cmor_name]
+    for key in ("skill_fields", "map_fields"):
+        for field in evaluation[key]:
+            if field not in known:
+                raise ValueError(f"config: 'evaluation.{key}' has {field!r}, allowed are {', '.join(known)}")

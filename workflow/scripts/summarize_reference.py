@@ -11,7 +11,7 @@ from months import month_range, year_of
 from summarize import Summary, evaluation_periods, field_name, read_index, read_months
 from tables import read_variables
 
-UNITS = {"zg": "m", "hus": "1", "huss": "1"}  # where the submission's units are not written as ERA5's
+UNITS = derive.UNITS | {"hus": "1"}  # where the submission's units are not written as ERA5's
 
 
 def cmor_fields(channels, variables):
