@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from model.pointwise import ModulatedNorm, PointwiseNetwork, mean_square
 from model.spectral import Grid, LowRank, Resample, row_weights
 
 EPSILON = 1e-8
@@ -27,37 +28,30 @@ class ConditionalNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         rows = row_weights(grid.nlat) if area_weighted else torch.ones(grid.nlat, 1)
-        self.register_buffer("rows", rows, persistent=False)
+        weights = (rows / (channels * grid.nlat * grid.nlon)).expand(*grid).flatten()
+        self.register_buffer("point_weights", weights, persistent=False)
         self.calibrated = norm == "calibrated"
         self.measuring = False
         if self.calibrated:
             self.register_buffer("scale", torch.tensor(1.0))
 
-    def inverse_size(self, x: torch.Tensor) -> torch.Tensor:
-        """Return 1 / r of `x` (batch, channels, nlat, nlon), shape (batch, 1, 1) or a scalar."""
-        if self.calibrated and not self.measuring:
-            return 1 / self.scale
-        # Row by row, so that areas enter without another field in memory.
-        squares = torch.linalg.vector_norm(x, dim=(1, 3)).square() * self.rows[:, 0]
-        mean_square = squares.sum(1) / x[0].numel()
-        if self.measuring and self.calibrated:
-            self.scale.copy_(mean_square.mean().sqrt() + EPSILON)
-            return 1 / self.scale
-        return (1 / (mean_square.sqrt() + EPSILON))[:, None, None]
-
     def forward(self, x: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Return the normalized and modulated `x` (batch, channels, nlat, nlon).
 
-        Factor and shift are few maps times few numbers; 1 / r, w and b enter the numbers.
+        Factor and shift are few maps times few numbers; w and b enter the numbers.
         """
         hidden = functional.relu(self.first([conditions]))
         gamma, beta = self.second.mixed([hidden]).chunk(2, dim=1)
         maps = self.second.output_constant(True)
         maps = torch.cat([maps, torch.ones_like(maps[:1])])
         one = torch.ones_like(gamma[:, :, :1])
-        factor = torch.cat([gamma * self.weight[:, None], one], dim=2) * self.inverse_size(x)
+        factor = torch.cat([gamma * self.weight[:, None], one], dim=2)
         shift = torch.cat([beta, self.bias[:, None] * one], dim=2)
-        return torch.addcmul(torch.matmul(shift, maps), x.flatten(2), torch.matmul(factor, maps)).view_as(x)
+        flat = x.flatten(2)
+        weights, scale = (None, self.scale) if self.calibrated else (self.point_weights, EPSILON)
+        if self.calibrated and self.measuring:
+            self.scale.copy_(mean_square(flat, self.point_weights).mean().sqrt() + EPSILON)
+        return ModulatedNorm.apply(flat, factor, shift, maps, weights, scale).view_as(x)
 
 
 @contextlib.contextmanager
@@ -117,10 +111,15 @@ class ConditionalBlock(nn.Module):
         y = self.norm1(functional.gelu(self.spectral(parts, offset)), conditions)
         if residual is None:
             residual = self.resample(torch.cat([part.expand(len(conditions), -1, -1, -1) for part in parts], dim=1))
+        weight1, bias1 = self.mlp1.weight.flatten(1), self.mlp1.bias
         if offset is not None:
-            residual = residual + offset[:, :, None]
-        y = y + self.mlp2(functional.gelu(self.mlp1(residual)))
-        return self.out(self.norm2(y, conditions))
+            bias1 = bias1 + torch.mv(weight1, offset[:, 0])
+        y = PointwiseNetwork.apply(
+            y.flatten(2), residual.flatten(2), weight1, bias1, self.mlp2.weight.flatten(1), self.mlp2.bias
+        )
+        y = self.norm2(y.unflatten(2, self.resample.target), conditions)
+        weight = self.out.weight.flatten(1).expand(len(y), -1, -1)
+        return torch.baddbmm(self.out.bias[:, None], weight, y.flatten(2)).view_as(y)
 
 
 class ChannelEmbedding(nn.Module):

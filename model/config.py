@@ -66,7 +66,7 @@ class ModelConfig:
     forced_modes: int = 4  # 0: none
     noise_modes: int = 64  # 0: white noise
     sampler: str = "second_order"  # or "ancestral"
-    evaluations: int = 15
+    evaluations: int = 10
     initial_state: str = "posterior"  # or "mean"
 
     def __post_init__(self):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 TRAINING, VALIDATION = 0, 1
+NETCDF = threading.Lock()  # held by a thread while it reads or writes: the library is not made for several at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,17 +186,21 @@ def take_pairs(months: Months, indices: np.ndarray | torch.Tensor, device: torch
     )
 
 
-def to_physical(normalized: np.ndarray, metadata: Metadata, month: int) -> np.ndarray:
-    """Return physical values of normalized fields (..., channels, nlat, nlon) of calendar `month`."""
-    values = normalized * metadata.scale[:, None, None] + metadata.center[month - 1]
-    for index, channel in enumerate(metadata.channels):
-        if channel.transform != "none":
-            values[..., index, :, :] = INVERSE[channel.transform](values[..., index, :, :])
-    return values
+class ToPhysical:
+    """Turns normalized fields into physical ones, on the device of the fields."""
+
+    def __init__(self, metadata: Metadata, device: torch.device):
+        self.scale = torch.from_numpy(metadata.scale).to(device)[:, None, None]
+        self.center = torch.from_numpy(metadata.center).to(device)
+        self.transforms = [(i, INVERSE[c.transform]) for i, c in enumerate(metadata.channels) if c.transform != "none"]
+
+    def __call__(self, normalized: torch.Tensor, month: int) -> torch.Tensor:
+        """Return physical values of normalized fields (..., channels, nlat, nlon) of calendar `month`."""
+        values = torch.addcmul(self.center[month - 1], normalized, self.scale)
+        for index, inverse in self.transforms:
+            values[..., index, :, :] = inverse(values[..., index, :, :])
+        return values
 
 
 # Square roots below zero have no physical counterpart: they stand for zero.
-INVERSE = {
-    "sqrt": lambda x: np.square(np.maximum(x, 0)),
-    "logit": lambda x: 1 / (1 + np.exp(-x)),
-}
+INVERSE = {"sqrt": lambda x: x.clamp_min(0).square(), "logit": torch.sigmoid}

@@ -12,9 +12,8 @@ from torch.nn import functional
 
 from model.blocks import EPSILON, ConditionalBlock, ConditionalNorm
 from model.monthly_diffusion import Conditions, MonthlyDiffusion
+from model.pointwise import add_pointwise, mean_square
 from model.spectral import LowRank
-
-TILE = 4096  # points whose hidden channels stay in a CPU's cache
 
 
 class Operator:
@@ -63,7 +62,6 @@ class Norm:
     """
 
     def __init__(self, norm: ConditionalNorm, offset: torch.Tensor | None = None):
-        self.norm = norm
         channels = len(norm.weight)
         self.first = Operator(norm.first, norm.first.W_in.shape[1])
         self.second = Operator(norm.second, norm.second.W_in.shape[1])
@@ -74,6 +72,7 @@ class Norm:
         bias = norm.bias if offset is None else norm.bias + offset
         self.constants = torch.cat([torch.ones_like(bias), bias])[None, :, None]
         self.inverse_scale = 1 / norm.scale if norm.calibrated else None
+        self.point_weights = norm.point_weights
 
     def modulation(self, scores: torch.Tensor) -> torch.Tensor:
         """Return what `maps` are multiplied with for factor and shift, (batch, 2 channels, n), of the first's s."""
@@ -82,18 +81,16 @@ class Norm:
         return torch.cat([self.second.mix(scores), self.constants.expand(len(hidden), -1, -1)], dim=2)
 
     def apply(self, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
-        """Return the norm of `x` (batch, channels, points)."""
-        factor, shift = torch.matmul(modulation, self.maps).chunk(2, dim=1)
-        return torch.addcmul(shift, self.normalized(x), factor)
+        """Return the norm of `x` (batch, channels, points), in place."""
+        channels = x.shape[1]
+        factor = torch.matmul(modulation[:, :channels] * self.inverse_size(x), self.maps)
+        return torch.addcmul(torch.matmul(modulation[:, channels:], self.maps), x, factor, out=x)
 
-    def normalized(self, x: torch.Tensor) -> torch.Tensor:
-        """Return `x` (batch, channels, points) divided by its size, in place."""
+    def inverse_size(self, x: torch.Tensor) -> torch.Tensor | float:
+        """Return 1 / r of `x` (batch, channels, points), shape (batch, 1, 1), or the constant of a calibrated norm."""
         if self.inverse_scale is not None:
-            return x.mul_(self.inverse_scale)
-        norm = self.norm
-        rows = torch.linalg.vector_norm(x.unflatten(2, norm.first.target), dim=(1, 3)).square() * norm.rows[:, 0]
-        size = (rows.sum(1) / x[0].numel()).sqrt() + EPSILON
-        return x.div_(size[:, None, None])
+            return self.inverse_scale
+        return (1 / (mean_square(x, self.point_weights).sqrt() + EPSILON))[:, None, None]
 
 
 class Block:
@@ -102,8 +99,8 @@ class Block:
     def __init__(self, block: ConditionalBlock, inputs: int):
         self.spectral = Operator(block.spectral, inputs)
         self.resample = block.resample
-        self.weight1, self.bias1 = block.mlp1.weight.flatten(1), block.mlp1.bias
-        self.weight2 = block.mlp2.weight.flatten(1)
+        self.weight1, self.bias1 = block.mlp1.weight.flatten(1)[None], block.mlp1.bias[None, :, None]
+        self.weight2 = block.mlp2.weight.flatten(1)[None]
         self.weight_out, self.bias_out = block.out.weight.flatten(1), block.out.bias
         # The second layer's bias joins the first norm's, to save a pass over the fields.
         self.norms = (Norm(block.norm1, block.mlp2.bias), Norm(block.norm2))
@@ -122,9 +119,9 @@ class Month(NamedTuple):
 
     denoiser: Latents
     decoder_scores: torch.Tensor
-    decoder_rows: torch.Tensor  # conditions, statics and ones on the fields' grid, (1, n, points)
+    decoder_rows: torch.Tensor  # conditions and statics on the fields' grid, (1, n, points)
     modulations: list[tuple[torch.Tensor, torch.Tensor]]  # factor and shift maps of the decoder's norms
-    added: torch.Tensor  # the forced response, less the offset of the climate
+    added: torch.Tensor  # the forced response and the last bias, less the offset of the climate
 
 
 class FastModel:
@@ -137,24 +134,21 @@ class FastModel:
         self.latent = latent
         self.denoiser, self.decoder = Block(model.denoiser, latent), Block(model.decoder, latent)
         self.statics = model.decoder.resample(model.statics_coarse[None]).flatten(2)
-        self.ones = torch.ones(1, 1, self.statics.shape[2], device=self.statics.device)
-        self.decoder_weight1 = torch.cat([self.decoder.weight1, self.decoder.bias1[:, None]], dim=1)
         self.times = [self._time(time) for time in model.sampler_times()]
 
     def _given(self, maps: torch.Tensor, first: int) -> Latents:
         """Return what maps of the condition (batch, n, nlat, nlon), from its number `first` on, add in the denoiser."""
         block, start = self.denoiser, self.latent + first
-        hidden = torch.matmul(block.weight1[:, start : start + maps.shape[1]], maps.flatten(2))
+        hidden = torch.matmul(block.weight1[:, :, start : start + maps.shape[1]], maps.flatten(2))
         norm_scores = tuple(norm.first.scores(maps, first) for norm in block.norms)
         return Latents(block.spectral.scores(maps, start), norm_scores, hidden)
 
     def _time(self, time: torch.Tensor) -> Latents:
-        """Return what a diffusion time adds; its hidden part is the first layer's weight of x with a bias, 3D."""
+        """Return what a diffusion time adds; its hidden part is the first layer's weight of x with a bias."""
         maps = self.model.time(time)[:, :, None, None].expand(-1, -1, *self.model.latent_grid)
         given = self._given(maps, self.latent + self.model.forcings + self.model.config.season_maps)
-        bias = given.hidden[0, :, :1] + self.denoiser.bias1[:, None]
-        weight = torch.cat([self.denoiser.weight1[:, : self.latent], bias], dim=1)
-        return given._replace(hidden=weight[None])
+        bias = given.hidden[:, :, :1] + self.denoiser.bias1
+        return given._replace(hidden=torch.cat([self.denoiser.weight1[:, :, : self.latent], bias], dim=2))
 
     @torch.no_grad()
     def month(self, forcing: torch.Tensor, month: torch.Tensor) -> Month:
@@ -169,14 +163,15 @@ class FastModel:
         for norm in block.norms:
             modulation = norm.modulation(norm.first.scores(given.fine))
             modulations.append(torch.matmul(modulation, norm.maps).chunk(2, dim=1))
-        rows = torch.cat([block.resample(given.coarse).flatten(2), self.statics, self.ones], dim=1)
+        rows = torch.cat([block.resample(given.coarse).flatten(2), self.statics], dim=1)
         added = -model.climate_offset if given.forced is None else given.forced - model.climate_offset
+        added = added.reshape(1, len(block.bias_out), -1) + block.bias_out[:, None]
         return Month(
             self._given(given.coarse, self.latent),
             scores,
             rows,
             modulations,
-            added.reshape(1, block.bias_out.numel(), -1),
+            added,
         )
 
     @torch.no_grad()
@@ -190,21 +185,19 @@ class FastModel:
             tuple(a + b for a, b in zip(given.norm_scores, before.denoiser.norm_scores, strict=True)),
             given.hidden + before.denoiser.hidden,
         )
-        one = torch.ones(len(state), 1, given.hidden.shape[2], device=state.device)
         times = iter(self.times)
-        return model.sample_by(lambda x, _: self._velocity(x, given, next(times), one), standard, noise)
+        return model.sample_by(lambda x, _: self._velocity(x, given, next(times)), standard, noise)
 
-    def _velocity(self, x: torch.Tensor, given: Latents, time: Latents, one: torch.Tensor) -> torch.Tensor:
+    def _velocity(self, x: torch.Tensor, given: Latents, time: Latents) -> torch.Tensor:
         block, batch = self.denoiser, len(x)
-        hidden = torch.baddbmm(given.hidden, time.hidden.expand(batch, -1, -1), torch.cat([x.flatten(2), one], dim=1))
-        hidden = torch.ops.aten.gelu_(hidden)
+        flat = x.flatten(2)
+        rows = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
         y = torch.ops.aten.gelu_(block.spectral.fields(block.spectral.scores(x) + given.scores + time.scores))
-        for number, norm in enumerate(block.norms):
-            y = norm.apply(y, norm.modulation(given.norm_scores[number] + time.norm_scores[number]))
-            if number == 0:
-                y = torch.baddbmm(y, block.weight2.expand(batch, -1, -1), hidden)
-        v = torch.baddbmm(block.bias_out[:, None], block.weight_out.expand(batch, -1, -1), y)
-        return v.view_as(x)
+        first, second = block.norms
+        y = first.apply(y, first.modulation(given.norm_scores[0] + time.norm_scores[0]))
+        add_pointwise(y, rows, time.hidden, block.weight2, given.hidden)
+        y = second.apply(y, second.modulation(given.norm_scores[1] + time.norm_scores[1]))
+        return torch.baddbmm(block.bias_out[:, None], block.weight_out.expand(batch, -1, -1), y).view_as(x)
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor, month: Month) -> torch.Tensor:
@@ -213,19 +206,13 @@ class FastModel:
         y = torch.ops.aten.gelu_(block.spectral.fields(block.spectral.scores(latent) + month.decoder_scores))
         y = self._modulate(y, 0, month)
         rows = torch.cat([block.resample(latent).flatten(2), month.decoder_rows.expand(batch, -1, -1)], dim=1)
-        weight1, weight2 = self.decoder_weight1.expand(batch, -1, -1), block.weight2.expand(batch, -1, -1)
-        points = y.shape[2]
-        tile = TILE if y.device.type == "cpu" else points
-        for start in range(0, points, tile):
-            part = slice(start, start + tile)
-            hidden = torch.ops.aten.gelu_(torch.bmm(weight1, rows[:, :, part]))
-            y[:, :, part].baddbmm_(weight2, hidden)
+        add_pointwise(y, rows, block.weight1, block.weight2, block.bias1)
         y = self._modulate(y, 1, month)
-        out = torch.baddbmm(block.bias_out[:, None], block.weight_out.expand(batch, -1, -1), y)
-        out += month.added
+        out = torch.baddbmm(month.added, block.weight_out.expand(batch, -1, -1), y)
         return out.unflatten(2, self.model.grid)
 
     def _modulate(self, y: torch.Tensor, number: int, month: Month) -> torch.Tensor:
-        """Return the decoder's norm `number` of y."""
+        """Return the decoder's norm `number` of y, in place."""
         factor, shift = month.modulations[number]
-        return torch.addcmul(shift, self.decoder.norms[number].normalized(y), factor)
+        size = self.decoder.norms[number].inverse_size(y)
+        return torch.addcmul(shift, y.mul_(size), factor, out=y)

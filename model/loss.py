@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch.nn import functional
 
 from model.config import TrainingConfig
 from model.data import MonthPairs
@@ -62,11 +63,11 @@ def loss_terms(
         denoised = model.unstandardize(cos * noisy - sin * v + predicted)
         decoded = model.decode_given(torch.cat([latent, denoised]), conditions)
         decoded, following = decoded.split(batch)
-        terms["predicted"] = (cos.square() * (following - pairs.next_fields).square() * fine).mean()
+        terms["predicted"] = mean_square_error(following, pairs.next_fields, cos.square() * fine)
     else:
         decoded = model.decode_given(latent, now)
-    terms["reconstruction"] = ((decoded - pairs.fields).square() * fine).mean()
-    terms["diffusion"] = ((v - (cos * colored - sin * clean)).square() * coarse).mean()
+    terms["reconstruction"] = mean_square_error(decoded, pairs.fields, fine)
+    terms["diffusion"] = mean_square_error(v, cos * colored - sin * clean, coarse)
     terms["kl"] = (0.5 * (mean.square() + log_variance.exp() - 1 - log_variance) * coarse).mean()
     target = mean.detach()
     average = (target * coarse).mean()
@@ -75,6 +76,12 @@ def loss_terms(
         (model.latent_mean - average).square() + (model.latent_log_sigma.exp() - deviation).square()
     ).sum()
     return terms
+
+
+def mean_square_error(found: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the mean of the weighted squares of a difference; `weights` broadcast."""
+    root = weights.sqrt()
+    return functional.mse_loss(found * root, wanted * root)
 
 
 def model_rows(nlat: int, model: MonthlyDiffusion, like: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,13 @@
 
 import datetime
 import os
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 
-from model.data import Metadata
+from model.data import NETCDF, Metadata
 
 UNITS = "days since 1978-01-01"
 
@@ -22,6 +23,7 @@ class MemberFile:
         self.member = attributes["member"]
         self.buffer: list[np.ndarray] = []
         self.written = 0
+        self.job: Future | None = None
         self.dataset = netCDF4.Dataset(self.partial, "w", format="NETCDF4")
         self.dataset.setncatts(attributes)
         self._write_axes(metadata, dates)
@@ -54,11 +56,6 @@ class MemberFile:
         self.dataset.createVariable("time_bnds", "f8", ("time", "bnds"))[:] = bounds
 
     @property
-    def last(self) -> np.ndarray:
-        """The fields of the month added last, (channels, nlat, nlon)."""
-        return self.buffer[-1]
-
-    @property
     def pending(self) -> int:
         """How many months wait to be written."""
         return len(self.buffer)
@@ -67,27 +64,38 @@ class MemberFile:
         """Add the physical fields of the next month, (channels, nlat, nlon)."""
         self.buffer.append(fields)
 
-    def flush(self) -> None:
-        """Write the months that were added."""
-        if not self.buffer:
-            return
-        block = np.stack(self.buffer, axis=1)
-        for variable, values in zip(self.variables, block, strict=True):
-            variable[self.written : self.written + len(self.buffer)] = values
-        self.written += len(self.buffer)
-        self.buffer = []
+    def flush(self, writer: Executor) -> None:
+        """Let `writer` write the months that were added, once those before are written; its errors are raised here."""
+        self._wait()
+        if self.buffer:
+            self.job = writer.submit(self._write, self.buffer)
+            self.buffer = []
 
-    def finish(self) -> None:
+    def _wait(self) -> None:
+        if self.job is not None:
+            job, self.job = self.job, None
+            job.result()
+
+    def _write(self, months: list[np.ndarray]) -> None:
+        block = np.stack(months, axis=1)
+        with NETCDF:
+            for variable, values in zip(self.variables, block, strict=True):
+                variable[self.written : self.written + len(months)] = values
+        self.written += len(months)
+
+    def finish(self, writer: Executor) -> None:
         """Write the rest, make sure that it is on disk, and give the file its name."""
-        self.flush()
+        self.flush(writer)
+        self._wait()
         self.dataset.close()
         with open(self.partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(self.partial, self.path)
 
-    def abandon(self) -> None:
+    def abandon(self, writer: Executor) -> None:
         """Unless it is finished, write what was added and close, leaving the file under its temporary name."""
         if self.dataset.isopen():
-            self.flush()
+            self.flush(writer)
+            self._wait()
             self.dataset.months_written = self.written
             self.dataset.close()

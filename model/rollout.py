@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import netCDF4
@@ -22,7 +23,7 @@ from model.output import MemberFile
 from model.progress import Progress, fail, open_log
 from model.simulate import simulate
 
-BUFFER_BYTES = 200_000_000  # of all members, before months are written
+BUFFER_BYTES = 100_000_000  # of all members, before months are written; as much again while they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Forcing:
 
     def month(self, index: int) -> torch.Tensor:
         """Return the forcing (1, forcings, nlat, nlon) of month `index`; not a number is refused, naming the month."""
-        values = torch.from_numpy(self.dataset["forcings"][index].astype("f4"))[None]
+        with data.NETCDF:
+            values = torch.from_numpy(self.dataset["forcings"][index].astype("f4"))[None]
         data.refuse_missing(values, self.dates[index : index + 1], f"forcings of {self.path}")
         return self.convert(values)
 
@@ -164,30 +166,33 @@ def rollout(
             for member in members
         ]
         progress = Progress(f"rollout {Path(forcing_path).stem} members {members[0]}-{members[-1]}", len(forcing.dates))
-        try:
-            for index, months in enumerate(
-                simulate(model, fields, observed, forcing.dates, forcing.month, members, seed)
-            ):
-                year, month = forcing.dates[index]
-                for file, values in zip(files, months, strict=True):
-                    file.add(data.to_physical(values, metadata, month))
-                    check_bounds(file, metadata, year, month)
-                if files[0].pending * len(files) * months[0].nbytes > BUFFER_BYTES:
-                    for file in files:
-                        file.flush()
-                progress.update(index + 1)
-            for file in files:
-                file.finish()
-        finally:
-            for file in files:
-                file.abandon()
+        physical = data.ToPhysical(metadata, device)
+        with ThreadPoolExecutor(max_workers=1) as writer:  # writes months while the next ones are computed
+            try:
+                months = simulate(model, fields, observed, forcing.dates, forcing.month, members, seed)
+                for index, normalized in enumerate(months):
+                    year, month = forcing.dates[index]
+                    values = physical(normalized, month)
+                    lows, highs = values.amin((2, 3)).cpu().numpy(), values.amax((2, 3)).cpu().numpy()
+                    for file, fields_of_month, low, high in zip(files, values.cpu().numpy(), lows, highs, strict=True):
+                        file.add(fields_of_month)
+                        check_bounds(file, low, high, metadata, year, month)
+                    if files[0].pending * values.nbytes > BUFFER_BYTES:
+                        for file in files:
+                            file.flush(writer)
+                    progress.update(index + 1)
+                for file in files:
+                    file.finish(writer)
+            finally:
+                for file in files:
+                    file.abandon(writer)
         progress.close()
 
 
-def check_bounds(file: MemberFile, metadata: Metadata, year: int, month: int) -> None:
-    """Stop at a field that left what its channel can be, naming member, month, channel and value."""
-    values = file.last
-    low, high = values.min((1, 2)), values.max((1, 2))
+def check_bounds(
+    file: MemberFile, low: np.ndarray, high: np.ndarray, metadata: Metadata, year: int, month: int
+) -> None:
+    """Stop if smallest or largest values (channels,) left what a channel can be, naming member, month and value."""
     for index, channel in enumerate(metadata.channels):
         margin = 0.05 * (channel.valid_max - channel.valid_min)
         inside = low[index] >= channel.valid_min - margin and high[index] <= channel.valid_max + margin

@@ -10,6 +10,9 @@ from model.device import generator
 from model.fast import FastModel
 from model.monthly_diffusion import MonthlyDiffusion
 
+# Members computed together on a GPU: always as many, the last ones twice if need be, since sums may be ordered by size.
+TOGETHER = 10
+
 
 @torch.inference_mode()
 def simulate(
@@ -20,8 +23,8 @@ def simulate(
     forcing: Callable[[int], torch.Tensor],
     members: list[int],
     seed: int,
-) -> Iterator[np.ndarray]:
-    """Yield the normalized fields (members, fields, nlat, nlon) of each month.
+) -> Iterator[torch.Tensor]:
+    """Yield the normalized fields (members, fields, nlat, nlon) of each month, on the model's device.
 
     The first month is decoded from the encoded initial state, encoded with its own forcing, which is the same in every
     experiment; the latent of each later month is drawn given the conditions of the month before, and decoded with its
@@ -39,11 +42,12 @@ def simulate(
     device = model.latent_mean.device
     randoms = {member: generator(seed, member) for member in members}
     # One member at a time on a CPU: its numbers then depend on nothing else, and they stay in cache.
-    size = 1 if device.type == "cpu" else len(members)
+    size = 1 if device.type == "cpu" else TOGETHER
     blocks = [members[start : start + size] for start in range(0, len(members), size)]
 
     def noise(block, draws):
         drawn = [torch.randn(draws, *model.latent_shape, generator=randoms[member]) for member in block]
+        drawn += drawn[-1:] * (size - len(block))
         return torch.stack(drawn, dim=1).to(device)
 
     def number(index):
@@ -52,7 +56,7 @@ def simulate(
     mean, log_variance = model.encode(initial.to(device), observed.to(device), number(0))
     latents = []
     for block in blocks:
-        latent = mean.expand(len(block), -1, -1, -1)
+        latent = mean.expand(size, -1, -1, -1)
         if model.config.initial_state == "posterior":
             latent = latent + torch.exp(0.5 * log_variance) * noise(block, 1)[0]
         latents.append(latent)
@@ -64,7 +68,7 @@ def simulate(
             drawn = (noise(block, model.draws) for block in blocks)
             latents = [fast.sample_next(latent, before, draw) for latent, draw in zip(latents, drawn, strict=True)]
         before = given
-        yield torch.cat([fast.decode(latent, given) for latent in latents]).cpu().numpy()
+        yield torch.cat([fast.decode(latent, given) for latent in latents])[: len(members)]
 
 
 def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: int) -> torch.Tensor:
@@ -87,6 +91,6 @@ def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: 
     )
     total = np.zeros(months.fields.shape[1:])
     for fields in run:
-        total += fields.mean(0)
-    average = months.fields[inside].double().mean(0)
+        total += fields.cpu().numpy().mean(0)
+    average = months.fields[inside].double().mean(0).cpu()
     return (torch.from_numpy(total / len(dates)) - average).float()

@@ -58,6 +58,7 @@ def train(
     config = build(TrainingConfig, "training", settings.get("training", {}))
     device = pick_device()
     months = data.read_months(data_path)
+    months = dataclasses.replace(months, fields=months.fields.to(device), forcings=months.forcings.to(device))
     training, validation = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
     for name, indices in (("training", training), ("validation", validation)):
         if len(indices) == 0:
@@ -203,8 +204,8 @@ def training_step(model, optimizer, pairs: MonthPairs, config: TrainingConfig, s
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
     if torch.isfinite(norm):
         optimizer.step()
-    values = {name: value.item() for name, value in terms.items()}
-    return {"loss": loss.item() if torch.isfinite(norm) else math.nan, **values}
+    finite, *values = torch.stack([torch.isfinite(norm), loss.detach(), *terms.values()]).tolist()
+    return {"loss": values[0] if finite else math.nan, **dict(zip(terms, values[1:], strict=True))}
 
 
 def refuse_divergence(terms: dict[str, float], state: State, epoch: int) -> None:

@@ -33,11 +33,11 @@ def low_rank(operator, u, target, kind):
     source = tuple(u.shape[-2:])
     inner = kept(source, kind)
     outer = inner if kind == "published" else kept(target, kind)
-    spectrum = forward_transform(source, inner)(u)
+    spectrum = forward_transform(source, inner).to(u.device)(u)
     inner_products = torch.einsum("rlm,bilm->bri", operator.B, spectrum)
     scores = (inner_products * operator.W_in).sum(-1)
     out = torch.einsum("bor,rlm->bolm", operator.W_out * scores[:, None], operator.A)
-    return inverse_transform(target, outer)(out)
+    return inverse_transform(target, outer).to(u.device)(out)
 
 
 def resample(u, target, kind):
@@ -47,7 +47,7 @@ def resample(u, target, kind):
     keep = kept(source, kind)
     if kind == "alias_free":
         keep = tuple(map(min, keep, kept(target, kind)))
-    return inverse_transform(target, keep)(forward_transform(source, keep)(u))
+    return inverse_transform(target, keep).to(u.device)(forward_transform(source, keep).to(u.device)(u))
 
 
 def row_area(nlat):
