@@ -102,7 +102,6 @@ class TrainingConfig:
     detach_target: bool = True
     offset_members: int = 4  # 0: none
     validate_every: int = 5
-    checkpoint_minutes: float = 10.0
 
     def __post_init__(self):
         choices = {"decay": ("cosine", "constant"), "times": ("continuous", "steps")}

@@ -35,6 +35,7 @@ def train(
     state_folder: str | None = None,
     metrics: str | None = None,
     tensorboard: str | None = None,
+    checkpoint_minutes: float = 10.0,
 ) -> None:
     """Train a model and write its best checkpoint.
 
@@ -46,6 +47,7 @@ def train(
         state_folder: where to keep the state of an unfinished run; None: it starts over when killed.
         metrics: CSV file of the losses per epoch.
         tensorboard: folder of the same for TensorBoard.
+        checkpoint_minutes: between saves of the state; no setting, since it changes no number.
 
     Raises:
         ValueError: settings or data are wrong.
@@ -66,8 +68,7 @@ def train(
     batch = min(config.batch, len(training))
     steps_per_epoch = len(training) // batch
     steps = steps_per_epoch * config.epochs
-    # What a state belongs to; how often it is saved is no part of that.
-    deciding = dataclasses.asdict(dataclasses.replace(config, checkpoint_minutes=0)), dataclasses.asdict(model_config)
+    deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
     identity = json.dumps([deciding, seed, data.sha256(data_path), str(device)], sort_keys=True)
 
     with seeded(seed):
@@ -131,7 +132,7 @@ def train(
                 write_tensorboard(writer, row)
                 progress.line(status(row, config.epochs, time.monotonic() - begun))
 
-            if terminate.asked or time.monotonic() - saved > 60 * config.checkpoint_minutes:
+            if terminate.asked or time.monotonic() - saved > 60 * checkpoint_minutes:
                 save_state()
                 saved = time.monotonic()
             if terminate.asked:
@@ -257,6 +258,7 @@ def main() -> None:
     parser.add_argument("--state", help="folder for the state of an unfinished run")
     parser.add_argument("--metrics", help="CSV file of the losses per epoch")
     parser.add_argument("--tensorboard", help="folder of the losses for TensorBoard")
+    parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help="minutes between saves of the state")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     arguments = parser.parse_args()
     open_log(arguments.log)
@@ -269,6 +271,7 @@ def main() -> None:
             arguments.state,
             arguments.metrics,
             arguments.tensorboard,
+            arguments.checkpoint_minutes,
         )
     except (ValueError, RuntimeError, OSError) as error:
         fail(f"model.train: {error}")

@@ -298,7 +298,7 @@ def test_defaults_are_those_of_the_config_file():
     with open("config/config.yaml") as file:
         config = yaml.safe_load(file)
     assert config["model"] == {"checkpoint": None} | dataclasses.asdict(ModelConfig())
-    assert config["training"] == dataclasses.asdict(TrainingConfig())
+    assert config["training"] == dataclasses.asdict(TrainingConfig()) | {"checkpoint_minutes": 10.0}
 
 
 def test_the_published_recipe_is_that_of_the_preset():

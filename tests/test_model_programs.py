@@ -72,15 +72,14 @@ def test_the_seed_decides_the_weights(folder, tmp_path):
 
 
 # More epochs than the killed process is given, its state saved after every step.
-KILLED = model_data.SMALL | {"training": model_data.SMALL["training"] | {"epochs": 5, "checkpoint_minutes": 0}}
+KILLED = model_data.SMALL | {"training": model_data.SMALL["training"] | {"epochs": 5}}
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(folder):
     """The weights of a run that nobody killed; how often a state is saved is no part of what it belongs to."""
-    settings = KILLED | {"training": KILLED["training"] | {"checkpoint_minutes": 10}}
-    train.train(str(folder / "training.nc"), settings, 3, str(folder / "whole.zip"))
-    return settings, weights(folder / "whole.zip")
+    train.train(str(folder / "training.nc"), KILLED, 3, str(folder / "whole.zip"), checkpoint_minutes=10)
+    return weights(folder / "whole.zip")
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
@@ -88,6 +87,7 @@ def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tm
     state = tmp_path / "state"
     command = [sys.executable, "-m", "model.train", "--data", folder / "training.nc", "--seed", "3"]
     command += ["--out", tmp_path / "resumed.zip", "--settings", json.dumps(KILLED), "--state", state]
+    command += ["--checkpoint-minutes", "0"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 90
@@ -100,10 +100,9 @@ def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tm
     assert 0 < step < 25
     if kill == signal.SIGTERM:
         assert f"stopped by a signal after step {step}" in message
-    settings, whole = uninterrupted
-    train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "resumed.zip"), str(state))
+    train.train(str(folder / "training.nc"), KILLED, 3, str(tmp_path / "resumed.zip"), str(state))
     assert not (state / "state.pt").exists()
-    assert same(weights(tmp_path / "resumed.zip"), whole)
+    assert same(weights(tmp_path / "resumed.zip"), uninterrupted)
 
 
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
@@ -117,9 +116,10 @@ def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
 
 def test_divergence_stops_with_the_step_and_keeps_the_state(folder, tmp_path):
     settings = json.loads(json.dumps(model_data.SMALL))
-    settings["training"] |= {"learning_rate": 1e30, "clip": 0, "checkpoint_minutes": 0, "warmup_steps": 0}
+    settings["training"] |= {"learning_rate": 1e30, "clip": 0, "warmup_steps": 0}
     with pytest.raises(RuntimeError, match="diverged at step [0-9]+ .*learning_rate"):
-        train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "c.zip"), str(tmp_path / "state"))
+        paths = str(folder / "training.nc"), settings, 3, str(tmp_path / "c.zip"), str(tmp_path / "state")
+        train.train(*paths, checkpoint_minutes=0)
     assert (tmp_path / "state" / "state.pt").exists() and not (tmp_path / "c.zip").exists()
 
 

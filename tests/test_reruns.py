@@ -121,6 +121,12 @@ def test_another_sst_offset(copy):
     assert "Rolling out aimip, " not in text
 
 
+def test_how_patient_a_run_is(copy):
+    """What changes no number reruns nothing but the record of the config: saves of a state, waits for a server."""
+    download = {"patience": 1, "outage": 1, "first_wait": 1, "in_flight": 1}
+    assert_reruns(planned(copy, training={"checkpoint_minutes": 1}, download=download)[0], {})
+
+
 def test_contact(copy):
     jobs, _ = planned(copy, submission={"contact": "climate@example.org"})
     assert_reruns(jobs, {"cmor_tables", "cmorize"})

@@ -35,6 +35,7 @@ DATASETS = list(dict.fromkeys(row.dataset for row in read_variables(VARIABLES, r
 PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
 # The networks' own settings; a checkpoint that the config names takes the place of training.
 NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
+RECIPE = {key: value for key, value in config["training"].items() if key != "checkpoint_minutes"}
 CHECKPOINT = config["model"]["checkpoint"] or "results/train/checkpoint.zip"
 WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 0]
 SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]

@@ -27,11 +27,13 @@ rule train:
         gpu=1,
     params:
         project=BASE,
-        settings=json.dumps({"model": NETWORK, "training": config["training"]}),
+        settings=json.dumps({"model": NETWORK, "training": RECIPE}),
         seed=config["seed"],
     message:
         "Training the model; TensorBoard files in results/train/tensorboard"
+    # How often the state is saved changes no number: read past the params, so that it reruns nothing.
     shell:
         "PYTHONPATH={params.project} OMP_NUM_THREADS={threads} python -m model.train --data {input.data}"
         " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint} --metrics {output.metrics}"
-        " --state results/train/state --tensorboard results/train/tensorboard --log {log}"
+        " --state results/train/state --checkpoint-minutes {config[training][checkpoint_minutes]}"
+        " --tensorboard results/train/tensorboard --log {log}"
