@@ -235,6 +235,8 @@ FILES = [
     ("config-attributes", "tas", attribute("contact", "cmip6-mpi-esm@dkrz.de"), "'cmip6-mpi-esm@dkrz.de'"),
     ("written-by-cmor", "tas", attribute("cmor_version", None), "cmor_version is absent"),
     ("written-by-cmor", "tas", attribute("history", "2019 MPI-ESM"), "2019 MPI-ESM"),
+    ("written-by-cmor", "tas", attribute("history", "sst_offset=2 K; cmor=3; seed=7; sha256=0"), "sst_offset=0 K"),
+    ("stated-offset", "tas", attribute("history", "sst_offset=2 K"), "offset of 2 K, but aimip means 0 K"),
     ("dimensions", "tas", swap_dimensions, "time lon lat"),
     ("coordinates", "tas", drop("time_bnds", "time"), "time_bnds"),
     ("coordinates", "tas", drop("lat_bnds", "lat"), "lat_bnds"),

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import experiments
 import made
 import numpy as np
 import pytest
@@ -163,6 +164,33 @@ def test_a_wrong_offset_of_the_sea_is_named(simulations, work):
     assert [finding.rule for finding in report.gates] == ["sea-offset"]
     assert report.gates[0].subject.endswith(path.name)
     assert "off 4 K by 0.25" in report.gates[0].message
+
+
+@pytest.mark.parametrize("name", ["aimip-p4k", "aimip-p3k", "aimip-warm"])
+def test_the_offset_is_that_which_files_state_whatever_the_experiment_is_called(simulations, name):
+    for simulation in only(simulations, "aimip-p4k"):
+        assert simulation["sst_offset"] == 4
+        simulation["experiment"] = name
+    report = across(simulations, forcing=made.tree() / "forcing.nc")
+    assert report.checked["sea-offset"] == 4
+    assert messages(report, "sea-offset") == messages(report, "response-plausible") == []
+
+
+@pytest.mark.parametrize(("name", "offset"), [("aimip-p4k", 4), ("aimip-m1k", -1), ("aimip-warm", None)])
+def test_the_name_says_the_offset_where_files_do_not(name, offset, work):
+    path = made.submission_file(work, "ts", "gn", "aimip-p4k")
+    rebuild(path, lambda plain: plain.attributes.update(history="written by hand"))
+    (work / "submission" / MODEL / "aimip-p4k").rename(work / "submission" / MODEL / name)
+    (path,) = (work / "submission" / MODEL / name / "r1i1p1f1/Amon/ts/gn").rglob("*.nc")
+    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", period=made.PERIOD)
+    assert check_files([path], work / "submission", expected, conformance=False)[0]["sst_offset"] == offset
+
+
+@pytest.mark.parametrize(
+    ("offset", "low", "high"), [(2, 0.8, 5), (4, 1.8, 9), (3, 1.3, 7), (-2, -5, -0.8), (-4, -9, -1.8)]
+)
+def test_the_plausible_response_grows_with_the_offset(offset, low, high):
+    assert experiments.plausible_response(offset) == pytest.approx((low, high))
 
 
 def test_a_sea_that_is_nan_is_named(simulations, work):

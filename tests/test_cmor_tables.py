@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import cmor_tables
+import experiments
 import made
 import numpy as np
 import pytest
@@ -30,9 +31,8 @@ def write(folder, experiment="aimip", offset=0, **changes):
         ({"further_info_url": "http://example.org"}, "submission.further_info_url: 'http://example.org'"),
         ({"contact": "see further_info_url"}, "submission.contact: 'see further_info_url'"),
         ({"references": " "}, "submission.references is empty"),
-        ({"experiment": "aimip-2k", "offset": 2}, "experiments: 'aimip-2k'"),
+        ({"experiment": "aimip_p2k", "offset": 2}, "experiments: 'aimip_p2k'"),
         ({"experiment": "AIMIP"}, "experiments: 'AIMIP'"),
-        ({"experiment": "aimip-p2k", "offset": 4}, "aimip-p2k means sst_offset 2 K, but it is 4 K"),
     ],
 )
 def test_a_wrong_name_stops_in_one_sentence_before_a_file_is_written(tmp_path, changes, words):
@@ -52,6 +52,12 @@ def test_the_vocabulary_holds_the_names_of_the_config_and_no_others(tmp_path):
     assert list(vocabulary["experiment_id"]) == ["aimip-p2k"]
     assert "raised by 2 K" in vocabulary["experiment_id"]["aimip-p2k"]["experiment"]
     assert sorted(vocabulary["grid_label"]) == ["gn", "gr"]
+
+
+@pytest.mark.parametrize(("offset", "words"), [(3, "raised by 3 K"), (-2, "lowered by 2 K"), (0.5, "raised by 0.5 K")])
+def test_any_offset_is_said_in_words(offset, words):
+    assert cmor_tables.experiment_title(offset).endswith(f"sea surface temperature {words} everywhere")
+    assert experiments.recorded_offset(f"seed=1; {experiments.history_entry(offset)}; written by CMOR") == offset
 
 
 def test_the_license_is_cc_by_without_share_alike():

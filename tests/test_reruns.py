@@ -3,6 +3,7 @@
 Jobs that close a run by reading the files of what changed (checks, evaluation) are implied in every row.
 """
 
+import json
 import os
 import re
 import shutil
@@ -114,11 +115,35 @@ def test_one_more_experiment(copy):
     assert "Rolling out aimip-p4k" not in text
 
 
+def files_below(folder):
+    """Path -> (time stamp, bytes) of every file of a run's results."""
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.*") if path.is_file()}
+
+
 def test_another_sst_offset(copy):
-    jobs, text = planned(copy, experiments={"aimip-p4k": {"sst_offset": 3}})
-    assert_reruns(jobs, {"cmor_tables", "normalize_forcing", *SIMULATION})
-    assert jobs["normalize_forcing"] == jobs["rollout_1"] == 1
-    assert "Rolling out aimip, " not in text
+    """Run for real: an experiment of one's own, then another offset for it; each time it alone is made, and checked."""
+    overlay = copy / "project/config/test.yaml"
+    results = copy / "run/results"
+    old = files_below(results)
+    rollouts = []
+    for offset in (3, -2):
+        jobs, text = planned(copy, experiments={"aimip-extra": {"sst_offset": offset}})
+        assert_reruns(jobs, {"cmor_tables", "normalize_forcing", *SIMULATION})
+        assert jobs["normalize_forcing"] == jobs["rollout_1"] == 1 and jobs["cmorize"] == jobs["check_simulation"] == 2
+        snakemake(copy / "run", "submission", overlay=overlay, project=copy / "project")
+        new = files_below(results)
+        kept = [path for path in old if path.parts[-2] != "check" and "manifest" not in path.name]
+        changed = [path for path in kept if new[path] != old[path] and "aimip-extra" not in str(path)]
+        beside = {"README.md", "config.yaml", "provenance.json", "checkpoint.zip"}
+        assert {path.name for path in changed} <= beside, "a file of another experiment was made anew"
+        outcome = json.loads((results / "check/submission.json").read_text())
+        offsets = {one["experiment"]: one["sst_offset"] for one in outcome["simulations"]}
+        assert offsets == {"aimip": 0, "aimip-p4k": 4, "aimip-extra": offset}
+        assert outcome["report"]["checked"]["sea-offset"] == 8  # two experiments, two members, two grids
+        rollouts.append((results / "rollout/aimip-extra/r1.nc").read_bytes())
+        old = new
+    assert rollouts[0] != rollouts[1]
+    assert planned(copy)[0].keys() <= CLOSING, "the evaluation alone was not asked for"
 
 
 def test_how_patient_a_run_is(copy):

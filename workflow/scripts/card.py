@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from experiments import describe
 from months import month_range
 
 SYNTHETIC = (
@@ -84,7 +85,7 @@ def _experiments(config):
 def _offsets(config):
     for name in _experiments(config):
         offset = config["experiments"][name]["sst_offset"]
-        yield f"`{name}`", f"as prescribed, raised by {offset:g} K everywhere" if offset else "as prescribed"
+        yield f"`{name}`", ", ".join(filter(None, ("as prescribed", describe(offset))))
 
 
 def _grids(config):

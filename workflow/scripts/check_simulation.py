@@ -1,8 +1,8 @@
 """Check the CMOR files of one simulation, each read once; what they hold goes into a summary for the later checks.
 
-The summary (JSON) has institution_id, source_id, experiment, member_id, the ``files`` (path, variable, grid, version,
-tracking_id, size, sha256 of the file, sha256 of its values, mean by level) and the ``report`` of the rules. A finding
-that gates raises, so that no summary is written.
+The summary (JSON) has institution_id, source_id, experiment, member_id, sst_offset (K), the ``files`` (path, variable,
+grid, version, tracking_id, size, sha256 of the file, sha256 of its values, mean by level) and the ``report`` of the
+rules. A finding that gates raises, so that no summary is written.
 """
 
 import json
@@ -20,6 +20,7 @@ from checksums import digests
 from cmor_files import read_files
 from conformance import cf_findings
 from drs import member_label
+from experiments import named_offset, recorded_offset
 from prescribed_sea import NO_SEA, TOLERANCE, PrescribedSea, offset_misfit
 
 CF_RULE = "cf-conventions"
@@ -97,11 +98,16 @@ def _check_sea(report, files, expected, forcing):
 def summary(files):
     """What later checks and the manifest need of a simulation, as a dict."""
     first = files[0].facets if files else {}
+    stated = [recorded_offset(str(file.attributes.get("history", ""))) for file in files]
     return {
         "institution_id": first.get("institution_id", ""),
         "source_id": first.get("source_id", ""),
         "experiment": first.get("experiment_id", ""),
         "member_id": first.get("member_id", ""),
+        # What a file states goes before what the experiment's name lets guess; None where neither does.
+        "sst_offset": next(
+            (offset for offset in stated if offset is not None), named_offset(first.get("experiment_id", ""))
+        ),
         "files": [
             {
                 "path": file.relative,

@@ -16,7 +16,6 @@ import csv
 import html
 import json
 import logging
-import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -28,6 +27,7 @@ from check_simulation import check_files
 from cmor_files import locate
 from conformance import wcrp_findings, wcrp_installed
 from drs import FOLDERS
+from experiments import CONTROL
 from prescribed_sea import NO_SEA, TOLERANCE, PrescribedSea, offset_misfit
 
 SEA_RULE = "sea-offset"
@@ -69,17 +69,16 @@ def _check_structure(report, simulations, root):
 
 
 def _pairs(simulations):
-    """(path, path of aimip's, offset in K) of each ts of a warmed experiment that has its like in aimip."""
+    """(path, path of aimip's, offset in K) of each ts of another experiment that has its like in aimip."""
     files = {
-        (simulation["experiment"], simulation["member_id"], file["grid"]): file["path"]
+        (simulation["experiment"], simulation["member_id"], file["grid"]): (file["path"], simulation["sst_offset"])
         for simulation in simulations
         for file in simulation["files"]
         if file["variable"] == "ts" and file["data_sha256"]
     }
-    for (experiment, member, grid), path in sorted(files.items()):
-        warming = re.fullmatch(r"aimip-p(\d+)k", experiment)
-        if warming and ("aimip", member, grid) in files:
-            yield path, files["aimip", member, grid], float(warming[1])
+    for (experiment, member, grid), (path, offset) in sorted(files.items()):
+        if experiment != CONTROL and offset is not None and (CONTROL, member, grid) in files:
+            yield path, files[CONTROL, member, grid][0], offset
 
 
 def check_submission(experiments, submission, forcing, result, table, page, allow=()):

@@ -6,6 +6,7 @@ import numpy as np
 from check_rules import rule
 from cmor_tables import NOMINAL_RESOLUTIONS, REQUIRED_ATTRIBUTES, nominal_resolution
 from drs import TABLE
+from experiments import OFFICIAL, history_entry, recorded_offset
 
 FIXED = {"activity_id": "AIMIP", "frequency": "mon", "table_id": TABLE, "realm": "atmos", "product": "model-output"}
 FIXED |= {"mip_era": "CMIP6", "sub_experiment_id": "none", "sub_experiment": "none"}
@@ -222,11 +223,19 @@ def config_attributes(file, expected):
             yield from differs(f"the global attribute {key}", file.attributes.get(key), value)
 
 
+@rule("file")
+def stated_offset(file, expected):
+    """A file of an AIMIP experiment whose history states an SST offset states the one that AIMIP means by the name."""
+    stated, meant = recorded_offset(str(file.attributes.get("history", ""))), file.facets["experiment_id"]
+    if stated is not None and stated != OFFICIAL.get(meant, stated):
+        yield f"the history states an SST offset of {stated:g} K, but {meant} means {OFFICIAL[meant]:g} K"
+
+
 @rule("file", own=True)
 def written_by_cmor(file, expected):
     """CMOR wrote the file and its history says from what."""
     if not file.attributes.get("cmor_version"):
         yield "the global attribute cmor_version is absent: CMOR did not write it"
-    for key in ("sst_offset=", "cmor=", "seed=", "sha256="):
+    for key in (history_entry(expected.settings["sst_offset"]), "cmor=", "seed=", "sha256="):
         if key not in str(file.attributes.get("history", "")):
             yield f"the history has no '{key}': '{str(file.attributes.get('history', ''))[:120]}'"

@@ -4,8 +4,7 @@ import re
 
 from check_rules import rule
 from drs import FOLDERS, NAME, TABLE, realization
-
-EXPERIMENTS = {"aimip", "aimip-p2k", "aimip-p4k"}  # those of AIMIP Phase 1
+from experiments import OFFICIAL
 
 
 @rule("file")
@@ -42,8 +41,8 @@ def model_name(file, expected):
 def experiment_name(file, expected):
     """The experiment is aimip, aimip-p2k or aimip-p4k, or the one of our own that the tables are for."""
     own = {expected.settings["attributes"]["experiment_id"]} if expected.settings else set()
-    if file.facets["experiment_id"] not in EXPERIMENTS | own:
-        extra = "".join(f" nor {name}" for name in own - EXPERIMENTS)
+    if file.facets["experiment_id"] not in OFFICIAL.keys() | own:
+        extra = "".join(f" nor {name}" for name in own - OFFICIAL.keys())
         yield f"the experiment is '{file.facets['experiment_id']}', not aimip, aimip-p2k or aimip-p4k{extra}"
 
 

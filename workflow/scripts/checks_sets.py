@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 import numpy as np
 from check_rules import rule
 from drs import realization, submission_path
+from experiments import CONTROL, plausible_response
 
 SAME_COORDINATES = ("lat", "lon", "lat_bnds", "lon_bnds", "plev")
 # Attributes that may differ between the files of one simulation.
@@ -163,8 +164,8 @@ def members_have_same_files(simulations, members):
 def control_there(simulations):
     """The experiment aimip, which every other one is compared with, is there."""
     names = sorted({simulation["experiment"] for simulation in simulations})
-    if "aimip" not in names:
-        yield f"the experiments are {', '.join(names)}: aimip is absent"
+    if CONTROL not in names:
+        yield f"the experiments are {', '.join(names)}: {CONTROL} is absent"
 
 
 @rule("submission")
@@ -232,15 +233,18 @@ def experiments_differ(simulations):
 
 @rule("submission", warning=True)
 def response_plausible(simulations):
-    """The globe warms by 0.8..5 K where the sea is 2 K warmer, 1.8..9 K where it is 4 K warmer."""
-    ranges = {"aimip-p2k": (0.8, 5.0), "aimip-p4k": (1.8, 9.0)}
-    tas = defaultdict(dict)
+    """The globe warms by 0.8..5 K where the sea is 2 K warmer, 1.8..9 K where it is 4 K warmer, and in proportion."""
+    tas, offsets = defaultdict(dict), {}
     for simulation in simulations:
+        offsets[simulation["experiment"]] = simulation["sst_offset"]
         for file in simulation["files"]:
             if file["variable"] == "tas" and file["mean"]:
                 tas[simulation["experiment"]][simulation["member_id"]] = file["mean"][0]
-    for experiment, (low, high) in ranges.items():
-        for member in sorted(set(tas[experiment]) & set(tas["aimip"])):
-            response = tas[experiment][member] - tas["aimip"][member]
+    for experiment, offset in offsets.items():
+        if offset is None or experiment == CONTROL:
+            continue
+        low, high = plausible_response(offset)
+        for member in sorted(set(tas[experiment]) & set(tas[CONTROL])):
+            response = tas[experiment][member] - tas[CONTROL][member]
             if not low <= response <= high:
-                yield f"tas of {experiment} {member} is {response:.2f} K above aimip's, outside {low}..{high} K"
+                yield f"tas of {experiment} {member} is {response:.2f} K above {CONTROL}'s, outside {low:g}..{high:g} K"

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from experiments import NAME, NAME_HELP, describe
 from grids import bounds, cell_areas, centres, lat_edges, lon_edges
 from months import period_label
 
@@ -59,7 +60,7 @@ NOMINAL_RESOLUTIONS = {
 NAME_RULES = {
     "institution_id": (r"[A-Za-z0-9][A-Za-z0-9-]*", "letters, digits and dashes, no underscore"),
     "source_id": (r"[A-Za-z0-9][A-Za-z0-9-]*", "letters, digits and dashes, no underscore"),
-    "experiment": (r"aimip(-p[1-9][0-9]*k)?", "aimip, or aimip-pNk with N kelvin of warming, such as aimip-p2k"),
+    "experiment": (NAME, NAME_HELP),
     "version": (r"v[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", "v and a date, such as v20261122"),
     "further_info_url": (r"https://\S+", "an address that starts with https://"),
     "contact": (r".*\S@\S.*", "text with an e-mail address"),
@@ -73,7 +74,7 @@ def write_tables(folder, facts, experiment, sst_offset, submission, resolution, 
     (K). ``submission``: that section of the config. ``resolution``: of the native grid (degrees). ``simulation``:
     first and last month, ("1978-10", "2024-12"). Raises ValueError naming the first value that AIMIP does not allow.
     """
-    check_names(experiment, sst_offset, submission)
+    check_names(experiment, submission)
     contents = {
         "AIMIP_CV.json": vocabulary(experiment, sst_offset, submission, resolution),
         "submission.json": settings(experiment, sst_offset, submission, resolution, simulation),
@@ -86,18 +87,13 @@ def write_tables(folder, facts, experiment, sst_offset, submission, resolution, 
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def check_names(experiment, sst_offset, submission):
-    """Raise ValueError in one sentence if a name breaks AIMIP's rules (NAME_RULES) or belies the SST offset (K)."""
+def check_names(experiment, submission):
+    """Raise ValueError in one sentence if a name breaks AIMIP's rules (NAME_RULES)."""
     for key, (pattern, allowed) in NAME_RULES.items():
         value = experiment if key == "experiment" else submission[key]
         if not re.fullmatch(pattern, value):
             place = "experiments" if key == "experiment" else f"submission.{key}"
             raise ValueError(f"config {place}: '{value}' is not allowed, use {allowed}")
-    expected = float(re.sub(r"\D", "", experiment) or 0)
-    if float(sst_offset) != expected:
-        raise ValueError(
-            f"config experiments: {experiment} means sst_offset {expected:g} K, but it is {sst_offset:g} K"
-        )
     for key in ("institution", "source", "references"):
         if not submission[key].strip():
             raise ValueError(f"config submission.{key} is empty, but every file must state it")
@@ -106,7 +102,7 @@ def check_names(experiment, sst_offset, submission):
 def experiment_title(sst_offset):
     """What the experiment is, in words, for the vocabulary and the files."""
     title = "AIMIP: atmosphere with prescribed historical monthly sea surface temperature and sea ice"
-    return title + (f", sea surface temperature raised by {sst_offset:g} K everywhere" if sst_offset else "")
+    return title + (f", sea surface temperature {describe(sst_offset)}" if sst_offset else "")
 
 
 def grid_facts(submission, resolution):

@@ -27,6 +27,7 @@ import drs
 import grids as latlon
 import numpy as np
 from cmor_fields import Regridder, Simulation, check_rollout, source_channels
+from experiments import history_entry
 from months import TIME_UNITS, mid_times, month_range, time_bounds
 from prepare import check_prepared
 
@@ -79,10 +80,10 @@ def history(rollout, settings, label, cmor):
     version = ".".join(
         str(part) for part in (cmor.CMOR_VERSION_MAJOR, cmor.CMOR_VERSION_MINOR, cmor.CMOR_VERSION_PATCH)
     )
-    made |= {"sst_offset": f"{settings['sst_offset']:g} K", "period": "..".join(settings["period"])}
+    made |= {"period": "..".join(settings["period"])}
     made |= {"grid": f"{label} {settings['grids'][label]['resolution']:g} degrees", "deflate": settings["deflate"]}
     made |= {"cmor": version, "numpy": np.__version__}
-    return "; ".join(f"{key}={value}" for key, value in made.items())
+    return "; ".join([*(f"{key}={value}" for key, value in made.items()), history_entry(settings["sst_offset"])])
 
 
 def dataset_description(settings, label, member, folder, made_by):

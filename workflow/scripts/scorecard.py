@@ -7,10 +7,9 @@ config's ``evaluation.skill_fields``.
 
 import numpy as np
 from display import long_name, scale_of
+from experiments import plausible_response
 
 ALL_FIELDS = "mean of all fields"
-# Plausible global 2 m temperature responses (K) to uniform SST warming (K): low and high end of what models give.
-PLAUSIBLE_RESPONSE = {2: (0.8, 5.0), 4: (1.8, 9.0)}
 
 
 class Table:
@@ -184,8 +183,8 @@ def response_lines(table, source, control, experiments):
             truth = table.members("truth", metric, "simulation", field, name)
             truth = float(truth[0]) if truth.size else None
             verdict = f"{np.median(members) / truth:.2f} x" if truth else ""
-            if truth is None and (metric, field) == ("E5_response", "tas") and warming in PLAUSIBLE_RESPONSE:
-                low, high = PLAUSIBLE_RESPONSE[warming]
+            if truth is None and (metric, field) == ("E5_response", "tas"):
+                low, high = plausible_response(warming)
                 inside = low <= np.median(members) <= high
                 verdict = f"{'within' if inside else 'outside'} {low:g}..{high:g}"
             lines.append(line(section, label, units, truth, members, verdict, factor))

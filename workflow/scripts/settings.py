@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jsonschema
 import yaml
+from experiments import check_experiments
 from months import month_range, parse_month
 from tables import read_variables
 
@@ -19,7 +20,7 @@ def validate_config(config, schema_path, variables_path):
     if error is not None:
         raise ValueError(_sentence(error))
     _check_periods(config["periods"])
-    _check_experiments(config)
+    check_experiments({name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None})
     _check_combinations(config)
     _check_fields(config["evaluation"], variables_path)
     return config
@@ -73,14 +74,6 @@ def _check_periods(periods):
                 f"config: 'periods.{name}' and 'periods.{other}' share {len(shared)} months, the first "
                 f"{min(shared):%Y-%m}; keep them apart, or scores are computed on what was learned"
             )
-
-
-def _check_experiments(config):
-    offsets = {name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None}
-    if 0 not in offsets.values():
-        raise ValueError(
-            f"config: 'experiments' has the sst_offsets {offsets}; one of them must be 0, the control of the others"
-        )
 
 
 def _check_combinations(config):

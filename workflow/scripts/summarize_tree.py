@@ -43,7 +43,7 @@ def find_simulations(folder):
             continue
         folders = path.relative_to(folder).parts[:-1]
         names = [*folders, *parts]
-        experiment = next((name for name in names if re.fullmatch(r"aimip(-p?\d+k)?", name)), None)
+        experiment = next((name for name in names if re.fullmatch(r"aimip(-[pm]?\d+k)?", name)), None)
         member = next((name for name in names if MEMBER.fullmatch(name)), None)
         if experiment and member:
             simulation = found.setdefault((EXPERIMENTS.get(experiment, experiment), member), {})
