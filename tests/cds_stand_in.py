@@ -8,6 +8,7 @@ was asked: (method, route, status). Routes: messages, process, submit, job, resu
 import hashlib
 import json
 import threading
+import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,9 +23,7 @@ class StandIn:
     def __init__(self, answer=None, plan=("accepted", "running", "successful"), files=()):
         self.answer, self.plan, self.files = answer, list(plan), {Path(path).name: Path(path) for path in files}
         self.jobs, self.faults, self.calls, self.requests = {}, {}, [], []
-        self.why = "MARS returned no data"  # what a failed or rejected job says
-        self.plans = []  # plans of the next jobs, before ``plan``
-        self.size_lie = 0  # bytes that the results add to the size of the file
+        self.lock = threading.Lock()
         self.checksum = None  # what the Zenodo record states in place of the truth
         self.active = self.most_active = 0
         stand_in = self
@@ -45,11 +44,25 @@ class StandIn:
         self.server.shutdown()
         self.server.server_close()
 
-    def fault(self, route, status=None, times=1, **what):
+    def fault(self, route, status=None, times=1, year=None, **what):
         """Let the next ``times`` calls of ``route`` fail: with a ``status`` (and title, detail) or ``reset=True``,
-        ``html=True``, ``cut=n`` (close after n bytes), ``zeros=True``, ``announce=n`` (more bytes than there are).
+        ``html=True``, ``stall=s`` (answer after s seconds). ``year``: of calls for requests of that year only.
+
+        asset: ``cut=n`` (close after n bytes), ``zeros=True``, ``announce=n`` (n bytes more than there are, or less),
+        ``head=True`` (the HEAD fails, not the GET). submit: ``plan=[..]`` of the job's states, ``why`` it fails.
+        results: ``lie=n`` (bytes that are added to the size).
         """
-        self.faults.setdefault(route, []).extend([{"status": status, **what}] * times)
+        self.faults.setdefault(route, []).extend([{"status": status, "year": year, **what}] * times)
+
+    def take(self, route, method, year):
+        """The fault that strikes a call, or {}."""
+        with self.lock:
+            queue = self.faults.get(route, [])
+            for number, fault in enumerate(queue):
+                ours = route not in ("asset", "file") or (method == "HEAD") == fault.get("head", False)
+                if ours and fault["year"] in (None, year):
+                    return queue.pop(number)
+        return {}
 
     def count(self, route, method=None):
         """How often a route was called."""
@@ -67,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         cds, path = self.server_of, urlsplit(self.path).path.split("/")[1:]
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         route = self.route_of(path)
-        queue = cds.faults.get(route, [])
-        fault = queue.pop(0) if queue and not (route in ("asset", "file") and self.command == "HEAD") else {}
+        fault = cds.take(route, self.command, self.year_of(route, path, body))
+        time.sleep(fault.get("stall", 0))
         if fault.get("reset"):
             cds.calls.append((self.command, route, "reset"))
             self.close_connection = True
@@ -82,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif route in ("submit", "job", "results") and self.headers.get("PRIVATE-TOKEN") != KEY:
             self.problem(route, 401, "permission denied", "authentication required")
         else:
-            getattr(self, route)(path, body)
+            getattr(self, route)(path, body, fault)
 
     do_GET = do_POST = do_HEAD = do_DELETE = respond
 
@@ -99,24 +112,32 @@ class _Handler(BaseHTTPRequestHandler):
             return "results" if path[-1] == "results" else "job"
         return "unknown"
 
-    def messages(self, path, body):
+    def year_of(self, route, path, body):
+        identity = path[1] if route == "asset" else path[4] if route in ("job", "results") else None
+        if route == "submit":
+            inputs = json.loads(body)["inputs"]
+        else:
+            inputs = self.server_of.jobs.get(identity, {}).get("inputs", {})
+        return int(inputs.get("year", [0])[0])
+
+    def messages(self, path, body, fault):
         self.send("messages", 200, {"messages": []})
 
-    def process(self, path, body):
+    def process(self, path, body, fault):
         if not path[4].startswith("reanalysis-era5"):
             return self.problem("process", 404, "process not found", f"process {path[4]} not found")
         return self.send("process", 200, {"id": path[4], "links": []})
 
-    def submit(self, path, body):
+    def submit(self, path, body, fault):
         cds, identity, inputs = self.server_of, str(uuid.uuid4()), json.loads(body)["inputs"]
-        plan = list(cds.plans.pop(0) if cds.plans else cds.plan)
+        plan, why = list(fault.get("plan", cds.plan)), fault.get("why", "MARS returned no data")
         cds.requests.append((path[4], inputs))
-        cds.jobs[identity] = {"collection": path[4], "inputs": inputs, "plan": plan, "status": plan[0]}
+        cds.jobs[identity] = {"collection": path[4], "inputs": inputs, "plan": plan, "status": plan[0], "why": why}
         cds.active += 1
         cds.most_active = max(cds.most_active, cds.active)
         self.send("submit", 201, self.status(identity))
 
-    def job(self, path, body):
+    def job(self, path, body, fault):
         job = self.server_of.jobs.get(path[4])
         if job is None:
             return self.problem("job", 404, "job not found", f"job {path[4]} not found")
@@ -126,21 +147,21 @@ class _Handler(BaseHTTPRequestHandler):
             job["status"] = job["plan"][0]
         return self.send("job", 200, self.status(path[4]))
 
-    def results(self, path, body):
+    def results(self, path, body, fault):
         cds, job = self.server_of, self.server_of.jobs[path[4]]
         if job["status"] in ("failed", "rejected"):
             cds.active -= 1
             title = "The job has failed" if job["status"] == "failed" else "The job has been rejected"
-            return self.problem("results", 400, title, traceback=cds.why)
+            return self.problem("results", 400, title, traceback=job["why"])
         job["file"] = Path(cds.answer(job["collection"], job["inputs"]))
         value = {
             "type": "application/netcdf",
             "href": f"http://{self.headers['Host']}/asset/{path[4]}/reply",
-            "file:size": job["file"].stat().st_size + cds.size_lie,
+            "file:size": job["file"].stat().st_size + fault.get("lie", 0),
         }
         return self.send("results", 200, {"asset": {"value": value}})
 
-    def record(self, path, body):
+    def record(self, path, body, fault):
         files = []
         for name, file in self.server_of.files.items():
             checksum = self.server_of.checksum or "md5:" + hashlib.md5(file.read_bytes()).hexdigest()
@@ -148,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             files.append({"key": name, "size": file.stat().st_size, "checksum": checksum, "links": link})
         self.send("record", 200, {"id": 1, "files": files})
 
-    def unknown(self, path, body):
+    def unknown(self, path, body, fault):
         self.problem("unknown", 404, "not found", self.path)
 
     def status(self, identity):
@@ -176,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         self.close_connection = "cut" in fault or "announce" in fault
-        left = min(left, fault.get("cut", left))
+        left = min(left, fault.get("cut", left), left + min(0, fault.get("announce", 0)))
         with open(file, "rb") as source:
             source.seek(start)
             while left:

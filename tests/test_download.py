@@ -3,14 +3,17 @@
 import json
 import logging
 import re
+import time
 import zipfile
 from collections import Counter
+from datetime import UTC, datetime
 
 import cds as cds_client
 import era5_files
 import numpy as np
 import pytest
 import yaml
+from cds_faults import COVERED, FATAL, FOR_EVER, RECOVERED, ROWS, WRONG, covers
 from cds_stand_in import KEY, StandIn
 from conftest import ROOT, snakemake
 from download import download_era5, download_forcing
@@ -22,8 +25,6 @@ VARIABLES = era5_files.VARIABLES
 MONTHS = [f"1979-{month:02d}" for month in range(1, 13)]
 SETTINGS = {"source": "cds", "product": "monthly", "era5t": False, "resolution": 15}
 LIMITS = {"first_wait": 0.01, "patience": 2 / 3600, "outage": 0.4 / 3600}
-QUEUE_FULL = "Number queued requests for this dataset is temporarily limited. Please configure your scripts accordingly"
-LICENCE = "https://cds.climate.copernicus.eu/datasets/reanalysis-era5?tab=download#manage-licences"
 
 
 @pytest.fixture(scope="module")
@@ -80,87 +81,39 @@ def test_a_dataset_and_year_arrive_with_one_request_and_a_record(dataset, stand_
     assert all(isinstance(value, str) for values in request.values() if isinstance(values, list) for value in values)
 
 
-RECOVERED = {
-    "busy at submit": lambda cds: cds.fault("submit", 503),
-    "429 at submit": lambda cds: cds.fault(
-        "submit", 429, detail="Rate limit exceeded. Please wait 1 seconds.", times=5
-    ),
-    "gateway at poll": lambda cds: cds.fault("job", 502, times=4),
-    "500 at results": lambda cds: cds.fault("results", 500),
-    "429 at poll": lambda cds: cds.fault("job", 429, times=4),
-    "reset at submit": lambda cds: cds.fault("submit", reset=True),
-    "reset at poll": lambda cds: cds.fault("job", reset=True, times=4),
-    "messages down": lambda cds: cds.fault("messages", 503, times=2),
-    "page for maintenance": lambda cds: cds.fault("process", html=True),
-    "transfer cut": lambda cds: cds.fault("asset", cut=20_000),
-    "transfer cut again and again": lambda cds: cds.fault("asset", cut=20_000, times=4),
-    "more bytes announced than sent": lambda cds: cds.fault("asset", announce=10),
-    "asset 503": lambda cds: cds.fault("asset", 503, times=4),
-    "asset 404 once": lambda cds: cds.fault("asset", 404),
-    "corrupt once": lambda cds: cds.fault("asset", zeros=True),
-    "queue full twice": lambda cds: (cds.plans.extend([["accepted", "rejected"]] * 2), setattr(cds, "why", QUEUE_FULL)),
-}
-
-
 @pytest.mark.parametrize("fault", RECOVERED)
 def test_waiting_mends_what_waiting_can_mend(fault, stand_in, replies, tmp_path):
-    RECOVERED[fault](stand_in)
+    RECOVERED[fault].strike(stand_in)
     assert get(tmp_path).read_bytes() == (replies / "single").read_bytes()
     assert left_over(tmp_path) == ["1979.era5", "1979.json"]
     assert not any(stand_in.faults.values()), "the fault never struck"
-    assert len(stand_in.requests) == (3 if fault == "queue full twice" else 1), "a job was queued in vain"
+    assert len(stand_in.requests) == RECOVERED[fault].requests, "a job was queued in vain"
 
 
-FOR_EVER = 1000
-FATAL = {
-    "bad key": (
-        lambda cds: cds.fault("submit", 401, title="authentication failed"),
-        r"refused the key .* get a key at https://",
-    ),
-    "licence": (
-        lambda cds: cds.fault(
-            "submit", 403, title="required licences not accepted", detail=f"Please visit {LICENCE} first."
-        ),
-        rf"licence .* accept it at {re.escape(LICENCE)} and run again",
-    ),
-    "too large": (
-        lambda cds: cds.fault("submit", 403, title="cost limits exceeded", detail="too large"),
-        "request too large",
-    ),
-    "wrong request": (
-        lambda cds: cds.fault("submit", 400, title="invalid request", detail="no such month"),
-        "no such month",
-    ),
-    "not implemented": (lambda cds: cds.fault("submit", 501), "status 501"),
-    "job failed": (
-        lambda cds: setattr(cds, "plan", ["accepted", "failed"]),
-        "The job has failed MARS returned no data",
-    ),
-    "job rejected": (lambda cds: setattr(cds, "plan", ["rejected"]), "The job has been rejected MARS returned no data"),
-    "job dismissed": (lambda cds: setattr(cds, "plan", ["dismissed"]), "ended the job"),
-    "unknown state": (lambda cds: setattr(cds, "plan", ["sleeping"]), "sleeping"),
-    "always busy": (lambda cds: cds.fault("submit", 503, times=FOR_EVER), "status 503; gave up after .* run it again"),
-    "always reset": (lambda cds: cds.fault("process", reset=True, times=FOR_EVER), "no connection .* gave up"),
-    "always broken polls": (lambda cds: cds.fault("job", 503, times=FOR_EVER), "status 503; gave up"),
-    "results always gone": (
-        lambda cds: cds.fault("results", 404, times=FOR_EVER),
-        "no longer knows the request; gave up",
-    ),
-    "always cut": (lambda cds: cds.fault("asset", cut=100, times=FOR_EVER), "gave up after"),
-    "always corrupt": (lambda cds: cds.fault("asset", zeros=True, times=FOR_EVER), "not netCDF or a ZIP"),
-    "asset forbidden": (lambda cds: cds.fault("asset", 403, times=FOR_EVER), "download from .* broke off .* gave up"),
-    "size is a lie": (lambda cds: setattr(cds, "size_lie", 5), "broke off .* gave up"),
-    "queue always full": (
-        lambda cds: (setattr(cds, "plan", ["rejected"]), setattr(cds, "why", QUEUE_FULL)),
-        "queue of the CDS is full .* gave up",
-    ),
-}
+@covers("busy")
+@pytest.mark.filterwarnings("ignore:.*messages")  # the client warns where it cannot read the service's messages
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, "reset"])
+def test_every_call_bears_every_passing_failure(status, stand_in, replies, tmp_path):
+    for route in ("messages", "process", "submit", "job", "results"):
+        stand_in.fault(route, **({"reset": True} if status == "reset" else {"status": status}))
+    assert get(tmp_path, limits=LIMITS | {"outage": 10 / 3600}).read_bytes() == (replies / "single").read_bytes()
+    assert not any(stand_in.faults.values()) and len(stand_in.requests) == 1
+
+
+@covers("busy", "transfer")
+@pytest.mark.parametrize("route", ["process", "job", "results", "asset"])
+def test_a_call_without_an_answer_is_made_again(route, stand_in, replies, tmp_path, monkeypatch):
+    monkeypatch.setattr(cds_client, "TIMEOUT", 0.5)
+    stand_in.fault(route, stall=1.5)
+    begun = time.monotonic()
+    assert get(tmp_path, limits=LIMITS | {"outage": 10 / 3600}).read_bytes() == (replies / "single").read_bytes()
+    assert not any(stand_in.faults.values()) and time.monotonic() - begun >= 0.5
+    assert len(stand_in.requests) == 1
 
 
 @pytest.mark.parametrize("fault", FATAL)
 def test_what_waiting_cannot_mend_ends_in_one_sentence_and_no_file(fault, stand_in, monkeypatch, tmp_path):
-    strike, sentence = FATAL[fault]
-    strike(stand_in)
+    FATAL[fault].strike(stand_in)
     limits = LIMITS | {"patience": LIMITS["outage"]}
     waits, wait = [], Patience.wait
 
@@ -169,17 +122,17 @@ def test_what_waiting_cannot_mend_ends_in_one_sentence_and_no_file(fault, stand_
         wait(patience, kind, sentence)
 
     monkeypatch.setattr(Patience, "wait", counted)
-    with pytest.raises((RuntimeError, ValueError), match=sentence) as caught:
+    with pytest.raises((RuntimeError, ValueError), match=FATAL[fault].sentence) as caught:
         get(tmp_path, limits=limits)
     # Pauses that double from 0.01 s fill 0.4 s after 6 of them.
     assert max(Counter(waits).values(), default=0) <= 12, "it tried for too long"
     assert len(stand_in.calls) < 200, "it asked too often"
     assert "\n" not in str(caught.value) and KEY not in str(caught.value)
     assert [name for name in left_over(tmp_path) if not name.endswith(".job")] == []
-    if "always" not in fault and fault not in ("asset forbidden", "size is a lie"):
-        assert len(stand_in.requests) <= 1, "a request that cannot succeed was sent again"
+    assert len(stand_in.requests) <= FATAL[fault].requests, "a request that cannot succeed was sent again"
 
 
+@covers("for ever")
 @pytest.mark.filterwarnings("ignore:HTTPConnectionPool")  # the client warns; the test is on what we say
 def test_a_server_that_is_not_there_ends_in_one_sentence(stand_in, monkeypatch, tmp_path):
     monkeypatch.setenv("CDSAPI_URL", "http://127.0.0.1:9/api")
@@ -188,6 +141,7 @@ def test_a_server_that_is_not_there_ends_in_one_sentence(stand_in, monkeypatch, 
     assert left_over(tmp_path) == []
 
 
+@covers("key")
 @pytest.mark.parametrize("key", [None, "", "12345:abcdef"])
 def test_a_missing_or_old_key_is_refused_before_any_call(key, stand_in, monkeypatch, tmp_path):
     monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "no-such-file"))
@@ -223,6 +177,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(stand_in, replies, tmp_path,
     assert ("GET", "asset", 206) in stand_in.calls
 
 
+@covers("killed")
 def test_a_queued_request_is_found_again_after_an_interruption(stand_in, replies, tmp_path, monkeypatch):
     def interrupted(self, target):
         raise KeyboardInterrupt
@@ -238,6 +193,7 @@ def test_a_queued_request_is_found_again_after_an_interruption(stand_in, replies
     assert left_over(tmp_path) == ["1979.era5", "1979.json"]
 
 
+@covers("forgotten")
 def test_a_job_that_the_server_forgot_is_submitted_anew(stand_in, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cds_client.Job, "download", lambda self, target: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -254,61 +210,27 @@ def test_the_key_is_never_logged(stand_in, tmp_path, caplog):
     assert caplog.records and KEY not in caplog.text
 
 
-def without_a_field(path):
-    lat, lon = era5_files.grid(15)
-    times = era5_files.month_starts(1979)
-    era5_files.write_zip(path, {"avgua": ({"t2m": era5_files.fake("t2m", times, lat, lon)}, times)}, lat, lon)
-
-
-def with_values(value):
-    def write(path):
-        lat, lon = era5_files.grid(15)
-        times = era5_files.month_starts(1979)
-        names = [row.short_name for row in read_variables(VARIABLES, dataset="single-levels")]
-        fields = {name: era5_files.fake(name, times, lat, lon) for name in names}
-        fields["t2m"][4, 3, 2] = value
-        era5_files.write_zip(path, {"avgua": (fields, times)}, lat, lon)
-
-    return write
-
-
-def truncated(path):
-    era5_files.write_single_levels(path, 1979)
-    path.write_bytes(path.read_bytes()[:-20_000])
-
-
-WRONG = {
-    "a month missing": (lambda path: era5_files.write_single_levels(path, 1979, range(1, 12)), "1979-12 is missing"),
-    "another year": (lambda path: era5_files.write_single_levels(path, 1980), "1979-01, .* missing"),
-    "a field missing": (without_a_field, r"'skt' \(skin_temperature\) is not among"),
-    "a NaN": (with_values(np.nan), "'t2m' has 1 values that are not finite, the first in 1979-05"),
-    "degrees Celsius": (with_values(15.0), "'t2m' reaches 15 K in 1979-05, beyond the plausible 150"),
-    "preliminary": (
-        lambda path: era5_files.write_single_levels(path, 1979, expver=["0001"] * 10 + ["0005"] * 2),
-        "1979-11 is not final ERA5 but expver 0005",
-    ),
-    "another grid": (
-        lambda path: era5_files.write_single_levels(path, 1979, resolution=30),
-        "resolution of 30 degrees, not 15",
-    ),
-    "cut short": (truncated, "damaged ZIP"),
-    "GRIB": (lambda path: path.write_bytes(b"GRIB" + bytes(100)), "is GRIB, not netCDF"),
-    "empty": (lambda path: path.write_bytes(b""), "is empty, not netCDF"),
-}
-
-
 @pytest.mark.parametrize("fault", WRONG)
 def test_a_reply_with_wrong_content_is_refused_by_name_and_leaves_no_file(fault, stand_in, tmp_path):
-    write, sentence = WRONG[fault]
-    write(tmp_path / "reply")
+    WRONG[fault].write(tmp_path / "reply", 1979)
     stand_in.answer = lambda *_: tmp_path / "reply"
     (tmp_path / "out").mkdir()
-    with pytest.raises(ValueError, match=sentence) as caught:
+    with pytest.raises(ValueError, match=WRONG[fault].sentence) as caught:
         get(tmp_path / "out")
     assert str(caught.value).startswith("the reply of the CDS for single-levels 1979")
     assert left_over(tmp_path / "out") == []
 
 
+@covers("content")
+def test_a_level_that_is_missing_is_named(stand_in, tmp_path):
+    era5_files.write_pressure_levels(tmp_path / "reply", 1979, levels=(1000, 850, 700, 500, 250, 100))
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    with pytest.raises(ValueError, match="the reply of the CDS for pressure-levels 1979: .*lacks the level 50 hPa"):
+        get(tmp_path / "out", "pressure-levels")
+    assert left_over(tmp_path / "out") == []
+
+
+@covers("content")
 def test_damage_inside_a_netcdf_file_is_found(stand_in, replies, tmp_path):
     whole = (replies / "pressure").read_bytes()
     middle = len(whole) // 2
@@ -374,6 +296,9 @@ def test_hourly_fields_arrive_by_month_and_variable_and_finished_parts_survive_a
     ]
     rain = ["mean_total_precipitation_rate"]
     assert asked == [(["2m_temperature"], ["1979"], 31, 24), (rain, ["1979"], 31, 24), (rain, ["1980"], 1, 1)]
+    about = json.loads(record.read_text())
+    assert about["request_ids"] == list(stand_in.jobs), "the id of a part that an earlier run fetched is lost"
+    assert about["requests"] == [request for _, request in stand_in.requests]
     with open_era5(output, "hourly") as dataset:
         assert dataset.sizes["time"] == 31 * 24 + 1
         last = dataset.isel(time=-1)
@@ -386,11 +311,12 @@ def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
     assert stand_in.calls == []
 
 
-def run_rules(folder, *arguments, check=True, **download):
+def run_rules(folder, *arguments, check=True, periods=None, **download):
     """Run the workflow's own download rules from the CDS, coarse and impatient, in ``folder``."""
     config = yaml.safe_load((ROOT / "config/test.yaml").read_text())
-    settings = {"resolution": 15, "first_wait": 0.1, "outage": 3 / 3600, "patience": 0.01} | download
-    (folder / "overlay.yaml").write_text(yaml.safe_dump(config | {"source": "cds", "download": settings}))
+    config |= {"source": "cds", "periods": config["periods"] | (periods or {})}
+    config["download"] = {"resolution": 15, "first_wait": 0.1, "outage": 3 / 3600, "patience": 0.01} | download
+    (folder / "overlay.yaml").write_text(yaml.safe_dump(config))
     return snakemake(folder, *arguments, overlay=folder / "overlay.yaml", check=check)
 
 
@@ -417,6 +343,69 @@ def test_the_rules_download_through_the_real_client_and_never_crowd_the_queue(st
     assert sorted(request["month"] for _, request in stand_in.requests)[-1] == ["10", "11", "12"]  # of 1978
 
 
+def one_year_each(cases, folder, replies, stand_in):
+    """Let each case strike a year of its own; returns {year: case}. Replies are made beforehand, as above."""
+    years = dict(enumerate(cases.values(), start=1980))
+    for year, case in years.items():
+        write = case.write or era5_files.write_single_levels
+        write(folder / f"reply{year}", year)
+        case.strike(stand_in, year)
+    stand_in.answer = lambda _, request: folder / f"reply{request['year'][0]}"
+    return years
+
+
+def chosen(cases):
+    """One case of each row."""
+    return {case.row: case for case in cases.values()}
+
+
+def download_years(years, folder, check):
+    """Have the workflow download single levels of all ``years`` in one run; returns what Snakemake printed."""
+    periods = {"simulation": ["1979-01", "2024-12"]}
+    wanted = [f"results/download/single-levels/{year}.era5" for year in years]
+    settings = {"in_flight": 8, "outage": (20 if check else 2) / 3600, "patience": (60 if check else 2) / 3600}
+    done = run_rules(folder, "--cores", "4", "--keep-going", *wanted, check=check, periods=periods, **settings)
+    return done.stdout + done.stderr
+
+
+ALL_OR_CHOSEN = ["chosen", pytest.param("all", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("which", ALL_OR_CHOSEN)
+def test_the_rule_waits_out_what_waiting_mends(which, stand_in, replies, tmp_path):
+    cases = RECOVERED if which == "all" else chosen(RECOVERED)
+    years = one_year_each(cases, tmp_path, replies, stand_in)
+    download_years(years, tmp_path, check=True)
+    folder = tmp_path / "results/download/single-levels"
+    assert left_over(folder) == sorted(f"{year}.{ending}" for year in years for ending in ("era5", "json"))
+    asked = Counter(int(request["year"][0]) for _, request in stand_in.requests)
+    for year, case in years.items():
+        assert (folder / f"{year}.era5").read_bytes() == (tmp_path / f"reply{year}").read_bytes()
+        assert asked[year] == case.requests, case
+    assert not any(stand_in.faults.values()), "a fault never struck"
+
+
+@pytest.mark.parametrize("which", ALL_OR_CHOSEN)
+def test_the_rule_ends_what_waiting_cannot_mend_in_a_sentence(which, stand_in, replies, tmp_path):
+    cases = FATAL | WRONG if which == "all" else chosen(FATAL) | chosen(WRONG)
+    years = one_year_each(cases, tmp_path, replies, stand_in)
+    printed = download_years(years, tmp_path, check=False)
+    for year, case in years.items():
+        log = (tmp_path / f"logs/download_era5/single-levels/{year}.log").read_text().splitlines()
+        kind, _, sentence = log[-1].partition(": ")
+        assert kind in ("RuntimeError", "ValueError", "era5.Unreadable") and re.search(case.sentence, sentence), log[-1]
+        assert sentence in printed, "the terminal does not say it"
+    assert [name for name in left_over(tmp_path / "results") if not name.endswith(".job")] == []
+
+
+def test_every_row_of_the_table_of_faults_has_a_test_and_the_other_way_round():
+    text = (ROOT / "README.md").read_text()
+    table = text.split("## When the download meets trouble")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ")[0] for line in table.splitlines() if line.startswith("|")][2:]
+    assert rows == list(ROWS.values())
+    assert set(ROWS) == COVERED
+
+
 def test_a_rule_that_cannot_download_says_so_in_one_sentence(stand_in, tmp_path, monkeypatch):
     monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "no-such-file"))
     monkeypatch.delenv("CDSAPI_KEY")
@@ -432,7 +421,9 @@ def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
     args = (output, tmp_path / "1979.json", VARIABLES, "single-levels", MONTHS[9:], settings)
     download_era5(*args, local=replies / "single")
     assert output.is_symlink() and output.resolve() == (replies / "single").resolve()
-    assert json.loads((tmp_path / "1979.json").read_text())["file"] == str(replies / "single")
+    record = json.loads((tmp_path / "1979.json").read_text())
+    assert record["file"] == str(replies / "single") and record["expver"] == ["0001"]
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(record["time"])).total_seconds() < 600
     with pytest.raises(ValueError, match="pressure.*skt"):
         download_era5(*args, local=replies / "pressure")
     with pytest.raises(FileNotFoundError, match="check local.folder"):
@@ -452,6 +443,7 @@ def get_forcing(folder, server, settings=FORCING, period=("1978-10", "1981-12"))
     return output
 
 
+@covers("zenodo")
 @pytest.mark.parametrize(
     "fault", [None, {"cut": 5000}, {"status": 503}, {"reset": True}, {"zeros": True}, {"announce": 9}]
 )
@@ -466,6 +458,7 @@ def test_the_forcing_comes_from_its_record_with_the_checksum_stated_there(fault,
         assert left_over(tmp_path) == ["forcing.json", "forcing.nc"]
 
 
+@covers("zenodo wrong")
 def test_a_forcing_file_that_is_not_the_stated_one_is_refused(replies, tmp_path):
     with StandIn(files=[replies / "forcing.nc", replies / "static"]) as server:
         with pytest.raises(RuntimeError, match="arrived wrong twice: its sha256 is"):

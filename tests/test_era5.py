@@ -1,5 +1,6 @@
 """The reader of ERA5 files, on a real reply of the CDS and on files of every shape the CDS has delivered."""
 
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -191,3 +192,18 @@ def test_only_full_global_grids_pass(lat, lon, sentence):
     else:
         with pytest.raises(ValueError, match=sentence):
             check_grid(lat, lon)
+
+
+def test_a_zip_is_extracted_to_the_folder_for_temporary_files_and_leaves_nothing(tmp_path, monkeypatch):
+    era5_files.write_single_levels(tmp_path / "reply", 1979)
+    (tmp_path / "reply").chmod(0o444)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # read TMPDIR again
+    (tmp_path / "scratch").mkdir()
+    extracted = []
+    extract = zipfile.ZipFile.extract
+    monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *a: extracted.append(extract(*a)) or extracted[-1])
+    with open_era5(tmp_path / "reply") as dataset:
+        assert np.isfinite(dataset["t2m"].values).all()
+    assert len(extracted) == 2 and all(path.startswith(str(tmp_path / "scratch")) for path in extracted)
+    assert list((tmp_path / "scratch").iterdir()) == []

@@ -299,11 +299,6 @@ def test_bad_inputs_are_named(tmp_path):
     assert not (tmp_path / "out.nc").exists()
 
 
-def test_a_field_that_is_not_submitted_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"'evaluation' names clt; the submission has .*tas"):
-        run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 1}}, map_fields=["tas", "clt"])
-
-
 @pytest.mark.skipif(shutil.which("cdo") is None, reason="needs CDO")
 def test_bias_and_trend_agree_with_cdo(tmp_path):
     """E1 and E2 of one member computed by CDO from the same files, on latitudes whose areas are as cos(lat)."""

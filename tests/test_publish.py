@@ -12,7 +12,7 @@ from check_rules import Report
 from check_submission import write_outcome
 from conftest import load_config
 from manifest import main, verify
-from publish import commit, publish
+from publish import commit, publish, without_folders
 
 MODEL = "UMD-PARETO/MD-1p5"
 
@@ -59,6 +59,20 @@ def test_a_published_submission_verifies(product, capsys):
     assert verify(product) == (7, [])
     assert main([str(product)]) == 0
     assert "7 files in the manifest, 0 findings" in capsys.readouterr().out
+
+
+def test_no_folder_of_this_machine_is_published(tmp_path):
+    config = load_config("test") | {"source": "local"}
+    config["local"] |= {"folder": "/archive/ours/era5"}
+    config["model"] |= {"checkpoint": "/home/me/published.zip"}
+    config["evaluation"] |= {"models": {"ACE": "/scratch/me/ACE"}}
+    record = {"source": "local", "file": "/archive/ours/era5/single-levels/1979.nc", "requests": [{"year": ["1979"]}]}
+    found = without_folders({"config": config, "record": record})
+    assert found["record"] == record | {"file": "1979.nc"}
+    assert found["config"]["local"] == config["local"] | {"folder": "era5"}
+    assert found["config"]["model"]["checkpoint"] == "published.zip"
+    assert found["config"]["evaluation"]["models"] == {"ACE": "ACE"}
+    assert found["config"]["download"] == config["download"] and found["config"]["submission"] == config["submission"]
 
 
 def flip(path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from download import download_era5
 from netCDF4 import Dataset
 from synthesize_era5 import write_forcing, write_pressure_levels, write_single_levels, write_static
 from tables import read_variables
@@ -138,13 +139,15 @@ def test_a_field_the_planet_lacks_is_named_and_leaves_no_file(tmp_path):
     table += "field,pressure-levels,u_component_of_wind,u,300,u300,none,conservative,m s-1,-150,150,\n"
     table += "static,static,lake_depth,dl,,dl,none,conservative,m,0,1000,\n"
     (tmp_path / "variables.csv").write_text(table)
-    arguments = tmp_path / "variables.csv", 15
-    with pytest.raises(ValueError, match="asks for 'tcc', which the synthetic planet does not have"):
-        write_single_levels(1990, tmp_path / "x", *arguments, 1)
-    with pytest.raises(ValueError, match="no channel 'u300'"):
-        write_pressure_levels(1990, tmp_path / "x", *arguments, 1)
-    with pytest.raises(ValueError, match="asks for 'dl'"):
-        write_static(tmp_path / "x", *arguments)
+    settings = {"source": "synthetic", "resolution": 15, "seed": 1}
+    for dataset, sentence in (
+        ("single-levels", "asks for 'tcc', which the synthetic planet does not have"),
+        ("pressure-levels", "no channel 'u300'"),
+        ("static", "asks for 'dl'"),
+    ):
+        table = tmp_path / "variables.csv"
+        with pytest.raises(ValueError, match=sentence):
+            download_era5(tmp_path / "x", tmp_path / "x.json", table, dataset, ["1990-01"], settings)
     assert [path.name for path in tmp_path.iterdir()] == ["variables.csv"]
 
 

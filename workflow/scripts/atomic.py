@@ -17,8 +17,8 @@ def atomic_path(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Two dots start the name of what was written beside a temporary path.
-    abandoned = re.compile(rf"\.+{re.escape(path.name)}\.\d+\.part(\..+)?")
+    # What is written beside a temporary path has its name and an ending more.
+    abandoned = re.compile(rf"\.{re.escape(path.name)}\.\d+\.part(\..+)?")
     for sibling in path.parent.glob(".*.part*"):
         if abandoned.fullmatch(sibling.name):
             sibling.unlink(missing_ok=True)

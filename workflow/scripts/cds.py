@@ -39,6 +39,7 @@ QUEUE_FULL = ("number queued requests", "temporarily limited")
 BUSY, FULL, BROKEN, TRANSFER, GONE = "busy", "full", "broken", "transfer", "gone"
 WAIT_CODES = {408: BROKEN, 429: BUSY, 500: BROKEN, 502: BROKEN, 503: BROKEN, 504: BROKEN}
 QUICK_TRIES = 3  # tries of one call inside the client, which also resume a broken transfer
+TIMEOUT = 60  # seconds without a byte after which a call counts as broken
 LONGEST_POLL = 60.0  # seconds between two looks at a queued job
 
 
@@ -133,6 +134,7 @@ class Job:
 
     def __init__(self, url, key, collection, request, file, first_wait):
         self.options = {"url": url, "key": key, "retry_max": QUICK_TRIES, "sleep_max": min(first_wait, LONGEST_POLL)}
+        self.options["timeout"] = TIMEOUT
         self.collection, self.request, self.file, self.first_wait = collection, request, file, first_wait
         text = json.dumps([url, collection, request], sort_keys=True)
         self.mark = hashlib.sha256(text.encode()).hexdigest()
@@ -145,9 +147,8 @@ class Job:
         if self.client is None:
             # The client prints the key among its debugging messages; those go nowhere.
             callbacks = {f"{level}_callback": getattr(logging, level) for level in ("info", "warning", "error")}
-            self.client = cdsapi.Client(
-                **self.options, progress=False, wait_until_complete=False, debug_callback=lambda *_: None, **callbacks
-            )
+            callbacks["debug_callback"] = lambda *_: None
+            self.client = cdsapi.Client(**self.options, progress=False, wait_until_complete=False, **callbacks)
         if self.file.exists():
             identity, _, mark = self.file.read_text(encoding="utf-8").partition(" ")
             if mark.strip() == self.mark:

@@ -37,7 +37,7 @@ def download_era5(output, record, variables, dataset, months, settings, limits=N
             raise FileNotFoundError(f"{local} is not there; check local.folder and local.pattern")
         versions = check_file(local, rows, months, settings["product"], era5t=settings["era5t"], extra=True)
         _link(local, output)
-        _write_record(record, output, versions, {"source": "local", "file": str(local)})
+        _write_record(record, output, versions, {"source": "local", "file": str(local), "time": _now()})
         return
     with atomic_path(output) as temporary:
         if settings["source"] == "synthetic":
@@ -61,7 +61,7 @@ def download_forcing(output, record, variables, period, settings, limits=None, l
             raise FileNotFoundError(f"{local} is not there; check local.folder and local.forcing")
         check_forcing(local, rows, *period)
         _link(local, output)
-        _write_record(record, output, [], {"source": "local", "file": str(local)})
+        _write_record(record, output, [], {"source": "local", "file": str(local), "time": _now()})
         return
     with atomic_path(output) as temporary:
         if settings["source"] == "synthetic":
@@ -72,7 +72,7 @@ def download_forcing(output, record, variables, period, settings, limits=None, l
 
             address, name = settings["forcing_record"], settings["forcing_file"]
             about = fetch(address, name, temporary, limits, settings["forcing_sha256"])
-            about = {"source": "zenodo", "time": datetime.now(UTC).isoformat(timespec="seconds")} | about
+            about = {"source": "zenodo", "time": _now()} | about
         check_forcing(temporary, rows, *period)
         _write_record(record, temporary, [], about)
 
@@ -117,15 +117,17 @@ def _from_cds(temporary, output, rows, dataset, months, settings, limits):
             versions.update(check_reply(path, asked, request, product, **terms))
 
         parts.append(folder / f"{mark}.part")
-        if not parts[-1].exists():
+        identity = parts[-1].with_suffix(".id")  # beside the part: that of a run which was killed counts as well
+        if not (parts[-1].exists() and identity.exists()):
             with atomic_path(parts[-1]) as part:
-                identities.append(cds.retrieve(collection, request, part, check, limits, job))
+                identity.write_text(cds.retrieve(collection, request, part, check, limits, job), encoding="utf-8")
+        identities.append(identity.read_text(encoding="utf-8"))
     if parts:
         _bundle(parts, temporary)
         versions.update(check_file(temporary, rows, months, product, **terms))
         shutil.rmtree(folder)
     asked = {"dataset": requests[0][0], "requests": [request for _, request in requests], "request_ids": identities}
-    return sorted(versions), {"source": "cds"} | asked | {"time": datetime.now(UTC).isoformat(timespec="seconds")}
+    return sorted(versions), {"source": "cds"} | asked | {"time": _now()}
 
 
 def _bundle(parts, target):
@@ -152,6 +154,10 @@ def _link(source, output):
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(Path(source).resolve())
     os.replace(temporary, output)
+
+
+def _now():
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _write_record(record, path, versions, about):

@@ -147,7 +147,10 @@ def _find(dataset, row, product):
 
 
 def _unzip(path):
-    """(name, open netCDF file) of each member. The extracted copy is unlinked at once and lives while it is open."""
+    """(name, open netCDF file) of each member, extracted to the job's TMPDIR.
+
+    Not beside the ZIP, which may lie in a centre's archive. The copy is unlinked at once and lives while it is open.
+    """
     sources = []
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:

@@ -96,17 +96,13 @@ def by_experiment(paths, experiments):
     return {name: {item.member: item for item in members if item.experiment == name} for name in experiments}
 
 
-def check_fields(groups, reference, settings):
-    """Raise ValueError if a summary has a field that the reference lacks, or the config names one that is not there."""
+def check_fields(groups, reference):
+    """Raise ValueError if a summary has a field that the reference lacks."""
     members = [item for group in groups.values() for item in group.values()]
     for member in members:
         absent = sorted(set(member.fields) - set(reference.fields))
         if absent:
             raise ValueError(f"{member.path} has {', '.join(absent)}, which the reference {reference.path} lacks")
-    unknown = sorted({*settings["skill_fields"], *settings["map_fields"]} - set(members[0].fields))
-    if unknown:
-        known = ", ".join(members[0].fields)
-        raise ValueError(f"config: 'evaluation' names {', '.join(unknown)}; the submission has {known}")
 
 
 def evaluate(reference, summaries, static, experiments, settings, source, outputs, truth=None, models=None):
@@ -122,7 +118,7 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
     (control, *_) = [name for name, value in experiments.items() if value["sst_offset"] == 0]
     if not ours[control]:
         raise ValueError(f"no summary of the control experiment '{control}' was given; make its simulations first")
-    check_fields(ours, reference, settings)
+    check_fields(ours, reference)
     results, land, known = Results(), read_land_fraction(static, reference), read_truth(truth) if truth else {}
     history = list(ours[control].values())
     evaluate_reference(results, reference, history[0].fields, history[0].units, settings["max_latitude"])

@@ -114,7 +114,7 @@ def _field_statistics(paths, rows, months, lat, lon, reference):
             season = month_of_year(found[steps]) - 1
             counts += np.bincount(season, minlength=12)
             for number, row in enumerate(rows if len(steps) else []):
-                values = _read(file, row, steps, found, path)
+                values = _read(file, row, steps, found)
                 # Sums of departures from a value near the mean do not lose digits.
                 shift[number] = values.mean() if shift[number] is None else shift[number]
                 values = values - shift[number]
@@ -191,7 +191,7 @@ def _put_fields(fields, paths, rows, months, center, scale):
             target = np.searchsorted(months, found[steps])
             season = (month_of_year(found[steps]) - 1) % len(center)
             for number, row in enumerate(rows):
-                values = (_read(file, row, steps, found, path) - center[season, number]) / scale[number]
+                values = (_read(file, row, steps, found) - center[season, number]) / scale[number]
                 _refuse_not_finite(values, row.channel, found[steps])
                 fields[target, number] = values
             written[target] = True
@@ -224,7 +224,7 @@ def _put_forcings(variable, source, stats, places, months, sst_offset):
         variable[low : low + len(values)] = values
 
 
-def _read(file, row, steps, found, path):
+def _read(file, row, steps, found):
     """Transformed values of one channel at ``steps``, float64 (time, lat, lon)."""
     variable = file[row.short_name]
     if row.level is None:

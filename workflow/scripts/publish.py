@@ -26,6 +26,7 @@ def publish(folder, check, checkpoint, records, facts, config, repository):
     with atomic_path(folder / "checkpoint.zip") as temporary:
         shutil.copyfile(checkpoint, temporary)
     weights = digests(folder / "checkpoint.zip")
+    config = without_folders(config)
     _write(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     _write(folder / "README.md", card(config, facts, outcome, weights))
     made = provenance(config, records, weights, repository)
@@ -39,7 +40,9 @@ def provenance(config, records, weights, repository):
     """What a submission was made from, as a dict: config, commit, inputs with checksums, weights, software."""
     inputs = {}
     for path in sorted(map(Path, records)):
-        inputs["/".join(path.with_suffix("").parts[-2:])] = json.loads(path.read_text(encoding="utf-8"))
+        inputs["/".join(path.with_suffix("").parts[-2:])] = without_folders(
+            json.loads(path.read_text(encoding="utf-8"))
+        )
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "workflow": commit(repository),
@@ -50,6 +53,15 @@ def provenance(config, records, weights, repository):
         "platform": platform.platform(),
         "packages": dict(sorted((each.name.lower(), each.version) for each in distributions())),
     }
+
+
+def without_folders(value):
+    """``value``, of a config or record, with absolute paths cut to their last part: folders here mean nothing there."""
+    if isinstance(value, dict):
+        return {key: without_folders(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_folders(each) for each in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def commit(repository):

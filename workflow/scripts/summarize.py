@@ -101,7 +101,7 @@ class Summary:
         start = int((months[0] - self.months[0]).astype(int))
         span = slice(start, start + len(months))
         if field not in self.fields:
-            self.fields[field] = self._empty(field)
+            self.fields[field] = self._empty()
             self.units[field] = units
         sums = self.fields[field]
         sums["linear"] += np.tensordot(self.weights[:, span], values, axes=1)
@@ -124,7 +124,7 @@ class Summary:
                 row = self.indices.setdefault(name, np.full(len(self.months), np.nan))
                 row[span] = np.tensordot(values, self.index_weights[name], axes=2)
 
-    def _empty(self, field):
+    def _empty(self):
         shape = len(self.lat), len(self.lon)
         return {
             "linear": np.zeros((len(self.weights), *shape)),

@@ -1,17 +1,17 @@
 """ERA5-shaped files of the synthetic planet, laid out as the CDS delivers them, and its AIMIP-shaped forcing file.
 
 Each function writes one file of one year for a global grid with poles, latitude from north to south, longitude from
-0. Files appear whole or not at all. Only a variable (and for large grids a level) at a time is in memory: a year at
-0.25 degrees stays below 2 GB. The planet itself is in planet.py.
+0, to a temporary path that its caller renames. Only a variable (and for large grids a level) at a time is in memory: a
+year at 0.25 degrees stays below 2 GB. The planet itself is in planet.py.
 """
 
 import csv
 import zipfile
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 
 import numpy as np
-from atomic import atomic_path
 from grids import centres
 from netCDF4 import Dataset
 from planet import Planet
@@ -39,21 +39,20 @@ def write_single_levels(year, path, variables, resolution, seed, months=range(1,
     wanted = [row.short_name for row in read_variables(variables, "field", "single-levels")]
     by_step = {step: [name for name in wanted if _grib(name)["step_type"] == step] for step in STEP_HOURS}
     months, (lat, lon) = _months(year, months), global_grid(resolution)
-    with atomic_path(path) as archive:
-        parts = {step: archive.with_name(f"{archive.name}.{step}") for step, names in by_step.items() if names}
-        try:
-            with ExitStack() as open_files:
-                files = {step: open_files.enter_context(Dataset(part, "w")) for step, part in parts.items()}
-                for step, file in files.items():
-                    _coordinates(file, months, lat, lon, STEP_HOURS[step])
-                for name, field in Planet(seed).fields(months, lat, lon, wanted):
-                    _variable(files[_grib(name)["step_type"]], name)[:] = field
-            with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
-                for step, part in parts.items():
-                    bundle.write(part, f"data_stream-moda_stepType-{step}.nc")
-        finally:
-            for part in parts.values():
-                part.unlink(missing_ok=True)
+    parts = {step: Path(f"{path}.{step}") for step, names in by_step.items() if names}
+    try:
+        with ExitStack() as open_files:
+            files = {step: open_files.enter_context(Dataset(part, "w")) for step, part in parts.items()}
+            for step, file in files.items():
+                _coordinates(file, months, lat, lon, STEP_HOURS[step])
+            for name, field in Planet(seed).fields(months, lat, lon, wanted):
+                _variable(files[_grib(name)["step_type"]], name)[:] = field
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
+            for step, part in parts.items():
+                bundle.write(part, f"data_stream-moda_stepType-{step}.nc")
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def write_pressure_levels(year, path, variables, resolution, seed, months=range(1, 13)):
@@ -64,7 +63,7 @@ def write_pressure_levels(year, path, variables, resolution, seed, months=range(
     every = sorted({level for found in levels.values() for level in found}, reverse=True)
     months, (lat, lon) = _months(year, months), global_grid(resolution)
     channels = [f"{name}{level}" for name in levels for level in every]
-    with atomic_path(path) as temporary, Dataset(temporary, "w") as file:
+    with Dataset(path, "w") as file:
         _coordinates(file, months, lat, lon, STEP_HOURS["avgua"], every)
         for name in levels:
             _variable(file, name)
@@ -76,7 +75,7 @@ def write_static(path, variables, resolution):
     """Write the static fields to ``path``, one netCDF file of one month; arguments as above."""
     lat, lon = global_grid(resolution)
     fields = {"lsm": land_fraction(lat, lon), **subgrid_orography(lat, lon)}
-    with atomic_path(path) as temporary, Dataset(temporary, "w") as file:
+    with Dataset(path, "w") as file:
         _coordinates(file, _months(1979, [1]), lat, lon, STEP_HOURS["avgua"])
         for row in read_variables(variables, "static"):
             if row.short_name not in fields:
@@ -91,7 +90,7 @@ def write_forcing(path, resolution, seed, chunk=24):
     """
     lat, lon = global_grid(resolution)
     planet = Planet(seed)
-    with atomic_path(path) as temporary, Dataset(temporary, "w") as file:
+    with Dataset(path, "w") as file:
         for name, values in (("time", FORCING_MONTHS), ("latitude", lat), ("longitude", lon)):
             file.createDimension(name, len(values))
         days = (FORCING_MONTHS.astype("datetime64[D]") - FORCING_MONTHS[0].astype("datetime64[D]")).astype(np.int64)
