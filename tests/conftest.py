@@ -55,6 +55,22 @@ def snakemake(directory, *arguments, overlay=None, project=ROOT, check=True):
     return done
 
 
+def launch(project, directory, *options, overlay=None):
+    """Start the launcher as make does, in a process group of its own."""
+    command = [sys.executable, project / "workflow/launch.py", "--directory", directory, *options]
+    command += ["--snakefile", project / "Snakefile", "--workflow-profile", project / "workflow/profiles/local"]
+    command += ["--configfile", overlay or project / "config/test.yaml"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        list(map(str, command)),
+        env={**os.environ, "PATH": path, "CMOR_PYTHON": cmor_python()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The test config run to its end in a copy of the project: folders ``project`` and ``run``, to be left alone."""

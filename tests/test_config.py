@@ -87,6 +87,19 @@ def test_schema_is_closed_and_described():
             assert entry["additionalProperties"] is False, f"{path} is open"
 
 
+KEYWORDS = {
+    *("type", "description", "properties", "additionalProperties", "propertyNames", "required", "items", "contains"),
+    *("enum", "const", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength"),
+    *("minItems", "maxItems", "minProperties", "uniqueItems", "$ref"),
+}
+
+
+def test_no_description_is_cut_at_a_comma():
+    """In YAML's {braces} a comma ends a text without quotes, and the rest becomes a key that means nothing."""
+    for path, entry in properties(yaml.safe_load(SCHEMA.read_text())):
+        assert set(entry) <= KEYWORDS, f"{path}: {sorted(set(entry) - KEYWORDS)}"
+
+
 def test_validation_leaves_the_config_alone():
     config = load_config("demo")
     before = copy.deepcopy(config)

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import signal
 import time
 import zipfile
 from collections import Counter
@@ -15,7 +17,7 @@ import pytest
 import yaml
 from cds_faults import COVERED, FATAL, FOR_EVER, RECOVERED, ROWS, WRONG, covers
 from cds_stand_in import KEY, StandIn
-from conftest import ROOT, snakemake
+from conftest import ROOT, launch, snakemake
 from download import download_era5, download_forcing
 from era5 import open_era5
 from patience import Patience
@@ -311,12 +313,17 @@ def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
     assert stand_in.calls == []
 
 
-def run_rules(folder, *arguments, check=True, periods=None, **download):
-    """Run the workflow's own download rules from the CDS, coarse and impatient, in ``folder``."""
+def write_overlay(folder, periods=None, **download):
+    """A config in ``folder`` with the CDS as the source, coarse and impatient."""
     config = yaml.safe_load((ROOT / "config/test.yaml").read_text())
     config |= {"source": "cds", "periods": config["periods"] | (periods or {})}
     config["download"] = {"resolution": 15, "first_wait": 0.1, "outage": 3 / 3600, "patience": 0.01} | download
     (folder / "overlay.yaml").write_text(yaml.safe_dump(config))
+
+
+def run_rules(folder, *arguments, check=True, **settings):
+    """Run the workflow's own download rules in ``folder``, with the config of ``write_overlay``."""
+    write_overlay(folder, **settings)
     return snakemake(folder, *arguments, overlay=folder / "overlay.yaml", check=check)
 
 
@@ -396,6 +403,29 @@ def test_the_rule_ends_what_waiting_cannot_mend_in_a_sentence(which, stand_in, r
         assert kind in ("RuntimeError", "ValueError", "era5.Unreadable") and re.search(case.sentence, sentence), log[-1]
         assert sentence in printed, "the terminal does not say it"
     assert [name for name in left_over(tmp_path / "results") if not name.endswith(".job")] == []
+
+
+@covers("killed")
+def test_a_killed_run_goes_on_with_the_request_that_it_queued(stand_in, replies, tmp_path):
+    """SIGKILL of Snakemake and its job while the request is queued; started again as make does, nothing else done."""
+    wanted = tmp_path / "results/download/single-levels/1979.era5"
+    write_overlay(tmp_path)
+    stand_in.plan = ["accepted"]
+    run = launch(ROOT, tmp_path, wanted.relative_to(tmp_path), overlay=tmp_path / "overlay.yaml")
+    deadline = time.monotonic() + 120
+    while not stand_in.count("job") and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGKILL)
+    output, _ = run.communicate()
+    assert stand_in.count("job") and not wanted.exists(), output
+    for job in stand_in.jobs.values():
+        job["plan"] = ["successful"]
+    run = launch(ROOT, tmp_path, wanted.relative_to(tmp_path), overlay=tmp_path / "overlay.yaml")
+    output, _ = run.communicate(timeout=240)
+    assert run.returncode == 0, output
+    assert wanted.read_bytes() == (replies / "single").read_bytes()
+    assert len(stand_in.requests) == 1, "the request was queued a second time"
+    assert left_over(wanted.parent) == ["1979.era5", "1979.json"]
 
 
 def test_every_row_of_the_table_of_faults_has_a_test_and_the_other_way_round():

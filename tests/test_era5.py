@@ -166,9 +166,13 @@ def test_zips_that_do_not_fit_are_refused_and_nothing_stays_open(members, shape,
     assert len(opened) == sum(name.endswith(".nc") for name in members) and not any(file.isopen() for file in opened)
 
 
-def test_reading_leaves_no_temporary_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_a_zip_is_extracted_to_the_jobs_tmpdir_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # as Snakemake sets it from the resource tmpdir
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    extracted, extract = [], zipfile.ZipFile.extract
+    monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *given: extracted.append(extract(*given)) or extracted[-1])
     with open_era5(REAL) as dataset:
+        assert extracted and all(path.startswith(str(tmp_path)) for path in extracted)
         assert list(tmp_path.iterdir()) == []
         assert np.isfinite(dataset["t2m"].values).all(), "the extracted member must be readable while it is open"
 
@@ -192,18 +196,3 @@ def test_only_full_global_grids_pass(lat, lon, sentence):
     else:
         with pytest.raises(ValueError, match=sentence):
             check_grid(lat, lon)
-
-
-def test_a_zip_is_extracted_to_the_folder_for_temporary_files_and_leaves_nothing(tmp_path, monkeypatch):
-    era5_files.write_single_levels(tmp_path / "reply", 1979)
-    (tmp_path / "reply").chmod(0o444)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
-    monkeypatch.setattr(tempfile, "tempdir", None)  # read TMPDIR again
-    (tmp_path / "scratch").mkdir()
-    extracted = []
-    extract = zipfile.ZipFile.extract
-    monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *a: extracted.append(extract(*a)) or extracted[-1])
-    with open_era5(tmp_path / "reply") as dataset:
-        assert np.isfinite(dataset["t2m"].values).all()
-    assert len(extracted) == 2 and all(path.startswith(str(tmp_path / "scratch")) for path in extracted)
-    assert list((tmp_path / "scratch").iterdir()) == []

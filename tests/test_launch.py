@@ -4,31 +4,12 @@ import fcntl
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import netCDF4
 import numpy as np
 import pytest
-from conftest import ROOT, cmor_python
-
-
-def launch(project, directory, *options):
-    """Start the launcher as make does, in a process group of its own."""
-    command = [sys.executable, project / "workflow/launch.py", "--directory", directory, *options]
-    command += ["--snakefile", project / "Snakefile", "--workflow-profile", project / "workflow/profiles/local"]
-    command += ["--configfile", project / "config/test.yaml"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.Popen(
-        list(map(str, command)),
-        env={**os.environ, "PATH": path, "CMOR_PYTHON": cmor_python()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+from conftest import ROOT, launch
 
 
 def test_second_live_run_is_refused_in_one_sentence(tmp_path):

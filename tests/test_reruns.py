@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 import yaml
-from conftest import snakemake
+from conftest import ROOT, snakemake
 from snakemake.utils import update_config
 
 CLOSING = {
@@ -20,6 +20,25 @@ CLOSING = {
 ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}
 LEARNING = {"normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"}
 SIMULATION = {"rollout_1", "cmorize"}
+
+
+# The rows of README's table, and the tests that prove them.
+ROWS = {
+    "nothing, or the same bytes with a new time stamp": ["nothing", "same_bytes_with_a_new_time_stamp"],
+    "a test-period year replaced": ["test_period_year_replaced"],
+    "a training-period year replaced": ["training_period_year_replaced"],
+    "forcing file replaced": ["forcing_replaced"],
+    "one more member": ["one_more_member", "one_more_member_in_a_partly_filled_block"],
+    "one more experiment, or another `sst_offset` for one": ["one_more_experiment", "another_sst_offset"],
+    "contact or licence text": ["contact"],
+    "how often training saves its state, how long a server is waited for": ["how_patient_a_run_is"],
+    "the look of a figure": ["colour_of_a_figure"],
+    "a change in `model/` or in a module that a script imports": [
+        "change_in_the_model",
+        "change_in_an_imported_module",
+    ],
+    "a year added at the end": ["year_added_at_the_end"],
+}
 
 
 @pytest.fixture
@@ -57,6 +76,14 @@ def planned(folder, **changes):
 
 def assert_reruns(jobs, expected):
     assert set(jobs) - CLOSING == set(expected), jobs
+
+
+def test_the_table_in_the_readme_has_these_rows():
+    table = (ROOT / "README.md").read_text().split("## What a change reruns")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ")[0] for line in table.splitlines() if line.startswith("|")][2:]
+    assert sorted(rows) == sorted(ROWS)
+    here = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert here - {"the_table_in_the_readme_has_these_rows"} == {name for names in ROWS.values() for name in names}
 
 
 def test_nothing(copy):
