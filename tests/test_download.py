@@ -313,10 +313,10 @@ def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
     assert stand_in.calls == []
 
 
-def write_overlay(folder, periods=None, **download):
+def write_overlay(folder, periods=None, source="cds", local=None, **download):
     """A config in ``folder`` with the CDS as the source, coarse and impatient."""
     config = yaml.safe_load((ROOT / "config/test.yaml").read_text())
-    config |= {"source": "cds", "periods": config["periods"] | (periods or {})}
+    config |= {"source": source, "periods": config["periods"] | (periods or {}), "local": local or {}}
     config["download"] = {"resolution": 15, "first_wait": 0.1, "outage": 3 / 3600, "patience": 0.01} | download
     (folder / "overlay.yaml").write_text(yaml.safe_dump(config))
 
@@ -350,7 +350,7 @@ def test_the_rules_download_through_the_real_client_and_never_crowd_the_queue(st
     assert sorted(request["month"] for _, request in stand_in.requests)[-1] == ["10", "11", "12"]  # of 1978
 
 
-def one_year_each(cases, folder, replies, stand_in):
+def one_year_each(cases, folder, stand_in):
     """Let each case strike a year of its own; returns {year: case}. Replies are made beforehand, as above."""
     years = dict(enumerate(cases.values(), start=1980))
     for year, case in years.items():
@@ -358,6 +358,8 @@ def one_year_each(cases, folder, replies, stand_in):
         write(folder / f"reply{year}", year)
         case.strike(stand_in, year)
     stand_in.answer = lambda _, request: folder / f"reply{request['year'][0]}"
+    era5_files.write_forcing(folder / "forcing.nc", end="2025-01")
+    stand_in.files = {"forcing.nc": folder / "forcing.nc"}
     return years
 
 
@@ -366,11 +368,12 @@ def chosen(cases):
     return {case.row: case for case in cases.values()}
 
 
-def download_years(years, folder, check):
-    """Have the workflow download single levels of all ``years`` in one run; returns what Snakemake printed."""
+def download_years(years, folder, stand_in, check, **settings):
+    """Have the workflow download single levels of ``years`` and the forcing in one run; returns what it printed."""
     periods = {"simulation": ["1979-01", "2024-12"]}
-    wanted = [f"results/download/single-levels/{year}.era5" for year in years]
-    settings = {"in_flight": 8, "outage": (20 if check else 2) / 3600, "patience": (60 if check else 2) / 3600}
+    wanted = [f"results/download/single-levels/{year}.era5" for year in years] + ["results/download/forcing.nc"]
+    settings |= {"in_flight": 8, "outage": (20 if check else 2) / 3600, "patience": (60 if check else 2) / 3600}
+    settings |= {"forcing_record": stand_in.record_url, "forcing_file": "forcing.nc"}
     done = run_rules(folder, "--cores", "4", "--keep-going", *wanted, check=check, periods=periods, **settings)
     return done.stdout + done.stderr
 
@@ -381,22 +384,28 @@ ALL_OR_CHOSEN = ["chosen", pytest.param("all", marks=pytest.mark.slow)]
 @pytest.mark.parametrize("which", ALL_OR_CHOSEN)
 def test_the_rule_waits_out_what_waiting_mends(which, stand_in, replies, tmp_path):
     cases = RECOVERED if which == "all" else chosen(RECOVERED)
-    years = one_year_each(cases, tmp_path, replies, stand_in)
-    download_years(years, tmp_path, check=True)
+    years = one_year_each(cases, tmp_path, stand_in)
+    for fault in ({"cut": 5000}, {"status": 503}, {"zeros": True}):
+        stand_in.fault("file", **fault)
+    download_years(years, tmp_path, stand_in, check=True)
     folder = tmp_path / "results/download/single-levels"
     assert left_over(folder) == sorted(f"{year}.{ending}" for year in years for ending in ("era5", "json"))
     asked = Counter(int(request["year"][0]) for _, request in stand_in.requests)
     for year, case in years.items():
         assert (folder / f"{year}.era5").read_bytes() == (tmp_path / f"reply{year}").read_bytes()
         assert asked[year] == case.requests, case
+    assert (folder.parent / "forcing.nc").read_bytes() == (tmp_path / "forcing.nc").read_bytes()
+    record = json.loads((folder.parent / "forcing.json").read_text())
+    assert record["record_checksum"].startswith("md5:") and record["size"] == (tmp_path / "forcing.nc").stat().st_size
     assert not any(stand_in.faults.values()), "a fault never struck"
 
 
 @pytest.mark.parametrize("which", ALL_OR_CHOSEN)
 def test_the_rule_ends_what_waiting_cannot_mend_in_a_sentence(which, stand_in, replies, tmp_path):
     cases = FATAL | WRONG if which == "all" else chosen(FATAL) | chosen(WRONG)
-    years = one_year_each(cases, tmp_path, replies, stand_in)
-    printed = download_years(years, tmp_path, check=False)
+    years = one_year_each(cases, tmp_path, stand_in)
+    printed = download_years(years, tmp_path, stand_in, check=False, forcing_sha256="0" * 64)
+    assert "arrived wrong twice: its sha256 is" in printed
     for year, case in years.items():
         log = (tmp_path / f"logs/download_era5/single-levels/{year}.log").read_text().splitlines()
         kind, _, sentence = log[-1].partition(": ")
@@ -461,6 +470,23 @@ def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
     era5_files.write_single_levels(tmp_path / "short", 1979, range(1, 12))
     with pytest.raises(ValueError, match="1979-12 is missing"):
         download_era5(*args, local=tmp_path / "short")
+
+
+def test_the_rule_links_a_centres_file_and_sees_that_it_was_replaced(tmp_path):
+    target = "results/download/single-levels/1979.era5"
+    (tmp_path / "archive/single-levels").mkdir(parents=True)
+    archived = tmp_path / "archive/single-levels/1979.nc"
+    era5_files.write_single_levels(archived, 1979)
+    write_overlay(tmp_path, source="local", local={"folder": str(tmp_path / "archive")})
+    options = {"overlay": tmp_path / "overlay.yaml"}
+    snakemake(tmp_path, target, "--cores", "1", **options)
+    assert (tmp_path / target).resolve() == archived
+    again = snakemake(tmp_path, target, "--dry-run", **options)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    era5_files.write_single_levels(archived, 1979, expver=["0001"] * 11 + ["0005"])
+    done = snakemake(tmp_path, target, "--cores", "1", check=False, **options)
+    assert "1979-12 is not final ERA5 but expver 0005" in done.stderr
+    assert not (tmp_path / target).exists() and archived.exists(), "a link to a file that failed its checks is left"
 
 
 FORCING = {"source": "cds", "forcing_file": "forcing.nc", "forcing_sha256": None}
