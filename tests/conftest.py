@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import era5_files
 import pytest
 import yaml
+from cds_stand_in import KEY, StandIn
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[1]
@@ -81,3 +83,32 @@ def finished(tmp_path_factory):
     run = SimpleNamespace(folder=folder, project=folder / "project", run=folder / "run")
     snakemake(run.run, "all", overlay=run.project / "config/test.yaml", project=run.project)
     return run
+
+
+def left_over(folder):
+    """Files in ``folder``, hidden ones too."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="session")
+def replies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replies")
+    era5_files.write_single_levels(folder / "single", 1979)
+    era5_files.write_pressure_levels(folder / "pressure", 1979)
+    era5_files.write_static(folder / "static")
+    era5_files.write_forcing(folder / "forcing.nc")
+    return folder
+
+
+@pytest.fixture
+def stand_in(replies, monkeypatch):
+    def answer(collection, request):
+        if "land_sea_mask" in request["variable"]:
+            return replies / "static"
+        return replies / ("pressure" if "pressure" in collection else "single")
+
+    with StandIn(answer) as server:
+        monkeypatch.setenv("CDSAPI_URL", server.url)
+        monkeypatch.setenv("CDSAPI_KEY", KEY)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield server
