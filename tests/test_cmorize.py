@@ -325,56 +325,6 @@ def test_a_stopped_run_leaves_no_file_and_the_next_one_clears_what_a_killed_one_
     assert files_below(work / "submission") == []
 
 
-PREPARE = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import cmorize, prepare
-cmorize.mend_interpreter()
-print(prepare.check_prepared(sys.argv[4:], sys.argv[2], "https://arxiv.org/abs/2604.13481", Path(sys.argv[3])))
-"""
-
-
-def prepare(folder, *paths):
-    command = [
-        made.CMOR_PYTHON,
-        "-c",
-        PREPARE,
-        made.ROOT / "workflow/scripts",
-        made.tree() / "tables/aimip",
-        folder,
-        *paths,
-    ]
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-
-
-def test_prepare_takes_our_files_and_refuses_a_broken_one(tmp_path):
-    good = made.submission_file(made.tree(), "tas")
-    done = prepare(tmp_path, good)
-    if done.stdout.strip() == "None":
-        assert "this CMOR has no PrePARE" in (made.tree() / "log/aimip_1.log").read_text()
-        pytest.skip("this CMOR has no PrePARE")
-    assert done.stdout.strip() == "1", done.stderr
-    assert "PrePARE passes 28 files" in (made.tree() / "log/aimip_1.log").read_text()
-    broken = tmp_path / good.name
-    shutil.copy(good, broken)
-    edit(broken, lambda file: file.setncattr("experiment_id", "amip"))
-    shutil.rmtree(tmp_path / "prepare")
-    done = prepare(tmp_path, broken)
-    assert done.returncode == 1
-    assert re.search(rf"PrePARE finds \d+ errors in {good.name}", done.stderr)
-
-
-def test_the_log_says_where_cmor_has_no_prepare(monkeypatch, caplog, tmp_path):
-    import cmorize
-
-    monkeypatch.setattr("prepare.load_prepare", lambda: None)
-    monkeypatch.setattr(cmorize, "mend_interpreter", lambda: None)
-    cmorize.check_with_prepare(made.tree() / "tables/aimip", {"a.nc"}, tmp_path)
-    assert "this CMOR has no PrePARE: its checks were left out" in caplog.text
-    assert "PrePARE passes" not in caplog.text
-
-
 class RecordedCmor:
     """Stands in for the module cmor, newer or older, and notes what is asked of it in which order."""
 

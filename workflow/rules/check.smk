@@ -14,7 +14,7 @@ rule check_simulation:
         facts=CMOR_FACTS,
         ranges=BASE / "config/cmor/ranges.csv",
         forcing="results/aggregate/forcing/simulation.nc",
-        modules=scripts("check_simulation.py"),
+        modules=scripts("check_simulation.py", "prepare.py"),
     output:
         "results/check/{experiment}/r{member}i1p1f1.json",
     log:

@@ -151,6 +151,9 @@ def _checks(check):
     failed = sum(rule["failed"] for rule in check["rules"])
     warned = [rule for rule in check["rules"] if rule["warned"]]
     text = (
-        f"{len(check['rules'])} rules were put to these files; {failed} findings, {len(warned)} rules with warnings.\n"
+        f"{sum(rule['checked'] > 0 for rule in check['rules'])} rules were put to these files; {failed} findings, "
+        f"{len(warned)} rules with warnings.\n"
     )
-    return text + "".join(f"- warning: {rule['first']}\n" for rule in warned)
+    lines = [f"- warning: {rule['first']}\n" for rule in warned]
+    lines += [f"- left out: {rule['rule']} ({rule['left_out']})\n" for rule in check["rules"] if rule["left_out"]]
+    return text + "".join(lines)

@@ -19,7 +19,9 @@ RULES = {}
 # Rules that need more than their files: put by check_simulation.py and check_submission.py. {name: (scope, title)}.
 FURTHER_RULES = {
     "cf-conventions": ("file", "The IOOS compliance checker finds the file true to CF 1.7"),
+    "prepare": ("file", "PrePARE, CMOR's own checker, finds the file true to its tables and vocabulary"),
     "cmip6-structure": ("submission", "cc-plugin-wcrp finds a file of each variable and grid true to CMIP6"),
+    "cmip6-vocabulary": ("submission", "cc-plugin-wcrp finds its attributes in the vocabulary of CMIP6 (esgvoc)"),
     "prescribed-sea": ("simulation", "ts over ice-free open sea is the prescribed SST plus the experiment's offset"),
     "sea-offset": ("submission", "ts over ice-free open sea differs from aimip's by exactly the experiment's offset"),
 }
@@ -119,11 +121,15 @@ def expectation(facts, ranges, tables=None, period=("1978-10", "2024-12")):
 
 @dataclass
 class Report:
-    """Findings so far and how many subjects each rule was put to; ``allow`` holds RULE or RULE=PATTERN texts."""
+    """Findings so far and how many subjects each rule was put to; ``allow`` holds RULE or RULE=PATTERN texts.
+
+    ``left_out`` says why a rule was not put: {name: reason}.
+    """
 
     allow: tuple = ()
     checked: dict = field(default_factory=dict)
     findings: list = field(default_factory=list)
+    left_out: dict = field(default_factory=dict)
 
     def __post_init__(self):
         for text in self.allow:
@@ -151,16 +157,22 @@ class Report:
         """Note that a rule of FURTHER_RULES was put to so many subjects."""
         self.checked[name] = self.checked.get(name, 0) + subjects
 
+    def leave_out(self, name, reason):
+        """Note that a rule of FURTHER_RULES was not put, and why."""
+        self.left_out[name] = reason
+
     def merge(self, other):
         """Take over what another report, or the dict of one, found."""
         content = other if isinstance(other, dict) else other.as_dict()
         for name, count in content["checked"].items():
             self.checked[name] = self.checked.get(name, 0) + count
         self.findings += [Finding(**finding) for finding in content["findings"]]
+        self.left_out |= content["left_out"]
 
     def as_dict(self):
         """The report for JSON."""
-        return {"checked": self.checked, "findings": [asdict(finding) for finding in self.findings]}
+        findings = [asdict(finding) for finding in self.findings]
+        return {"checked": self.checked, "findings": findings, "left_out": self.left_out}
 
     @property
     def gates(self):
@@ -174,9 +186,9 @@ class Report:
             raise RuntimeError(f"{self.gates[0]}{more}")
 
     def table(self):
-        """One row per rule that was used: rule, scope, title, checked, failed, warned, first finding."""
+        """One row per rule: rule, scope, title, checked, failed, warned, why it was left out, first finding."""
         rows = []
-        for name, count in self.checked.items():
+        for name, count in (dict.fromkeys(self.left_out, 0) | self.checked).items():
             scope, title = (RULES[name].scope, RULES[name].title) if name in RULES else FURTHER_RULES[name]
             found = [finding for finding in self.findings if finding.rule == name]
             rows.append(
@@ -187,6 +199,7 @@ class Report:
                     "checked": count,
                     "failed": sum(finding.gate for finding in found),
                     "warned": sum(not finding.gate for finding in found),
+                    "left_out": self.left_out.get(name, ""),
                     "first": str(found[0]) if found else "",
                 }
             )

@@ -18,12 +18,14 @@ from atomic import atomic_path
 from check_rules import RULES, Report, expectation
 from checksums import digests
 from cmor_files import read_files
-from conformance import cf_findings
+from cmor_python import cmor_python
+from conformance import cf_findings, prepare_findings
 from drs import member_label
 from experiments import named_offset, recorded_offset
-from prescribed_sea import NO_SEA, TOLERANCE, PrescribedSea, offset_misfit
+from prescribed_sea import PrescribedSea, sea_findings
 
 CF_RULE = "cf-conventions"
+PREPARE_RULE = "prepare"
 SEA_RULE = "prescribed-sea"
 # Rules that need no more than the path, and those that need no more than the header.
 PATH_RULES = {name for name, rule in RULES.items() if rule.function.__module__ == "checks_names"}
@@ -43,11 +45,12 @@ FIELD_RULES = {
 }
 
 
-def check_files(paths, root, expected, forcing=None, allow=(), conformance=True):
+def check_files(paths, root, expected, forcing=None, allow=(), conformance=True, tables=None):
     """Put every rule to the files of one simulation. Returns its summary and the Report.
 
     ``paths`` lie below ``root``, the folder that holds the institution. ``expected``: an Expectation.
     ``forcing``: the monthly forcing on the native grid, for ts over the prescribed sea; needs ``expected.settings``.
+    ``conformance``: put the checks by others too. ``tables``: the folder of those CMOR wrote by, for PrePARE.
     """
     report = Report(tuple(allow))
     files, comparisons = read_files(sorted(paths), root)
@@ -62,6 +65,10 @@ def check_files(paths, root, expected, forcing=None, allow=(), conformance=True)
         for path, message in cf_findings([file.path for file in sound]):
             report.add(CF_RULE, str(path.relative_to(root)), message)
         report.count(CF_RULE, len(sound))
+        _check_prepared(report, sound, root, tables)
+    else:
+        for name in (CF_RULE, PREPARE_RULE):
+            report.leave_out(name, "not asked for")
     if forcing is not None:
         _check_sea(report, sound, expected, forcing)
     return summary(sound), report
@@ -83,16 +90,26 @@ def _not_applicable(file, expected):
     return skip
 
 
+def _check_prepared(report, files, root, tables):
+    if tables is None:
+        report.leave_out(PREPARE_RULE, "it needs the tables that the files were written by, which are not here")
+        return
+    found = prepare_findings([file.path for file in files], tables)
+    if found is None:
+        report.leave_out(PREPARE_RULE, f"PrePARE: not installed, the CMOR of {cmor_python()} has none")
+        return
+    report.count(PREPARE_RULE, len(files))
+    for path, message in found:
+        report.add(PREPARE_RULE, str(path.relative_to(root)), message)
+
+
 def _check_sea(report, files, expected, forcing):
     with PrescribedSea(forcing) as sea:
         for file in files:
             if file.variable == "ts" and file.statistics is not None and file.statistics.months == len(expected.months):
                 report.count(SEA_RULE)
-                worst, count = offset_misfit(file.path, sea, expected.settings["sst_offset"])
-                if not count:
-                    report.add(SEA_RULE, file.relative, NO_SEA)
-                if not worst <= TOLERANCE:
-                    report.add(SEA_RULE, file.relative, f"ts over ice-free sea differs from the SST by {worst:g} K")
+                for message in sea_findings(file.path, sea, expected.settings["sst_offset"]):
+                    report.add(SEA_RULE, file.relative, message)
 
 
 def summary(files):
@@ -137,7 +154,7 @@ def check_simulation(submission, tables, facts, ranges, experiment, member, forc
     paths = [path for path in folder.rglob("*") if path.is_file()]
     if not paths:
         raise RuntimeError(f"{folder} holds no file")
-    content, report = check_files(paths, root, expected, forcing, allow)
+    content, report = check_files(paths, root, expected, forcing, allow, tables=tables)
     for finding in report.findings:
         (logging.error if finding.gate else logging.warning)("%s", finding)
     report.raise_on_gates()

@@ -13,7 +13,6 @@ The work is done by a child process, because CMOR ends its process on some error
 """
 
 import argparse
-import ctypes
 import json
 import logging
 import os
@@ -27,9 +26,9 @@ import drs
 import grids as latlon
 import numpy as np
 from cmor_fields import Regridder, Simulation, check_rollout, source_channels
+from cmor_python import mend_interpreter
 from experiments import history_entry
 from months import TIME_UNITS, mid_times, month_range, time_bounds
-from prepare import check_prepared
 
 SLAB = 12  # months in memory at a time
 MISSING = np.float32(1e20)
@@ -51,17 +50,6 @@ def read_settings(tables, experiment, grid_labels):
 
 
 # CMOR.
-
-
-def mend_interpreter():
-    """Load libuuid and give numpy two aliases that it has dropped: CMOR 3.7.1 and PrePARE need them, newer ones not."""
-    try:
-        ctypes.CDLL("libuuid.so.1", mode=ctypes.RTLD_GLOBAL)
-    except OSError:
-        logging.info("libuuid.so.1 is not found: only CMOR 3.7 needs it")
-    for name, kind in (("float", float), ("int", int)):
-        if name not in np.__dict__:
-            setattr(np, name, kind)
 
 
 def import_cmor():
@@ -204,17 +192,6 @@ def cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels
             write_grid(cmor, simulation, settings, label, member, tables, folder, history(made, settings, label, cmor))
 
 
-def check_with_prepare(tables, expected, folder):
-    """Put CMOR's own checker PrePARE, where this CMOR has it, to the files below ``folder``."""
-    mend_interpreter()
-    url = json.loads((Path(tables) / "submission.json").read_text(encoding="utf-8"))["attributes"]["further_info_url"]
-    count = check_prepared([folder / path for path in sorted(expected)], tables, url, folder)
-    if count is None:
-        logging.warning("this CMOR has no PrePARE: its checks were left out")
-    else:
-        logging.info("PrePARE passes %d files", count)
-
-
 def expected_files(tables, experiment, member, grid_labels):
     """Paths below the submission's root that one simulation consists of, as a set of text."""
     settings = read_settings(tables, experiment, grid_labels)
@@ -297,7 +274,6 @@ def run(rollout, forcing, variables, tables, experiment, member, grid_labels, ou
     folder.mkdir(parents=True)
     try:
         in_child(lambda: cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels, folder), log)
-        in_child(lambda: check_with_prepare(tables, expected, folder), log)
         move_into_place(folder, out, expected)
     except RuntimeError as error:
         reason = cmor_error(folder)

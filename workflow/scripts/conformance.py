@@ -1,27 +1,41 @@
 """Checks by others, on many files in one process and without a network.
 
-The IOOS compliance checker tests a file against CF; its plugin cc-plugin-wcrp tests it against CMIP6's conventions,
-but for what ``NOT_PUT`` lists with the reason.
+The IOOS compliance checker tests a file against CF; its plugin cc-plugin-wcrp tests it against CMIP6's conventions and,
+where esgvoc's vocabulary is installed, against that; PrePARE, which belongs to CMOR, runs under CMOR's Python.
 """
 
+import json
 import logging
 import re
+import subprocess
 import warnings
 from importlib.metadata import entry_points
+from pathlib import Path
+
+from cmor_python import cmor_python
 
 CF = "cf:1.7"
 WCRP = "wcrp_cmip6"
 
-# Checks of cc-plugin-wcrp 2.3.5 whose outcome says nothing here: (pattern of their names or messages, why not).
-ONLINE = "the vocabulary (esgvoc) is a download, and holds neither AIMIP's experiments nor this model"
+# Checks of cc-plugin-wcrp 2.3.5 whose outcome says nothing here: (pattern of their name and message, why not).
+NOT_CMIP6 = "AIMIP's experiments, its license and its models are none of CMIP6's"
 NOT_PUT = (
-    (r"vocabulary check|Vocabulary Check", ONLINE),
-    (r"Variable Registry|registry expected-term check", ONLINE),
-    (r"\[ATTR007[ab]\]|\[ATTR009\]|\[ATTR010\]", ONLINE),
+    (r"'(activity_id|experiment_id|institution|institution_id|source_id|license)' vocabulary check", NOT_CMIP6),
+    (r"\[ATTR007[ab]\]|\[ATTR009\]|\[ATTR010\]", NOT_CMIP6),
+    (r"'parent_variant_label' vocabulary check", "a run without a parent says 'no parent', which the plugin mistakes"),
+    (r"\[FILE001\]", "the names hold AIMIP's experiment and the model, which are none of CMIP6's"),
     (r"\[PATH00[12]\]", "the tree starts at the institution, as AIMIP asks, not at a folder cmip6"),
+    (r"Amon\.tdas|Variable 'tdas' .*registry|\['tdas'\]", "AIMIP asks for tdas, a name that CMIP6 does not have"),
     (r"attribute 'cell_measures'", "no cell areas are published with the submission, so nothing can be named"),
 )
 # Not put at all: the checks wcrp_data, which read all values of a file at once; checks_values.py does it in slabs.
+
+# Checks that look something up in the vocabulary: put where it is installed.
+LOOKED_UP = r"vocabulary check|Variable Registry|registry expected-term check"
+NO_VOCABULARY = (
+    "the vocabulary is not installed: `esgvoc use universe@latest cmip6@latest` downloads it; until then all checks of "
+    "cc-plugin-wcrp are put but for those that look something up in it"
+)
 
 
 def cf_findings(paths):
@@ -37,15 +51,46 @@ def cf_findings(paths):
 
 
 def wcrp_findings(paths):
-    """Check files against CMIP6 by cc-plugin-wcrp, but for ``NOT_PUT``. Yields (path, sentence)."""
+    """Check files against CMIP6 by cc-plugin-wcrp, but for ``NOT_PUT``. Yields (path, sentence, looked up).
+
+    The last is True for what was looked up in the vocabulary; there is none of it where ``vocabulary_installed`` is
+    False.
+    """
+    vocabulary = vocabulary_installed()
     for path, message in _findings(paths, WCRP, _wcrp_checker()):
-        if not any(re.search(pattern, message) for pattern, _ in NOT_PUT):
-            yield path, message
+        looked_up = bool(re.search(LOOKED_UP, message))
+        if (vocabulary or not looked_up) and not any(re.search(pattern, message) for pattern, _ in NOT_PUT):
+            yield path, message, looked_up
 
 
 def wcrp_installed():
     """True if cc-plugin-wcrp is there."""
     return bool(entry_points(group="compliance_checker.suites", name="plugin_cmip6"))
+
+
+def vocabulary_installed():
+    """True if esgvoc is there and has databases of CMIP6 and of its universe, both of which the plugin asks."""
+    try:
+        from esgvoc.api import get_active_database_info
+    except ImportError:
+        return False
+    return all(get_active_database_info(name) for name in ("cmip6", "universe"))
+
+
+def prepare_findings(paths, tables):
+    """Put PrePARE to files of one experiment, under CMOR's Python. Returns [(path, sentence)], None without PrePARE.
+
+    ``tables``: folder of cmor_tables.py. Raises RuntimeError if the program itself fails.
+    """
+    program = Path(__file__).with_name("prepare.py")
+    done = subprocess.run(
+        [cmor_python(), program, tables, *paths], capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"PrePARE under {cmor_python()} ended with status {done.returncode}: {last}")
+    found = json.loads(done.stdout)
+    return None if found is None else [(Path(path), message) for path, message in found.items()]
 
 
 def _wcrp_checker():

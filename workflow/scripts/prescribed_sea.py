@@ -7,7 +7,6 @@ from grids import lat_overlap, lon_overlap
 
 SLAB = 24  # months in memory at a time
 TOLERANCE = 1e-4  # K; ts is single precision, whose steps near 300 K are 3e-5
-NO_SEA = "the forcing has no open sea on this grid, so no value was compared"
 
 
 class PrescribedSea:
@@ -34,6 +33,16 @@ class PrescribedSea:
         sea = rows @ mask.astype(np.float64) @ columns
         # A regridded cell is open sea only where every cell it overlaps is.
         return rows @ np.where(mask, sst, 0) @ columns, sea > 1 - 1e-9
+
+
+def sea_findings(path, sea, offset, control=None):
+    """Sentences on a file ``path`` of ts whose open sea is not as prescribed; arguments as of ``offset_misfit``."""
+    worst, count = offset_misfit(path, sea, offset, control)
+    if not count:
+        yield "the forcing has no open sea on this grid, so no value was compared"
+    elif not worst <= TOLERANCE:  # so that NaN is found too
+        base = "ts of the control" if control else "the SST"
+        yield f"ts over ice-free sea differs from {base} + {offset:g} K by up to {worst:g} K"
 
 
 def offset_misfit(path, sea, offset, control=None):

@@ -11,8 +11,6 @@ from months import month_range, year_of
 from summarize import Summary, evaluation_periods, field_name, read_index, read_months
 from tables import read_variables
 
-UNITS = derive.UNITS | {"hus": "1"}  # where the submission's units are not written as ERA5's
-
 
 def cmor_fields(channels, variables):
     """Fields of the submission, {name: (array, units)}, from ERA5's ``channels`` {channel: array in ERA5's units}."""
@@ -29,7 +27,7 @@ def cmor_fields(channels, variables):
                 values = derive.geopotential_height(values)
             elif name in ("hus", "pr"):
                 values = derive.non_negative(values)
-            fields[field_name(name, row.level)] = values, UNITS.get(name, row.units)
+            fields[field_name(name, row.level)] = values, derive.UNITS.get(name, row.units)
     return fields
 
 
