@@ -5,6 +5,7 @@
 Makes a rollout and a forcing file of that size in the folder ``--work`` (2.5 GB at 1.5 degrees, removed at the end),
 then runs, each in a process of its own under CMOR's Python (CMOR_PYTHON, else /usr/bin/python3):
 cmorize.py on the native grid; the same values written with netCDF4 with CMOR's own chunks, deflate level and shuffle;
+both again with the writes alone timed, the calls of CMOR and of netCDF4 without what reads and derives the values;
 and check_simulation.py under this Python. Prints one line for each: seconds of wall clock, seconds of processor time,
 peak memory. Nothing else should run beside it.
 """
@@ -24,8 +25,53 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path[:0] = [str(SCRIPTS), str(ROOT / "tests")]
 
 
+class Watch:
+    """Wall clock and processor time (s) spent in calls."""
+
+    def __init__(self):
+        self.wall = self.busy = 0.0
+
+    def __enter__(self):
+        self.started = time.perf_counter(), time.process_time()
+
+    def __exit__(self, *_):
+        self.wall += time.perf_counter() - self.started[0]
+        self.busy += time.process_time() - self.started[1]
+
+
+class WatchedCmor:
+    """The module cmor with the calls that write watched."""
+
+    def __init__(self, cmor, watch):
+        self.cmor, self.watch = cmor, watch
+
+    def __getattr__(self, name):
+        made = getattr(self.cmor, name)
+        if name not in ("write", "close"):
+            return made
+
+        def watched(*arguments, **options):
+            with self.watch:
+                return made(*arguments, **options)
+
+        return watched
+
+
+def write_with_cmor(rollout, forcing, tables, folder):
+    """Seconds of wall clock and of processor time that CMOR's own calls take in cmorize.py on the native grid."""
+    import cmorize
+
+    watch, cmor = Watch(), cmorize.import_cmor()
+    cmorize.import_cmor = lambda: WatchedCmor(cmor, watch)
+    cmorize.cmorize(rollout, forcing, ROOT / "config" / "variables.csv", tables, "aimip", 1, ["gn"], folder)
+    return watch.wall, watch.busy
+
+
 def write_plain(rollout, forcing, tables, folder):
-    """What cmorize.py does on the native grid, with netCDF4 in place of CMOR and without its metadata."""
+    """What cmorize.py does on the native grid, with netCDF4 in place of CMOR and without its metadata.
+
+    Returns seconds of wall clock and of processor time that netCDF4's calls take.
+    """
     import cmorize
     import netCDF4
     from cmor_fields import Simulation, source_channels
@@ -33,19 +79,26 @@ def write_plain(rollout, forcing, tables, folder):
 
     settings = cmorize.read_settings(tables, "aimip", ["gn"])
     sources, months = source_channels(ROOT / "config" / "variables.csv"), len(month_range(*settings["period"]))
+    watch = Watch()
     with netCDF4.Dataset(rollout) as made, netCDF4.Dataset(forcing) as prescribed:
         simulation = Simulation(made, prescribed, sources, settings["sst_offset"])
         for name in cmorize.read_entries(tables):
             shape = simulation.read(name, slice(0, 1)).shape
-            with netCDF4.Dataset(folder / f"{name}.nc", "w", format="NETCDF4_CLASSIC") as file:
+            with watch:
+                file = netCDF4.Dataset(folder / f"{name}.nc", "w", format="NETCDF4_CLASSIC")
                 names = ("time", "plev", "lat", "lon") if len(shape) == 4 else ("time", "lat", "lon")
                 for axis, size in zip(names, shape, strict=True):
                     file.createDimension(axis, None if axis == "time" else size)
                 storage = {"zlib": True, "complevel": settings["deflate"], "shuffle": True, "chunksizes": shape}
                 values = file.createVariable(name, "f4", names, **storage)
-                for start in range(0, months, cmorize.SLAB):
-                    slab = slice(start, min(start + cmorize.SLAB, months))
-                    values[slab] = simulation.read(name, slab)
+            for start in range(0, months, cmorize.SLAB):
+                slab = slice(start, min(start + cmorize.SLAB, months))
+                data = simulation.read(name, slab)
+                with watch:
+                    values[slab] = data
+            with watch:
+                file.close()
+    return watch.wall, watch.busy
 
 
 def measure(label, command):
@@ -62,6 +115,31 @@ def measure(label, command):
     peak = max(usage.ru_maxrss, 0) / 1024
     print(f"{label:<28} {wall:8.1f} s   processor {busy:8.1f} s   peak {peak:6.0f} MB", flush=True)
     return wall, busy
+
+
+def writes_alone(way, rollout, forcing, tables, work):
+    """Run this program with ``--alone`` and print the seconds (wall clock, processor) it took to write; returns them."""
+    folder = work / f"alone_{way}"
+    folder.mkdir()
+    words = [made_python(), __file__, "--alone", way, rollout, forcing, tables, "--work", folder]
+    done = subprocess.run(
+        [str(word) for word in words],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    wall, busy = map(float, done.stdout.split()[-2:])
+    print(f"{'writes alone, ' + way:<28} {wall:8.1f} s   processor {busy:8.1f} s", flush=True)
+    shutil.rmtree(folder)
+    return wall, busy
+
+
+def made_python():
+    """CMOR's Python, as the tests find it."""
+    import made
+
+    return made.CMOR_PYTHON
 
 
 def make_inputs(work, resolution, period):
@@ -90,9 +168,13 @@ def compare(work, resolution, period):
         wall, busy = measure("cmorize.py", made.cmorize_command(work, grids=("gn",)))
         plain_wall, plain_busy = measure(
             "netCDF4, same bytes",
-            [made.CMOR_PYTHON, __file__, "--plain", rollout, forcing, tables, "--work", work / "plain"],
+            [made.CMOR_PYTHON, __file__, "--alone", "netCDF4", rollout, forcing, tables, "--work", work / "plain"],
         )
+        shutil.rmtree(work / "plain")
         print(f"CMOR takes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
+        wall, busy = writes_alone("CMOR", rollout, forcing, tables, work)
+        plain_wall, plain_busy = writes_alone("netCDF4", rollout, forcing, tables, work)
+        print(f"CMOR writes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
         check = (
             f"import sys; sys.path[:0] = ['{SCRIPTS}']; from check_simulation import check_simulation; "
             f"check_simulation('{work / 'submission'}', '{tables}', '{made.FACTS}', '{made.FACTS / 'ranges.csv'}', "
@@ -111,10 +193,11 @@ def main():
     parser.add_argument("--work", type=Path, required=True, help="folder for the made files")
     parser.add_argument("--resolution", type=float, default=1.5, help="native grid, degrees")
     parser.add_argument("--period", nargs=2, default=("1978-10", "2024-12"), help="first and last month")
-    parser.add_argument("--plain", nargs=3, metavar=("ROLLOUT", "FORCING", "TABLES"), help=argparse.SUPPRESS)
+    parser.add_argument("--alone", nargs=4, metavar=("WAY", "ROLLOUT", "FORCING", "TABLES"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.plain:
-        write_plain(*given.plain, given.work)
+    if given.alone:
+        way, *files = given.alone
+        print(*{"CMOR": write_with_cmor, "netCDF4": write_plain}[way](*files, given.work))
     else:
         compare(given.work, given.resolution, given.period)
 

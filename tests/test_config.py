@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 from conftest import ROOT, load_config
-from settings import validate_config
+from settings import check_placeholders, validate_config
 from tables import read_variables
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -105,6 +105,49 @@ def test_validation_leaves_the_config_alone():
     before = copy.deepcopy(config)
     validate_config(config, SCHEMA, VARIABLES)
     assert config == before
+
+
+def test_the_shipped_contact_is_for_synthetic_data_only():
+    check_placeholders(load_config("demo"))
+    check_placeholders(load_config("test"))
+    for source in ("cds", "local"):
+        config = load_config() | {"source": source}
+        with pytest.raises(
+            ValueError, match=r"^config: 'submission.contact' is 'monthly-diffusion@example.org'"
+        ) as error:
+            check_placeholders(config)
+        assert "\n" not in str(error.value)
+        config["submission"]["contact"] = "the modelling group, data@mail"
+        check_placeholders(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("institution", "TODO, Department of Physics", "TODO"),
+        ("institution_id", "Your-Institution", "Your-Institution"),
+        ("source", "<model name> (2026)", "<model name>"),
+        ("source_id", "placeholder", "placeholder"),
+        ("references", "tbd", "tbd"),
+        ("contact", "me@mail.example.com", "mail.example.com"),
+        ("further_info_url", "https://www.example.net/model", "www.example.net"),
+        ("further_info_url", "https://model.invalid", "model.invalid"),
+    ],
+)
+def test_placeholders_are_found_in_every_text(key, value, found):
+    config = load_config()
+    config["submission"] |= {"contact": "data@mail", key: value}
+    with pytest.raises(ValueError, match=f"'submission.{key}' is ") as error:
+        check_placeholders(config)
+    assert value in str(error.value)
+    assert f"'{found}' is a placeholder" in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["Example Valley University", "test of the latest model, testing", "a < b"])
+def test_words_that_only_look_like_placeholders_pass(value):
+    config = load_config()
+    config["submission"] |= {"contact": "data@mail", "source": value}
+    check_placeholders(config)
 
 
 def test_variables_table():

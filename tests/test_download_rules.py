@@ -18,6 +18,7 @@ from conftest import ROOT, launch, left_over, snakemake
 def write_overlay(folder, periods=None, source="cds", local=None, **download):
     """A config in ``folder`` with the CDS as the source, coarse and impatient."""
     config = yaml.safe_load((ROOT / "config/test.yaml").read_text())
+    config["submission"] |= {"contact": "the stand-in's user, user@stand-in"}
     config |= {"source": source, "periods": config["periods"] | (periods or {}), "local": local or {}}
     config["download"] = {"resolution": 15, "first_wait": 0.1, "outage": 3 / 3600, "patience": 0.01} | download
     (folder / "overlay.yaml").write_text(yaml.safe_dump(config))

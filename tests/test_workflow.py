@@ -106,6 +106,14 @@ def test_wrong_config_stops_in_one_sentence(tmp_path):
     assert "'membres' = 3" in sentence and "members" in sentence
 
 
+def test_a_run_on_real_data_does_not_start_with_the_shipped_contact(tmp_path):
+    done = snakemake(tmp_path, "submission", check=False)
+    assert done.returncode != 0
+    assert "config: 'submission.contact' is 'monthly-diffusion@example.org'" in done.stdout + done.stderr
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "logs").exists()
+
+
 def test_run_to_the_end(finished):
     config = load_config("test")
     submission = finished.run / "results/submission"

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow/scripts")))
 
 from drs import submission_path
 from months import month_range, period_label, years
-from settings import validate_config
+from settings import check_placeholders, validate_config
 from snakemake.exceptions import WorkflowError
 from tables import read_variables
 
@@ -21,6 +21,15 @@ try:
     validate_config(config, BASE / "workflow/schemas/config.schema.yaml", VARIABLES)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
+
+
+# Before the first job, but not in a dry run, which may look at the config as it is shipped.
+onstart:
+    try:
+        check_placeholders(config)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
 
 # The order of keys in a config file means nothing, so it reruns nothing; experiments keep theirs in figures and tables.
 for name in config.keys() - {"experiments"}:

@@ -1,5 +1,6 @@
 """The config: checked against its schema at parse time, with one sentence for whatever is wrong in it."""
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -7,6 +8,25 @@ import yaml
 from experiments import check_experiments
 from months import month_range, parse_month
 from tables import read_variables
+
+# What stands for a value still to come: domains that nobody can own (RFC 2606, RFC 6761), and the usual words.
+PLACEHOLDER = (
+    r"\b(?:[\w-]+\.)*example\.(?:com|net|org)\b|[\w-]+\.(?:example|invalid|test|localhost)\b"
+    r"|\b(?:TODO|TBD|FIXME|XXX+|placeholder)\b|<[^>]*>|\byour[ -](?:name|institution|model|address|e-?mail)"
+)
+
+
+def check_placeholders(config):
+    """Raise ValueError in one sentence if the section submission has a placeholder and the data are real ones."""
+    if config["source"] == "synthetic":
+        return
+    for key, value in config["submission"].items():
+        found = re.search(PLACEHOLDER, value, re.IGNORECASE) if isinstance(value, str) else None
+        if found:
+            raise ValueError(
+                f"config: 'submission.{key}' is '{value}', where '{found[0]}' is a placeholder that would go into "
+                "every file of the submission; put your own"
+            )
 
 
 def validate_config(config, schema_path, variables_path):
