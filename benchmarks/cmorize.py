@@ -104,7 +104,8 @@ def write_plain(rollout, forcing, tables, folder):
 def measure(label, command):
     """Run a command and print its wall clock (s), processor time (s) and peak memory (MB); returns the first two."""
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = subprocess.Popen([str(word) for word in command], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, env=alone)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -118,17 +119,12 @@ def measure(label, command):
 
 
 def writes_alone(way, rollout, forcing, tables, work):
-    """Run this program with ``--alone`` and print the seconds (wall clock, processor) it took to write; returns them."""
+    """Run this program with ``--alone``; print and return the seconds (wall clock, processor) it took to write."""
     folder = work / f"alone_{way}"
     folder.mkdir()
     words = [made_python(), __file__, "--alone", way, rollout, forcing, tables, "--work", folder]
-    done = subprocess.run(
-        [str(word) for word in words],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(list(map(str, words)), stdout=subprocess.PIPE, text=True, check=True, env=alone)
     wall, busy = map(float, done.stdout.split()[-2:])
     print(f"{'writes alone, ' + way:<28} {wall:8.1f} s   processor {busy:8.1f} s", flush=True)
     shutil.rmtree(folder)

@@ -35,13 +35,32 @@ def test_wrong_config_is_named_although_a_killed_run_left_its_lock(tmp_path):
 
 
 def arrays(run):
-    """Path below the submission -> data of its variable, for every file."""
+    """(Path below the submission, name) -> values, for every variable of every file, coordinates and bounds too."""
     root = run / "results/submission"
     found = {}
     for path in sorted(root.rglob("*.nc")):
         with netCDF4.Dataset(path) as data:
-            found[str(path.relative_to(root))] = data[path.name.split("_")[0]][:].filled()
+            data.set_auto_mask(False)
+            found |= {(str(path.relative_to(root)), name): values[...] for name, values in data.variables.items()}
     return found
+
+
+def same_product(run, other):
+    left, right = arrays(run), arrays(other)
+    assert left.keys() == right.keys()
+    assert len({path for path, _ in left}) == 2 * 2 * 14 * 2, "two experiments of two members on two grids"
+    for key, values in right.items():
+        np.testing.assert_array_equal(left[key], values, err_msg=str(key))
+
+
+@pytest.mark.slow
+def test_two_whole_runs_give_the_same_product(finished):
+    """Both from the first download to CMOR's files, training included, each in a folder of its own."""
+    directory = finished.folder / "again"
+    run = launch(finished.project, directory, "--quiet", "all")
+    output, _ = run.communicate(timeout=1200)
+    assert run.returncode == 0, output[-3000:]
+    same_product(directory, finished.run)
 
 
 @pytest.mark.slow
@@ -61,8 +80,5 @@ def test_killed_at_random_moments_ends_with_the_same_product(finished):
     run = launch(finished.project, directory)
     output, _ = run.communicate(timeout=600)
     assert run.returncode == 0, output[-3000:]
-    left, expected = arrays(directory), arrays(finished.run)
-    assert left.keys() == expected.keys()
-    for path, values in expected.items():
-        np.testing.assert_array_equal(left[path], values, err_msg=path)
+    same_product(directory, finished.run)
     assert not [path for path in (directory / "results").rglob(".*")], "a file was left half-written"

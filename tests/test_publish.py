@@ -160,6 +160,44 @@ def test_the_card_of_the_full_submission_names_era5_and_its_periods():
     assert "Pressure levels (hPa): 1000, 850, 700, 500, 250, 100, 50; of `zg`: 500" in text
 
 
+def test_the_card_tells_the_protocol_the_training_and_the_source():
+    config = load_config()
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    assert "starts from the first month (1978-10) of ERA5" in text
+    assert f"`{config['download']['forcing_file']}` of {config['download']['forcing_record']}" in text
+    assert "for 103 epochs in batches of 4 pairs of months by AdamW, learning rate 0.001" in text
+    assert "reconstruction 1, diffusion 0.5, predicted 0.5, kl 0.03, latent 1" in text
+    assert "Contains modified Copernicus Climate Change Service information" in text
+    assert "UMD-PARETO (2026): MD-1p5 simulations for AIMIP Phase 1, version v20261122" in text
+    assert "blew up" not in text, "nothing was checked"
+    local = card(config | {"source": "local"}, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    assert "zenodo" not in local
+    synthetic = card(load_config("demo"), made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    assert "Copernicus" not in synthetic
+
+
+@pytest.mark.parametrize(("failed", "claimed"), [(0, True), (1, False)])
+def test_the_card_says_that_nothing_blew_up_only_where_the_checks_say_so(failed, claimed):
+    rows = [
+        {"rule": name, "checked": 14, "failed": failed, "warned": 0, "left_out": "", "first": ""}
+        for name in ("no-nan", "no-infinity", "value-range")
+    ]
+    rows.append(rows[0] | {"rule": "prepare", "checked": 0, "failed": 0, "left_out": "PrePARE: not installed"})
+    text = card(load_config("test"), made.FACTS, {"simulations": [], "rules": rows}, {"size": 1, "sha256": ""})
+    assert ("No simulation blew up" in text) == claimed
+    assert "- left out: prepare (PrePARE: not installed)" in text
+    assert "3 rules were put to these files" in text
+
+
+def test_the_cards_example_opens_all_members(monkeypatch):
+    config = load_config("test") | {"submission": made.SUBMISSION}
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    monkeypatch.chdir(made.tree() / "submission" / MODEL)
+    opened = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], opened)
+    assert dict(opened["tas"].sizes) == {"realization": 2, "time": 12, "lat": 13, "lon": 24}
+
+
 @pytest.mark.parametrize("name", [None, "test"])
 def test_the_card_of_an_imported_checkpoint_claims_no_training(name):
     config = load_config(name) if name else load_config()
@@ -167,7 +205,8 @@ def test_the_card_of_an_imported_checkpoint_claims_no_training(name):
     text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "The checkpoint was imported (`weights/published.zip`), not trained in this run" in text
     assert "b" * 64 in text
-    for claim in ("Trained on", "weights and statistics from", "never read", "latent channels", "The model learned"):
+    claims = ("Trained on", "weights and statistics from", "was read", "latent channels", "The model learned", "AdamW")
+    for claim in claims:
         assert claim not in text
 
 

@@ -11,13 +11,22 @@ SYNTHETIC = (
     "workflow runs.\n\n"
 )
 LIMITS = (
-    "Monthly means only: there is no daily output, so AIMIP's temporal-variance metric (E4) does not apply.",
+    "Monthly means only, stepped from month to month: weather within a month is not simulated, there is no daily "
+    "output, and AIMIP's temporal-variance metric (E4) does not apply.",
+    "Greenhouse gases, aerosols, ozone and volcanoes are no inputs: what they do beyond sea surface temperature and "
+    "sea ice, such as the cooling of the stratosphere, is in these files only as far as it goes with those.",
+    "Mass, energy and water are not conserved by construction, and fields are consistent with each other (hydrostatic "
+    "balance, wind and pressure) only as far as the model learned it.",
     "Over ice-free open sea `ts` is the prescribed sea surface temperature, not a prediction.",
     "Fields on pressure levels below the surface are filled, as in ERA5.",
     "`huss` follows from the monthly means of dewpoint and surface pressure; `tdas` is limited to `tas`.",
     "Humidity and precipitation below zero, which a statistical model can draw, are set to zero.",
     "Warmed seas lie outside what the model was trained on: read experiments other than `aimip` as tests of "
     "extrapolation.",
+)
+ATTRIBUTION = (
+    "Contains modified Copernicus Climate Change Service information (ERA5, and AIMIP's forcing made from it); neither "
+    "the European Commission nor ECMWF is responsible for any use that may be made of it.\n\n"
 )
 
 
@@ -53,8 +62,7 @@ def card(config, facts, check, weights):
         + f"\nPressure levels (hPa): {_levels(facts, 'plev7aimip')}; of `zg`: {_levels(facts, 'plev500')}, a dimension "
         + "of length one.\n"
         + "\n## Experiments\n\n"
-        + "Members differ in the noise that the model draws. Sea surface temperature and sea ice are AIMIP's monthly "
-        + "forcing.\n\n"
+        + _protocol(config)
         + _table(("Experiment", "Sea surface temperature"), _offsets(config))
         + "\n## Model and training\n\n"
         + _training(config, weights)
@@ -66,10 +74,42 @@ def card(config, facts, check, weights):
         + f"`{{experiment}}/{{member}}/Amon/{{variable}}/{{grid}}/{submission['version']}/` below this folder; "
         + "`manifest.csv` has size and SHA-256 of every file, `provenance.json` says what they were made from, "
         + "`config.yaml` with the workflow makes them again, `checkpoint.zip` holds the weights.\n\n"
-        + "## License and citation\n\n"
-        + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/). "
-        + f"Please cite: {submission['references']}. Further information: {submission['further_info_url']}. "
-        + f"Contact: {submission['contact']}.\n"
+        + f"```python\nfrom pathlib import Path\n\nimport xarray as xr\n\n{_example(config)}\n```\n"
+        + "\n## License and citation\n\n"
+        + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/), the weights "
+        + "too.\n\n"
+        + ("" if config["source"] == "synthetic" else ATTRIBUTION)
+        + f"Please cite the model: {submission['references']}\n\n"
+        + f"and the data: {institution} ({submission['version'][1:5]}): {name} simulations for AIMIP Phase 1, version "
+        + f"{submission['version']}, {submission['institution']}.\n\n"
+        + f"Further information: {submission['further_info_url']}. Contact: {submission['contact']}.\n"
+    )
+
+
+def _protocol(config):
+    first, synthetic = config["periods"]["simulation"][0], config["source"] == "synthetic"
+    starts = {"mean": "its mean", "posterior": "a draw of its own from its posterior"}
+    start = "its latent" if config["model"]["checkpoint"] else starts[config["model"]["initial_state"]]
+    forcing = {
+        "cds": f"AIMIP's, `{config['download']['forcing_file']}` of {config['download']['forcing_record']}",
+        "local": f"AIMIP's, `{config['local']['forcing']}`",
+        "synthetic": "made by the workflow in the shape of AIMIP's",
+    }[config["source"]]
+    return (
+        f"Every member starts from the first month ({first}) of {'the synthetic planet' if synthetic else 'ERA5'}: it "
+        f"is encoded, each member takes {start}, and every month after is drawn with the member's own noise. Members "
+        f"of the same number have the same noise in every experiment. The forcing is {forcing}: sea surface "
+        "temperature and sea ice at the start of each month, averaged to monthly means. Sea ice is the same in all "
+        "experiments.\n\n"
+    )
+
+
+def _example(config):
+    submission, experiment = config["submission"], _experiments(config)[0]
+    folder = f"r*i1p1f1/Amon/tas/{submission['grids'][0]}/{submission['version']}"
+    return (
+        f'files = sorted(Path("{experiment}").glob("{folder}/*.nc"))\n'
+        'tas = xr.concat([xr.open_dataset(file).tas for file in files], "realization")'
     )
 
 
@@ -118,8 +158,13 @@ def _training(config, weights):
         )
     return (
         f"Trained on {source} only: weights and statistics from {spans['training']}, choices between models by "
-        f"{spans['validation']}; {spans['test']} was never read before the evaluation. {inputs} "
-        "Settings: `config.yaml`, sections model and training.\n\n" + _networks(config["model"]) + "\n\n" + weight
+        f"{spans['validation']}; no field of {spans['test']} was read before the evaluation. {inputs} "
+        "Settings: `config.yaml`, sections model and training.\n\n"
+        + _networks(config["model"])
+        + "\n\n"
+        + _optimization(config)
+        + "\n\n"
+        + weight
     )
 
 
@@ -147,6 +192,34 @@ def _networks(model):
     )
 
 
+def _optimization(config):
+    """One paragraph on the training, from the config's section training."""
+    training, reference = config["training"], config["normalize"]["reference"]
+    rate = "falling by half a cosine" if training["decay"] == "cosine" else "constant"
+    weights = {
+        key.removesuffix("_weight"): training[key]
+        for key in ("reconstruction_weight", "diffusion_weight", "predicted_weight", "kl_weight", "latent_weight")
+    }
+    taken = "monthly climatology of each cell" if reference == "climatology" else "mean of the channel"
+    average = (
+        f"The weights are averages with decay {training['average']:g} per step. "
+        if training["average"]
+        else "The weights are those of the last step. "
+    )
+    offset = (
+        f"After training, the mean departure of a free run of {training['offset_members']} members over the training "
+        "period from the data is taken from the decoded fields. "
+        if training["offset_members"]
+        else ""
+    )
+    return (
+        f"Fields are standardized: the {taken} is taken away, and one standard deviation per channel divides. Trained "
+        f"for {training['epochs']} epochs in batches of {training['batch']} pairs of months by AdamW, learning rate "
+        f"{training['learning_rate']:g} ({rate}), weight decay {training['weight_decay']:g}; weights of the loss: "
+        f"{', '.join(f'{name} {value:g}' for name, value in weights.items())}. {average}{offset}Seed {config['seed']}."
+    )
+
+
 def _checks(check):
     failed = sum(rule["failed"] for rule in check["rules"])
     warned = [rule for rule in check["rules"] if rule["warned"]]
@@ -154,6 +227,11 @@ def _checks(check):
         f"{sum(rule['checked'] > 0 for rule in check['rules'])} rules were put to these files; {failed} findings, "
         f"{len(warned)} rules with warnings.\n"
     )
+    finite = all(
+        any(rule["rule"] == name and rule["checked"] and not rule["failed"] for rule in check["rules"])
+        for name in ("no-nan", "no-infinity", "value-range")
+    )
+    text += "No simulation blew up: all values are finite and within what is possible on Earth.\n" if finite else ""
     lines = [f"- warning: {rule['first']}\n" for rule in warned]
     lines += [f"- left out: {rule['rule']} ({rule['left_out']})\n" for rule in check["rules"] if rule["left_out"]]
     return text + "".join(lines)

@@ -188,7 +188,10 @@ class Report:
     def table(self):
         """One row per rule: rule, scope, title, checked, failed, warned, why it was left out, first finding."""
         rows = []
-        for name, count in (dict.fromkeys(self.left_out, 0) | self.checked).items():
+        for name, count in {
+            **self.checked,
+            **{name: 0 for name in sorted(self.left_out.keys() - self.checked)},
+        }.items():
             scope, title = (RULES[name].scope, RULES[name].title) if name in RULES else FURTHER_RULES[name]
             found = [finding for finding in self.findings if finding.rule == name]
             rows.append(

@@ -130,7 +130,7 @@ STYLE = """
 body { font-family: sans-serif; margin: 2em auto; max-width: 75em; color: #222 }
 table { border-collapse: collapse; margin-bottom: 2em } td, th { padding: .25em .8em; border-bottom: 1px solid #ccc;
 text-align: left; vertical-align: top } td.number { text-align: right } tr.failed { background: #fbd5d0 }
-tr.warned { background: #fdf0c4 } tr.left { color: #777 } td { overflow-wrap: anywhere }
+tr.warned { background: #fdf0c4 } tr.left_out { color: #777 } td { overflow-wrap: break-word }
 """
 
 
@@ -139,13 +139,7 @@ def _page(simulations, rows, report):
     names = sorted({f"{each['institution_id']}/{each['source_id']}" for each in simulations if "source_id" in each})
     rules = _html_table(
         ("rule", "of a", "what it asks for", "checked", "failed", "warned"),
-        [
-            (
-                [row[key] for key in ("rule", "scope", "title", "checked", "failed", "warned")],
-                "failed" if row["failed"] else "warned" if row["warned"] else "left" if row["left_out"] else "",
-            )
-            for row in rows
-        ],
+        [(_cells(row), next((kind for kind in ("failed", "warned", "left_out") if row[kind]), "")) for row in rows],
     )
     left = [([row["rule"], row["left_out"]], "") for row in rows if row["left_out"]]
     left += [([f"cmip6-structure: {pattern}", reason], "") for pattern, reason in NOT_PUT]
@@ -161,6 +155,11 @@ def _page(simulations, rows, report):
         + (_html_table(("file or folder", "rule", "what and which value"), found) if found else "<p>None.</p>")
         + f"<h2>Rules</h2>{rules}<h2>Left out</h2>{_html_table(('rule, or check of it', 'why'), left)}</body></html>\n"
     )
+
+
+def _cells(row):
+    title = f"{row['title']} (left out, see below)" if row["left_out"] else row["title"]
+    return [row["rule"], row["scope"], title, row["checked"], row["failed"], row["warned"]]
 
 
 def _html_table(head, rows):
