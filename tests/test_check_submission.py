@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from broken import rebuild
 from check_experiment import check_experiment, check_members
-from check_rules import RULES, Report, expectation
+from check_rules import FURTHER_RULES, RULES, Report, expectation
 from check_simulation import check_files
 from check_submission import check_across, check_submission, main, tree_root
 
@@ -314,6 +314,19 @@ def test_the_program_lists_its_rules(capsys):
 def test_the_program_says_when_there_is_nothing_to_check(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "holds no .nc file" in capsys.readouterr().err
+
+
+def test_the_program_runs_as_a_module():
+    command = [sys.executable, "-m", "workflow.scripts.check_submission", "--rules"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=made.ROOT)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(RULES) + len(FURTHER_RULES)
+
+
+def test_every_rule_is_named_in_a_test_that_breaks_something():
+    files = ("test_check_simulation.py", "test_check_submission.py", "test_conformance.py")
+    tests = "".join((made.ROOT / "tests" / name).read_text() for name in files)
+    assert [name for name in [*RULES, *FURTHER_RULES] if f'"{name}"' not in tests] == []
 
 
 def test_the_program_runs_by_itself(work):

@@ -19,15 +19,12 @@ EVALUATED_LEVELS = [1e5, 8.5e4, 7e4, 5e4, 2.5e4, 1e4, 5e3]
 needs_cdo = pytest.mark.skipif(shutil.which("cdo") is None, reason="cdo is not installed")
 
 
-def open_member(experiment, member, grid):
+def open_member(experiment, member, grid, work=None):
     """One member as the evaluation opens it: every variable by the path template, merged without conflicts."""
+    root = (work or made.tree()) / "submission"
     fields = []
     for variable in VARIABLES:
-        path = (
-            made.tree()
-            / "submission"
-            / PATH.format(experiment=experiment, member=member, variable=variable, grid=grid, **NAMES)
-        )
+        path = root / PATH.format(experiment=experiment, member=member, variable=variable, grid=grid, **NAMES)
         dataset = xr.open_dataset(path)
         if variable == "zg":
             dataset = dataset.sel(plev=50000, method="nearest").rename(zg="zg500").drop_vars("plev")
@@ -52,6 +49,28 @@ def test_the_evaluations_loader_opens_the_submission(experiment, grid):
         assert whole[name].attrs["units"]
     heights = whole.zg500.mean().item()
     assert 5200 < heights < 6100, "the evaluation divides by g what is not in meters"
+
+
+def scalar_level(plain):
+    plain.variables["plev"][:2] = [(), np.float64(50000)]
+    plain.variables["zg"][:2] = [("time", "lat", "lon"), plain.values("zg")[:, 0]]
+    plain.variables["zg"][2]["coordinates"] = "plev"
+
+
+def other_bounds(plain):
+    plain.set("lat_bnds", plain.values("lat_bnds") * 0.99)
+
+
+@pytest.mark.parametrize(
+    ("variable", "edit", "error"),
+    [("zg", scalar_level, (KeyError, ValueError)), ("pr", other_bounds, xr.MergeError)],
+)
+def test_what_stops_the_evaluations_loader_stops_this_one(tmp_path, variable, edit, error):
+    shutil.copytree(made.tree() / "submission/UMD-PARETO/MD-1p5/aimip", tmp_path / "submission/UMD-PARETO/MD-1p5/aimip")
+    open_member("aimip", "r1i1p1f1", "gn", tmp_path)
+    rebuild(made.submission_file(tmp_path, variable), edit)
+    with pytest.raises(error):
+        open_member("aimip", "r1i1p1f1", "gn", tmp_path)
 
 
 def test_level_interpolation_returns_the_submitted_levels_unchanged():

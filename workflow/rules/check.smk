@@ -1,7 +1,7 @@
 """Checks that gate the targets: a finding writes no output, so nothing that failed counts as made.
 
 INPUTS   results/submission/**/*.nc, results/cmorize/tables/{experiment}/*.json, results/aggregate/forcing/simulation.nc
-OUTPUTS  results/check/{experiment}/r{member}i1p1f1.json   one simulation: files, metadata, axes, values, CF
+OUTPUTS  results/check/{experiment}/r{member}i1p1f1.json   one simulation: files, metadata, axes, values, CF, PrePARE
          results/check/{experiment}.json                   its members together
          results/check/submission.json, .csv, .html        all experiments together
 """
