@@ -25,15 +25,16 @@ rule train:
         mem_mb=16000,
         runtime=1440,
         gpu=1,
+        # Here and not in params: it changes no number, so that a change of it reruns nothing.
+        checkpoint_minutes=str(config["training"]["checkpoint_minutes"]),
     params:
         project=BASE,
         settings=json.dumps({"model": NETWORK, "training": RECIPE}),
         seed=config["seed"],
     message:
         "Training the model; TensorBoard files in results/train/tensorboard"
-    # How often the state is saved changes no number: read past the params, so that it reruns nothing.
     shell:
         "PYTHONPATH={params.project} OMP_NUM_THREADS={threads} python -m model.train --data {input.data}"
         " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint} --metrics {output.metrics}"
-        " --state results/train/state --checkpoint-minutes {config[training][checkpoint_minutes]}"
+        " --state results/train/state --checkpoint-minutes {resources.checkpoint_minutes}"
         " --tensorboard results/train/tensorboard --log {log}"
