@@ -3,20 +3,21 @@ SHELL := /bin/sh
 ENVIRONMENT := . envs/activate.sh
 LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
 DEMO := --directory demo --configfile config/demo.yaml
+REPORT := --report report.html --report-stylesheet "$(CURDIR)/workflow/report/style.css"
 TARGET ?= submission
 
 .PHONY: demo test test-slow submission report verify lint format rulegraph clean-demo
 
 demo:
 	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
-	if [ ! -e demo/report.html ] || [ -n "$$(find demo/results -newer demo/report.html -print -quit)" ]; then $(LAUNCH) $(DEMO) --report report.html; fi && \
+	if [ ! -e demo/report.html ] || [ -n "$$(find demo/results -newer demo/report.html -print -quit)" ]; then $(LAUNCH) $(DEMO) $(REPORT); fi && \
 	python workflow/scripts/print_scorecard.py demo/results/evaluate/scorecard.txt demo/report.html
 
 submission:
 	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python workflow/scripts/cds.py; fi && $(LAUNCH) $(TARGET)
 
 report:
-	@$(ENVIRONMENT) && $(LAUNCH) --report report.html
+	@$(ENVIRONMENT) && $(LAUNCH) $(REPORT)
 
 # Recomputes the checksums of the submission that is here, the demo's too.
 verify:

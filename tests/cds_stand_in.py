@@ -2,7 +2,8 @@
 
 ``with StandIn(answer) as cds:`` serves ``answer(collection, request)``, a path, to every job. Faults are queued per
 route and taken one per call: ``cds.fault("submit", 503)``, ``cds.fault("asset", cut=1000)``. ``cds.calls`` lists what
-was asked: (method, route, status). Routes: messages, process, submit, job, results, asset; for Zenodo record, file.
+was asked: (method, route, status). Routes: messages, process, submit, job, results, asset; for Zenodo record, file; for
+an S3 bucket (``objects`` {key: path}) listing, two keys a page, and object.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "00000000-0000-0000-0000-000000000000"
 
@@ -20,8 +21,10 @@ KEY = "00000000-0000-0000-0000-000000000000"
 class StandIn:
     """The server and what it was told and asked."""
 
-    def __init__(self, answer=None, plan=("accepted", "running", "successful"), files=()):
+    def __init__(self, answer=None, plan=("accepted", "running", "successful"), files=(), objects=None):
         self.answer, self.plan, self.files = answer, list(plan), {Path(path).name: Path(path) for path in files}
+        self.objects = objects or {}
+        self.pieces = set()  # keys of objects that were uploaded in pieces: their ETag is no MD5
         self.jobs, self.faults, self.calls, self.requests = {}, {}, [], []
         self.lock = threading.Lock()
         self.checksum = None  # what the Zenodo record states in place of the truth
@@ -34,6 +37,7 @@ class StandIn:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/api"
+        self.bucket_url = f"http://127.0.0.1:{self.server.server_port}/bucket"
         self.record_url = f"http://127.0.0.1:{self.server.server_port}/zenodo/records/1"
 
     def __enter__(self):
@@ -59,7 +63,7 @@ class StandIn:
         with self.lock:
             queue = self.faults.get(route, [])
             for number, fault in enumerate(queue):
-                ours = route not in ("asset", "file") or (method == "HEAD") == fault.get("head", False)
+                ours = route not in ("asset", "file", "object") or (method == "HEAD") == fault.get("head", False)
                 if ours and fault["year"] in (None, year):
                     return queue.pop(number)
         return {}
@@ -92,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.problem(route, fault["status"], fault.get("title", "fault"), fault.get("detail"))
         elif route in ("asset", "file"):
             self.stream(route, cds.jobs[path[1]]["file"] if route == "asset" else cds.files[path[-1]], fault)
+        elif route == "object":
+            self.stream(route, cds.objects[unquote("/".join(path[1:]))], fault)
         elif route in ("submit", "job", "results") and self.headers.get("PRIVATE-TOKEN") != KEY:
             self.problem(route, 401, "permission denied", "authentication required")
         else:
@@ -102,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
     def route_of(self, path):
         if path[:1] == ["zenodo"]:
             return "record" if path[1] == "records" else "file"
+        if path[:1] == ["bucket"]:
+            return "object" if path[1:] else "listing"
         if path[:1] == ["asset"]:
             return "asset"
         if path[:3] == ["api", "catalogue", "v1"]:
@@ -168,6 +176,20 @@ class _Handler(BaseHTTPRequestHandler):
             link = {"self": f"http://{self.headers['Host']}/zenodo/files/{name}"}
             files.append({"key": name, "size": file.stat().st_size, "checksum": checksum, "links": link})
         self.send("record", 200, {"id": 1, "files": files})
+
+    def listing(self, path, body, fault):
+        query, objects = parse_qs(urlsplit(self.path).query), self.server_of.objects
+        keys = sorted(key for key in objects if key.startswith(query["prefix"][0]))
+        first = int(query.get("continuation-token", ["0"])[0])
+        text = ""
+        for key in keys[first : first + 2]:
+            tag = hashlib.md5(objects[key].read_bytes()).hexdigest() + ("-2" if key in self.server_of.pieces else "")
+            size = objects[key].stat().st_size
+            text += f"<Contents><Key>{key}</Key><Size>{size}</Size><ETag>&quot;{tag}&quot;</ETag></Contents>"
+        if first + 2 < len(keys):
+            text += f"<NextContinuationToken>{first + 2}</NextContinuationToken>"
+        body = f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{text}</ListBucketResult>'
+        self.send("listing", 200, body.encode(), "application/xml")
 
     def unknown(self, path, body, fault):
         self.problem("unknown", 404, "not found", self.path)

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 from evaluate import evaluate
 from evaluation_tree import INDEX, VARIABLES, channels, grid, months_of, periods, write_era5, write_simulation
-from metrics import rms
-from months import year_of
+from metrics import deseasonalize, rms
+from modes import index_weights
+from months import CALENDAR, TIME_UNITS, mid_times, year_of
+from periods import evaluation_periods
 from planet import Planet
 from planet_truth import planet_truth
 from print_scorecard import closing_words
 from scorecard import Table
 from summaries import SummaryFile, annual_means
-from summarize import FILL_LIMIT, Summary, evaluation_periods, field_order, summarize, write_labels
+from summarize import FILL_LIMIT, read_index, summarize
 from summarize_reference import summarize_reference
+from summary import Summary, field_order, write_labels
 
 PERIODS = periods()
 LAT, LON = grid()
@@ -74,6 +77,8 @@ def write_truth(folder, kelvin):
         response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"))
         response[:] = 0
         response[0, fields.index("tas")] = kelvin
+        write_labels(data, "index", ["NAO"])
+        data.createVariable("index_std", "f8", ("index",))[:] = [500.0]
     return folder / "truth.nc"
 
 
@@ -148,6 +153,12 @@ def test_netcdf_holds_the_same_numbers_and_the_mean_maps(result, table):
         key = ("MD-made", "aimip", "r2i1p1f1", "test", "tas")
         place = tuple(axis.index(value) for axis, value in zip(axes, key, strict=True))
         assert data["E1_rmsb"][place] == pytest.approx(members(table, "E1_rmsb", "test", "tas")[1], rel=1e-12)
+        field = data["spectral_field"][:].tolist().index("zg500")
+        power = data["spectrum"][(*(axes[k].index(v) for k, v in enumerate(("reference", "", ""))), field)]
+        assert power[1:4].sum() == pytest.approx(table.single("reference", "power_1-3", "test", "zg500"))
+        index = data["index"][:].tolist().index("NAO")
+        density = data["index_spectrum"][(*(axes[k].index(v) for k, v in enumerate(key[:3])), index)]
+        assert density.shape == data["index_period"].shape and np.isfinite(density).all()
         place = axes[1].index("aimip"), axes[3].index("test"), axes[4].index("tas")
         assert np.allclose(data["E1_bias_map"][place], 0.75, atol=1e-4)
 
@@ -213,14 +224,24 @@ def test_response_is_set_beside_the_truth_where_that_is_known(tmp_path):
     lines = json.loads((tmp_path / "card.json").read_text())["lines"]
     tas = next(row for row in lines if row["section"].startswith("E5") and row["name"] == "2 m temperature")
     assert (tas["reference"], tas["verdict"]) == (pytest.approx(2.5), "1.20 x")
+    nao = next(row for row in lines if row["name"] == "NAO")
+    assert "truth" in nao["section"] and nao["reference"] == pytest.approx(5.0)  # hPa
 
 
 def test_truth_of_the_planet_is_its_forced_response(tmp_path):
-    path, span = tmp_path / "truth.nc", ("1990-11", "1991-02")
-    planet_truth(path, VARIABLES, 7, 15.0, span, EXPERIMENTS)
+    path, year = tmp_path / "truth.nc", ("1983-01", "1990-12")
+    spans = {"simulation": ("1990-11", "1991-02"), "training": year, "validation": year, "test": ("1991-01", "1991-02")}
+    planet_truth(path, VARIABLES, 7, 15.0, spans, EXPERIMENTS)
     with netCDF4.Dataset(path) as data:
         assert data["experiment"][:].tolist() == ["aimip-p4k"]
         found = data["response"][0, data["field"][:].tolist().index("ta850")]
+        found_std = dict(zip(data["index"][:].tolist(), data["index_std"][:].tolist(), strict=True))
+    # Years of the planet itself scatter about its expected deviations, the periodic QBO's less than the others'.
+    months = np.arange("1983-01", "1991-01", dtype="datetime64[M]")
+    wind = dict(Planet(7).fields(months, LAT, LON, ["u50", "msl"]))
+    for name, channel, tolerance in (("QBO", "u50", 0.1), ("NAO", "msl", 0.25), ("SAM", "msl", 0.3)):
+        series = np.tensordot(wind[channel], index_weights(name, LAT, LON), axes=2)
+        assert found_std[name] == pytest.approx(deseasonalize(series, months).std(), rel=tolerance), name
     direct = Planet(7).forced_response(np.arange("1990-11", "1991-03", dtype="datetime64[M]"), LAT, LON, 4.0, ["t850"])
     assert np.allclose(found, direct["t850"].mean(0), atol=1e-4)
     assert 2 < found.mean() < 9
@@ -258,14 +279,21 @@ def test_another_grid_is_regridded_conservatively(tmp_path):
 
 def test_summary_knows_a_single_wave_and_the_indices():
     summary = Summary(MONTHS, LAT, LON, evaluation_periods(PERIODS), ([0.0, 1e5], [0.0, 1.0]), 2)
-    wave = 4 * np.cos(3 * np.deg2rad(LON)) + np.zeros((len(MONTHS), len(LAT), 1))
-    summary.add("tas", MONTHS, wave)
-    power = summary.fields["tas"]["power"]
-    assert power[3] == pytest.approx(8.0)  # Half the squared amplitude.
-    assert np.delete(power, 3) == pytest.approx(np.zeros(len(power) - 1), abs=1e-20)
+    wave = 4 * np.cos(np.deg2rad(LAT))[:, None] ** 3 * np.cos(3 * np.deg2rad(LON)) + np.zeros((len(MONTHS), 1, 1))
+    summary.add("tas", MONTHS, wave)  # the spherical harmonic of degree 3 and order 3
+    power = summary.spectra["tas"]
+    assert power[3] == pytest.approx(8 * 16 / 35)  # mean of cos(lat)^6 over the sphere
+    assert np.delete(power, 3) == pytest.approx(np.zeros(len(power) - 1), abs=1e-12)
+    speed = 10 * np.cos(np.deg2rad(LAT))[:, None] + np.zeros((len(MONTHS), 1, len(LON)))
+    summary.add("va250", MONTHS, 0 * speed)
+    summary.add("ua250", MONTHS, speed)
+    assert summary.spectra["ke250"][1] == pytest.approx(100 / 3, rel=1e-6)
+    assert not summary.wind
     jet = np.where(np.abs(LAT) < 7, 10.0, -99.0)[None, :, None] + np.zeros((len(MONTHS), 1, len(LON)))
     summary.add("ua50", MONTHS, jet)
     assert summary.indices["QBO"] == pytest.approx(np.full(len(MONTHS), 10.0))
+    assert summary.indices["NH vortex"] == pytest.approx(np.full(len(MONTHS), -99.0))
+    assert summary.seasons["ua50"] == pytest.approx(np.broadcast_to(jet[0, :, 0], (12, len(LAT))))
     slope = LAT[None, :, None] + np.zeros((len(MONTHS), 1, len(LON)))
     summary.add("psl", MONTHS, slope)
     assert summary.indices["SAM"] == pytest.approx(np.full(len(MONTHS), -45.0 - -60.0))  # nearest rows to 40S and 65S
@@ -299,26 +327,78 @@ def test_bad_inputs_are_named(tmp_path):
     assert not (tmp_path / "out.nc").exists()
 
 
+def cdo(*arguments):
+    """Words that CDO prints."""
+    command = ["cdo", "-s", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
 @pytest.mark.skipif(shutil.which("cdo") is None, reason="needs CDO")
-def test_bias_and_trend_agree_with_cdo(tmp_path):
-    """E1 and E2 of one member computed by CDO from the same files, on latitudes whose areas are as cos(lat)."""
-    run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 3, "bias": 0.2}})
-    ours = next((tmp_path / "aimip_r1i1p1f1").glob("tas_*.nc"))
+def test_metrics_agree_with_cdo(tmp_path):
+    """E1, E2, E3, E5, interannual deviation and an index computed by CDO from the same files.
 
-    def cdo(*arguments):
-        done = subprocess.run(["cdo", "-s", *map(str, arguments)], capture_output=True, text=True, check=True)
-        return done.stdout.split()
-
+    ``max_latitude`` and the box both leave the poles out.
+    """
+    simulations = {
+        ("aimip", "r1i1p1f1"): {"seed": 3, "bias": 0.2},
+        ("aimip-p4k", "r1i1p1f1"): {"seed": 4, "warming": 2.5},
+    }
+    run(tmp_path, simulations)
+    ours, warmed = (next((tmp_path / f"{name}_r1i1p1f1").glob("tas_*.nc")) for name in ("aimip", "aimip-p4k"))
     cdo("-O", "-b", "F64", "mergetime", *sorted((tmp_path / "era5").glob("19*.nc")), tmp_path / "all.nc")
     era5, box = f"-selname,t2m {tmp_path}/all.nc".split(), "-sellonlatbox,0,359,-87.5,87.5"
-    span = "-seldate,1984-01-01,1985-12-31"
-    bias = ["-sub", "-timmean", span, ours, "-timmean", span, *era5]
+    test, training = "-seldate,1984-01-01,1985-12-31", "-seldate,1979-01-01,1983-12-31"
     with open(tmp_path / "metrics.csv", newline="") as file:
         table = Table(list(csv.DictReader(file)))
-    (rmsb,) = cdo("outputf,%.9g,1", "-sqrt", "-fldmean", "-sqr", box, *bias)
-    assert members(table, "E1_rmsb", "test", "tas")[0] == pytest.approx(float(rmsb), rel=1e-4)
-    span = "-seldate,1979-01-01,1983-12-31"
-    slope = ["-regres", "-yearmean", span, ours]
-    (trend,) = cdo("outputf,%.9g,1", "-fldmean", box, *slope)
-    # CDO weighs years by their length in days, AIMIP does not; noise aside the slopes are per year and per decade.
-    assert members(table, "trend_global", "training", "tas")[0] == pytest.approx(10 * float(trend), rel=1e-2)
+
+    def known(metric, period, field="tas", experiment="aimip"):
+        (value,) = members(table, metric, period, field, experiment)
+        return pytest.approx(value, rel=1e-4)
+
+    def number(*chain):
+        (value,) = cdo("-b", "F64", "outputf,%.9g,1", *chain)
+        return float(value)
+
+    def mean(*chain):
+        """CDO weighs by areas whose edges are great circles, AIMIP by cos(lat): the weights are given to it."""
+        weighted = "-expr,w=x*cos(rad(clat(x)))", "-expr,w=(x==x)*cos(rad(clat(x)))"
+        total, weights = (number("-fldsum", expression, "-setname,x", box, *chain) for expression in weighted)
+        return total / weights
+
+    bias = ["-sub", "-timmean", test, ours, "-timmean", test, *era5]
+    assert mean("-sqr", *bias) ** 0.5 == known("E1_rmsb", "test")
+    assert mean(*bias) == known("E1_bias", "test")
+
+    slopes = [["-mulc,10", "-regres", "-timselmean,12", training, *source] for source in ([ours], era5)]  # per decade
+    assert mean(*slopes[0]) == known("trend_global", "training")
+    assert mean("-sqr", "-sub", *slopes[0], *slopes[1]) ** 0.5 == known("E2_trend_rms", "training")
+
+    deviation = ["-timvar1", "-timselmean,12", training, ours]
+    assert mean(*deviation) ** 0.5 == known("interannual_std", "training")
+
+    response = ["-sub", "-timmean", warmed, "-timmean", ours]
+    assert mean(*response) == known("E5_response", "simulation", experiment="aimip-p4k")
+
+    # E3: covariance with the index over its variance, the index spread over the grid as a field.
+    write_index_field(tmp_path / "index.nc")
+    index = [training, tmp_path / "index.nc"]
+    slopes = [["-div", "-timcovar", training, *source, *index, "-timvar", *index] for source in ([ours], era5)]
+    assert mean("-sqr", "-sub", *slopes[0], *slopes[1]) ** 0.5 == known("E3_enso_rms", "training")
+
+    wind = next((tmp_path / "aimip_r1i1p1f1").glob("ua_*.nc"))
+    series = ["-fldmean", "-sellonlatbox,0,359,-5,5", "-sellevel,5000", training, wind]
+    assert number("-timstd", "-ymonsub", *series, "-ymonmean", *series) == known("index_std", "training", "QBO")
+
+
+def write_index_field(path):
+    """AIMIP's index at each mid-month, the same in every cell."""
+    times, values = read_index(INDEX)
+    with netCDF4.Dataset(path, "w") as data:
+        axes = (("time", mid_times(MONTHS), TIME_UNITS), ("lat", LAT, "degrees_north"), ("lon", LON, "degrees_east"))
+        for name, places, units in axes:
+            data.createDimension(name, len(places))
+            data.createVariable(name, "f8", (name,))[:] = places
+            data[name].units = units
+        data["time"].calendar = CALENDAR
+        field = np.interp(mid_times(MONTHS), times, values)[:, None, None] + np.zeros((1, len(LAT), len(LON)))
+        data.createVariable("index", "f8", ("time", "lat", "lon"))[:] = field

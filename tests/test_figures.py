@@ -8,7 +8,7 @@ import pytest
 from evaluated import Evaluated
 from evaluation_tree import grid, periods
 from figures import coastlines, mollweide, mollweide_pixels, symmetric_limit, world_image
-from plot_lines import plot_lines, smooth_spectrum
+from plot_lines import plot_lines
 from plot_maps import plot_maps
 from test_evaluate import EXPERIMENTS, SETTINGS, run
 
@@ -57,14 +57,6 @@ def test_color_limits_are_round_and_hold_the_data(size, limit):
     assert symmetric_limit(np.full((5, 5), -size)) == pytest.approx(limit)
 
 
-def test_spectrum_integrates_to_the_variance_and_peaks_at_the_period():
-    time = np.arange(480)
-    wave = 3 * np.sin(2 * np.pi * time / 28)
-    period, power = smooth_spectrum(wave, bins=2000)
-    assert power.sum() / len(time) == pytest.approx(wave.var(), rel=1e-6)
-    assert period[power.argmax()] == pytest.approx(28, rel=0.03)
-
-
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """All figures of the shortest run, drawn with every warning an error."""
@@ -86,7 +78,7 @@ def drawn(tmp_path_factory):
 
 
 MAPS = "bias_training", "bias_test", "response_aimip-p4k", "trends", "enso"
-LINES = "scores", "series", "zonal_bias", "indices", "ensemble", "spectra"
+LINES = "scores", "series", "zonal_bias", "indices", "ensemble", "spectra", "stratosphere", "land_sea"
 
 
 def test_every_figure_is_there_as_png_and_pdf_and_nothing_else(drawn):

@@ -8,6 +8,7 @@ from ensemble import Boxes, box_mean, climatology_ensemble, crps, rank_shares, s
 from grids import area_mean, centres
 from metrics import (
     TooShort,
+    band_variance,
     complete_years,
     decorrelation_time,
     deseasonalize,
@@ -15,6 +16,7 @@ from metrics import (
     mean_weights,
     regression_weights,
     rms,
+    smooth_spectrum,
     trend_weights,
     weighted_mean,
 )
@@ -113,6 +115,23 @@ def test_decorrelation_time_of_red_noise():
         series[step] = 0.8 * series[step - 1] + noise[step]
     assert decorrelation_time(series) == pytest.approx(-1 / math.log(0.8), rel=0.05)
     assert np.isnan(decorrelation_time(np.zeros(10)))
+
+
+def test_spectrum_integrates_to_the_variance_and_peaks_at_the_period():
+    time = np.arange(480)
+    wave = 3 * np.sin(2 * np.pi * time / 28)
+    period, power = smooth_spectrum(wave, bins=2000)
+    assert power.sum() / len(time) == pytest.approx(wave.var(), rel=1e-6)
+    assert period[power.argmax()] == pytest.approx(28, rel=0.03)
+
+
+def test_bands_of_periods_share_the_variance_out():
+    time = np.arange(432)
+    series = 3 * np.sin(2 * np.pi * time / 27) + np.cos(2 * np.pi * time / 4) + 2 * np.cos(np.pi * time)
+    bands = [band_variance(series, low, high) for low, high in ((2, 3), (3, 6), (6, 18), (18, 60), (60, np.inf))]
+    assert bands == pytest.approx([4, 0.5, 0, 4.5, 0], abs=1e-9)
+    noise = np.random.default_rng(9).normal(size=431)
+    assert band_variance(noise, 2, 12) + band_variance(noise, 12, np.inf) == pytest.approx(noise.var())
 
 
 def test_crps_of_a_normal_ensemble_has_its_closed_form():

@@ -9,9 +9,10 @@ from evaluation_tree import INDEX, VARIABLES, grid, months_of, periods, write_si
 from figures import save
 from plot_models import models_figure
 from scorecard import Table
+from submission_tree import find_simulations
 from summaries import SummaryFile
 from summarize import summarize
-from summarize_tree import find_simulations, summarize_tree
+from summarize_tree import summarize_tree
 from test_evaluate import EXPERIMENTS, SETTINGS, run
 
 PERIODS = periods()
@@ -97,6 +98,22 @@ def test_other_levels_are_interpolated_in_pressure_and_not_extrapolated(tmp_path
         )
 
 
+def test_a_variable_on_a_second_grid_is_regridded_to_the_first(straight, tmp_path):
+    root = deviant_tree(tmp_path / "tree")
+    other = -85.0 + 10 * np.arange(18), 5.0 + 10 * np.arange(36)
+    for path in write_simulation(tmp_path / "other", MONTHS, *other, seed=5):
+        if path.name.startswith("tas_"):
+            (target,) = root.rglob("tas_*.nc")
+            path.rename(target)
+    found = tree_summary(root, tmp_path / "out")
+    assert found.fields == straight.fields
+    assert np.array_equal(found.lat, straight.lat)
+    assert found.maps("mean_test", ["ts"]) == pytest.approx(straight.maps("mean_test", ["ts"]), abs=1e-3)
+    tas, expected = found.maps("mean_test", ["tas"])[0], straight.maps("mean_test", ["tas"])[0]
+    assert tas == pytest.approx(expected, abs=2.5)  # the same mean climate, other noise, edges of cells smoothed
+    assert abs(tas - expected).mean() < 0.5
+
+
 def test_a_tree_without_submission_files_is_named(tmp_path):
     with pytest.raises(ValueError, match="holds no file named like tas_Amon_MODEL"):
         find_simulations(tmp_path)
@@ -111,6 +128,15 @@ def test_models_stand_side_by_side(tmp_path):
         table = Table(list(csv.DictReader(file)))
     assert table.members("Deviant", "E1_rmsb", "test", "tas", "aimip") == pytest.approx([0.3], abs=1e-4)
     assert table.members("MD-made", "E1_rmsb", "test", "tas", "aimip") == pytest.approx([1.5], abs=1e-4)
+    for metric, period, field in (
+        ("index_std", "training", "NAO"),
+        ("power_1-3", "test", "ke250"),
+        ("E2_trend_rms", "full", "tas"),
+        ("ensemble_crps", "test", "psl"),
+    ):
+        for source in ("MD-made", "Deviant"):
+            assert len(table.members(source, metric, period, field, "aimip")) == 1, (source, metric)
+    assert len(table.members("reference", "index_std", "training", "NAO", "")) == 1
     figure = models_figure(table, ["MD-made", "Deviant"], "aimip", "1984-01 to 1985-12", SETTINGS["reference_name"])
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["climatology", "MD-made", "Deviant"]

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow/scripts")))
 
 from drs import submission_path
 from months import month_range, period_label, years
+from periods import evaluation_periods
 from settings import check_placeholders, validate_config
 from snakemake.exceptions import WorkflowError
 from tables import read_variables
@@ -50,8 +52,18 @@ WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 
 SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
 REFERENCE_NAME = "synthetic planet" if config["source"] == "synthetic" else "ERA5"
 CONTROL = next(name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] == 0)
+# What the report's captions (workflow/report/*.rst) say more than once; they see the config and nothing else.
+SPANS = evaluation_periods(config["periods"])
+config["captions"] = {
+    "reference": {"cds": "ERA5", "local": "ERA5 (local files)"}.get(
+        config["source"], "the synthetic planet, in the place of ERA5"
+    ),
+    **{name: " to ".join(span) for name, span in SPANS.items()},
+}
 TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" else []
-MODELS = config["evaluation"]["models"]
+ARCHIVE = config["evaluation"]["archive"]
+# Other models beside ours: name to folder, the user's own or where the archive's files go.
+MODELS = config["evaluation"]["models"] | {name: f"results/download/models/{name}" for name in ARCHIVE["models"]}
 DOWNLOAD_RECORDS = expand("results/download/{dataset}/{year}.json", dataset=DATASETS, year=YEARS) + [
     "results/download/static.json",
     "results/download/forcing.json",
@@ -74,7 +86,7 @@ wildcard_constraints:
     year=r"\d{4}",
     experiment="|".join(EXPERIMENTS),
     period="training|simulation",
-    model="|".join(MODELS) or "none",
+    model="|".join(map(re.escape, MODELS)) or "none",
     member=r"[1-9]\d*",
 
 
@@ -253,6 +265,11 @@ def figure(name, caption, category, **labels):
     )
 
 
-def model_tree(wildcards):
-    """Root of another model's submission, from the config."""
+def model_folder(wildcards):
+    """Root of another model's submission."""
     return MODELS[wildcards.model]
+
+
+def model_tree(wildcards):
+    """What another model's summaries depend on: the user's folder, or the record of what the archive gave."""
+    return MODELS[wildcards.model] + (".json" if wildcards.model in ARCHIVE["models"] else "")

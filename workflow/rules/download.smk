@@ -4,6 +4,8 @@ INPUTS   none from the workflow; with source local the centre's own files, with 
 OUTPUTS  results/download/{dataset}/{year}.era5, results/download/static.era5   CDS replies: netCDF or ZIP, by content
          results/download/forcing.nc                                            AIMIP forcing, values at month starts
          beside each: .json, the record of request, time, size, checksum and ERA5 version
+         results/download/models/{model}.json                                   record of a model from AIMIP's archive,
+                                                                                its files in results/download/models/{model}/
 
 The table of variables is no input here: only the names and levels that a request holds rerun a download.
 """
@@ -89,3 +91,28 @@ rule download_forcing:
         "Getting the AIMIP sea-surface temperature and sea ice"
     script:
         "../scripts/download.py"
+
+
+rule download_archive:
+    output:
+        "results/download/models/{model}.json",
+    log:
+        "logs/download_archive/{model}.log",
+    benchmark:
+        "benchmarks/download_archive/{model}.tsv"
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=1440,
+    params:
+        url=ARCHIVE["url"],
+        prefix=lambda wildcards: ARCHIVE["models"][wildcards.model],
+        manifest=ARCHIVE["manifest"],
+        folder=model_folder,
+        variables=VARIABLES,
+        experiments=list(EXPERIMENTS),
+    message:
+        "Getting {wildcards.model} from the archive of AIMIP"
+    script:
+        "../scripts/download_archive.py"

@@ -77,6 +77,7 @@ rule summarize_tree:
         mem_mb=1500,
         runtime=240,
     params:
+        folder=model_folder,
         periods=config["periods"],
         minimum_years=config["evaluation"]["minimum_years"],
         experiments=list(EXPERIMENTS),
@@ -105,10 +106,10 @@ rule planet_truth:
     params:
         seed=config["synthetic"]["seed"],
         resolution=config["grid"]["resolution"],
-        simulation=config["periods"]["simulation"],
+        periods=config["periods"],
         experiments=EXPERIMENTS,
     message:
-        "Computing the synthetic planet's own response to a warmer sea"
+        "Computing the synthetic planet's own response and modes"
     script:
         "../scripts/planet_truth.py"
 
@@ -210,10 +211,12 @@ rule plot_lines:
         figure("zonal_bias", "zonal_bias", "E1 bias", figure="zonal means", period="test"),
         figure("indices", "indices", "Variability", figure="indices"),
         figure("ensemble", "ensemble", "Variability", figure="ensemble spread and ranks"),
-        figure("spectra", "spectra", "Variability", figure="zonal spectra"),
+        figure("spectra", "spectra", "Variability", figure="spectra by wavenumber"),
+        figure("stratosphere", "stratosphere", "Variability", figure="stratosphere"),
+        figure("land_sea", "land_sea", "E5 response", figure="land and sea"),
         pdf=expand(
             "results/evaluate/figures/{name}.pdf",
-            name=["scores", "series", "zonal_bias", "indices", "ensemble", "spectra"],
+            name=["scores", "series", "zonal_bias", "indices", "ensemble", "spectra", "stratosphere", "land_sea"],
         ),
     log:
         "logs/plot_lines.log",

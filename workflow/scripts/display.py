@@ -9,7 +9,14 @@ SCALES = {
     "hus": (1e3, "g/kg"),
     "huss": (1e3, "g/kg"),
 }
-PLAIN = {"m s-1": "m/s", "K decade-1": "K/decade", "kg m-2 s-1": "mm/day", "1": ""}
+PLAIN = {
+    "m s-1": "m/s",
+    "K decade-1": "K/decade",
+    "kg m-2 s-1": "mm/day",
+    "1": "",
+    "m2 s-2": "m²/s²",
+    "month": "months",
+}
 NAMES = {
     "tas": "2 m temperature",
     "ts": "surface temperature",
@@ -25,6 +32,7 @@ NAMES = {
     "ua": "zonal wind",
     "va": "meridional wind",
     "zg": "geopotential height",
+    "ke": "kinetic energy",
 }
 
 
@@ -45,3 +53,19 @@ def long_name(field):
     variable, level = split_field(field)
     name = NAMES.get(variable, variable)
     return name if level is None else f"{level} hPa {name}"
+
+
+def squared(units):
+    """Text of squared units: ``K²``, ``(m/s)²``."""
+    return f"({units})²" if "/" in units else f"{units}²"
+
+
+def scale_of_metric(metric, field, units):
+    """Factor and text to show a metric of a field or of an index; power and variance are in squared units."""
+    if metric.startswith("index_"):
+        return (0.01, "hPa") if units == "Pa" else (1, PLAIN.get(units, units))
+    factor, text = scale_of(field, units)
+    if metric.startswith("power_") and units.startswith("("):
+        factor, text = scale_of(field, units[1:-2])
+        return factor**2, squared(text)
+    return factor, text

@@ -68,10 +68,10 @@ def download_forcing(output, record, variables, period, settings, limits=None, l
             synthesize(temporary, "forcing", None, variables, settings)
             about = {"source": "synthetic", **{key: settings[key] for key in ("resolution", "seed")}}
         else:
-            from zenodo import fetch
+            from zenodo import fetch_from_record
 
             address, name = settings["forcing_record"], settings["forcing_file"]
-            about = fetch(address, name, temporary, limits, settings["forcing_sha256"])
+            about = fetch_from_record(address, name, temporary, limits, settings["forcing_sha256"])
             about = {"source": "zenodo", "time": _now()} | about
         check_forcing(temporary, rows, *period)
         _write_record(record, temporary, [], about)

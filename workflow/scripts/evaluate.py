@@ -1,7 +1,7 @@
 """AIMIP's metrics E1, E2, E3 and E5 of every member, and a scorecard, from the summaries of simulations and reference.
 
 metrics.csv has one value a row (source, experiment, member, metric, period, field, value, units); metrics.nc the same
-values as arrays and the ensemble means of the maps. E4 is not applicable: it needs daily data.
+values as arrays, the spectra and the ensemble means of the maps. E4 is not applicable: it needs daily data.
 """
 
 import csv
@@ -11,11 +11,13 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 from atomic import atomic_path
+from periods import evaluation_periods
 from scorecard import build_scorecard
 from scorecard_format import format_html, format_text
 from scores import (
     COLUMNS,
     INDEX_FIELDS,
+    REFERENCE,
     Results,
     evaluate_drift,
     evaluate_ensemble,
@@ -23,9 +25,11 @@ from scores import (
     evaluate_modes,
     evaluate_reference,
     evaluate_response,
+    evaluate_spectra,
+    evaluate_true_modes,
 )
 from summaries import SummaryFile
-from summarize import evaluation_periods
+from summary import WIND_SPECTRUM, write_labels
 
 
 def write_csv(path, rows):
@@ -42,7 +46,7 @@ def write_netcdf(path, results, grid, fields, units, skipped):
         data.setncatts({"title": "AIMIP evaluation metrics", "skipped": json.dumps(skipped)})
         axes = {name: list(dict.fromkeys(row[name] for row in results.rows)) for name in COLUMNS[:3]}
         axes["period"] = list(dict.fromkeys(row["period"] for row in results.rows))
-        axes["field"] = [*fields, *INDEX_FIELDS]
+        axes["field"] = [*fields, *INDEX_FIELDS, WIND_SPECTRUM]
         for name, values in axes.items():
             data.createDimension(name, len(values))
             labels = data.createVariable(name, str, (name,))
@@ -50,7 +54,7 @@ def write_netcdf(path, results, grid, fields, units, skipped):
                 labels[number] = value
         labels = data.createVariable("units", str, ("field",))
         for number, field in enumerate(axes["field"]):
-            labels[number] = units.get(field) or units[INDEX_FIELDS[field]]
+            labels[number] = (units | {WIND_SPECTRUM: "m2 s-2"}).get(field) or units[INDEX_FIELDS[field]]
         for name, values in (("lat", grid.lat), ("lon", grid.lon)):
             data.createDimension(name, len(values))
             data.createVariable(name, "f8", (name,))[:] = values
@@ -61,12 +65,45 @@ def write_netcdf(path, results, grid, fields, units, skipped):
                 if row["metric"] == metric:
                     array[tuple(order[name][row[name]] for name in axes)] = row["value"]
             data.createVariable(metric, "f8", tuple(axes), zlib=True, fill_value=np.nan)[:] = array
+        write_spectra(data, results, order)
         for name, experiments in results.maps.items():
             dims = ("experiment", "period", "field", "lat", "lon")
             variable = data.createVariable(f"{name}_map", "f4", dims, zlib=True, complevel=1, fill_value=np.nan)
             for experiment, periods in experiments.items():
                 for period, maps in periods.items():
                     variable[order["experiment"][experiment], order["period"][period], : len(fields)] = maps
+
+
+def write_spectra(data, results, order):
+    """Spectra of fields by total wavenumber and of indices by period, for each source, experiment and member.
+
+    A run on a coarser grid than others ends at a smaller wavenumber, with NaN from there on.
+    """
+    wavenumbers = max((len(power) for found in results.spectra.values() for power in found.values()), default=0)
+    periods = [period for found in results.index_spectra.values() for period, _ in found.values()]
+    kinds = {
+        "spectrum": (results.spectra, "spectral_field", ("wavenumber", np.arange(wavenumbers)), "units squared"),
+        "index_spectrum": (
+            {
+                run: {name: density for name, (_, density) in found.items()}
+                for run, found in results.index_spectra.items()
+            },
+            "index",
+            ("index_period", periods[0] if periods else []),
+            "units squared times months",
+        ),
+    }
+    for name, (runs, label, (axis, values), units) in kinds.items():
+        names = list(dict.fromkeys(field for found in runs.values() for field in found))
+        write_labels(data, label, names)
+        data.createDimension(axis, len(values))
+        data.createVariable(axis, "f8", (axis,))[:] = values
+        variable = data.createVariable(name, "f8", (*COLUMNS[:3], label, axis), zlib=True, fill_value=np.nan)
+        variable.units = units
+        for run, found in runs.items():
+            place = tuple(order[key][value] for key, value in zip(COLUMNS, run, strict=False))
+            for field, power in found.items():
+                variable[(*place, names.index(field), slice(len(power)))] = power
 
 
 def read_land_fraction(path, grid):
@@ -82,12 +119,13 @@ def read_land_fraction(path, grid):
 
 
 def read_truth(path):
-    """True responses {experiment: {field: (lat, lon)}} of planet_truth.py."""
+    """Responses {experiment: {field: (lat, lon)}} and deviations of indices {name: value} of planet_truth.py."""
     with netCDF4.Dataset(path) as data:
         data.set_auto_mask(False)
         experiments, fields = data["experiment"][:].tolist(), data["field"][:].tolist()
         values = data["response"][:].astype(np.float64)
-    return {name: dict(zip(fields, maps, strict=True)) for name, maps in zip(experiments, values, strict=True)}
+        modes = dict(zip(data["index"][:].tolist(), data["index_std"][:].tolist(), strict=True))
+    return {name: dict(zip(fields, maps, strict=True)) for name, maps in zip(experiments, values, strict=True)}, modes
 
 
 def by_experiment(paths, experiments):
@@ -119,9 +157,12 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
     if not ours[control]:
         raise ValueError(f"no summary of the control experiment '{control}' was given; make its simulations first")
     check_fields(ours, reference)
-    results, land, known = Results(), read_land_fraction(static, reference), read_truth(truth) if truth else {}
+    results, land = Results(), read_land_fraction(static, reference)
+    known, modes = read_truth(truth) if truth else ({}, {})
     history = list(ours[control].values())
     evaluate_reference(results, reference, history[0].fields, history[0].units, settings["max_latitude"])
+    evaluate_modes(results, [reference], REFERENCE, periods["training"])
+    evaluate_spectra(results, [reference], REFERENCE)
     others = {
         name: by_experiment(sorted(Path(path).glob("*/*.nc")), experiments) for name, path in (models or {}).items()
     }
@@ -133,9 +174,14 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
             if experiment != control and group:
                 truth_of = known.get(experiment)
                 evaluate_response(results, reference, groups[control], group, name, land, truth_of, bool(count))
-    evaluate_drift(results, reference, history, source)
-    evaluate_ensemble(results, reference, history, source, periods)
-    evaluate_modes(results, reference, history, source, periods["training"])
+        members = list(groups[control].values())
+        if not members:
+            continue
+        evaluate_drift(results, reference, members, name)
+        evaluate_ensemble(results, reference, members, name, periods)
+        evaluate_modes(results, members, name, periods["training"])
+        evaluate_spectra(results, members, name)
+    evaluate_true_modes(results, modes, history[0].units)
     skipped = {**reference.skipped, "E4": "the temporal variance metric needs daily data; this model is monthly"}
     write_csv(outputs["csv"], results.rows)
     write_netcdf(outputs["netcdf"], results, reference, history[0].fields, history[0].units, skipped)

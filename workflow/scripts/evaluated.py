@@ -5,10 +5,10 @@ import json
 
 import netCDF4
 import numpy as np
+from periods import evaluation_periods
 from scorecard import Table
 from scorecard_format import number
 from summaries import SummaryFile
-from summarize import evaluation_periods
 
 
 class Evaluated:

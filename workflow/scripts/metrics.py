@@ -126,3 +126,30 @@ def decorrelation_time(series):
             return lag - 1 + (previous - np.exp(-1)) / (previous - value)
         previous = value
     return np.nan
+
+
+def smooth_spectrum(series, bins=12):
+    """Power spectral density of a monthly series, averaged in bins of equal width in log frequency.
+
+    Returns period (months) and density (units squared times months); over frequency it integrates to the variance.
+    """
+    count = len(series)
+    power = 2 * np.abs(np.fft.rfft(series - np.mean(series))[1:]) ** 2 / count
+    if count % 2 == 0:
+        power[-1] /= 2
+    frequency = np.fft.rfftfreq(count)[1:]
+    place = np.digitize(frequency, np.geomspace(frequency[0], frequency[-1] * 1.001, bins + 1))
+    used = np.unique(place)
+    frequency, power = (np.array([values[place == bin].mean() for bin in used]) for values in (frequency, power))
+    return 1 / frequency, power
+
+
+def band_variance(series, low, high):
+    """Variance of a monthly series at periods from ``low`` up to, not including, ``high`` months; the bands of a
+    partition of all periods from 2 months on add up to the variance."""
+    count = len(series)
+    power = 2 * np.abs(np.fft.rfft(series - np.mean(series))[1:]) ** 2 / count**2
+    if count % 2 == 0:
+        power[-1] /= 2
+    period = 1 / np.fft.rfftfreq(count)[1:]
+    return float(power[(period >= low) & (period < high)].sum())

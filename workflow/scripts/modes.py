@@ -1,7 +1,8 @@
 """Indices of internal variability as weights on a map: one monthly value per index is the weighted sum of one field.
 
 NAO: sea-level pressure of the Azores less Iceland's. SAM: zonal-mean sea-level pressure at 40S less that at 65S. PNA:
-four centres of 500 hPa height (Wallace and Gutzler 1981). QBO: 50 hPa zonal wind, 5S-5N. Units are the field's.
+four centres of 500 hPa height (Wallace and Gutzler 1981). QBO: 50 hPa zonal wind, 5S-5N. NH and SH vortex: 50 hPa
+zonal wind at 55-65N and 55-65S; 50 hPa is AIMIP's highest level, below the polar vortices' core. Units are the field's.
 """
 
 import numpy as np
@@ -20,6 +21,8 @@ INDICES = {
         ],
     ),
     "QBO": ("ua50", [(1.0, -5, 5, 0, 360)]),
+    "NH vortex": ("ua50", [(1.0, 55, 65, 0, 360)]),
+    "SH vortex": ("ua50", [(1.0, -65, -55, 0, 360)]),
 }
 
 

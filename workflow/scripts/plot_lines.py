@@ -1,4 +1,4 @@
-"""Figures that are no maps: RMSB table, global means, zonal-mean sections, indices, ensemble spread and spectra.
+"""Figures that are no maps: RMSB table, global means, zonal-mean sections, land and sea, ensemble; and variability.
 
 Ours is blue (line: median member, band: lowest to highest), the reference black. One job draws them all.
 """
@@ -10,10 +10,9 @@ import numpy as np
 from display import long_name, scale_of, split_field
 from evaluated import Evaluated
 from figures import BLACK, BLUE, SKY, colormap, note_figure, save, symmetric_limit
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from metrics import deseasonalize
-from modes import INDICES
+from matplotlib.ticker import MaxNLocator
 from months import parse_month, year_of
+from plot_variability import band, both, decimal_years, indices_figure, legend, spectra_figure, stratosphere_figure
 from scorecard import ALL_FIELDS, interannual_scale, scaled_rmsb
 from scorecard_format import number
 from summaries import SummaryFile, annual_means
@@ -62,7 +61,7 @@ def series_figure(results, members):
     figure, grid = plt.subplots(rows, 2, figsize=(7.6, 1.75 * rows + 0.5), layout="constrained", squeeze=False)
     annual = len(annual_means(reference.series[:1], reference.months)[0]) >= 5
     kind = "annual" if annual else "monthly"
-    figure.suptitle(f"Global {kind} means, {_both(results)}, {results.span('simulation')}")
+    figure.suptitle(f"Global {kind} means, {both(results)}, {results.span('simulation')}")
     first, last = year_of(list(map(parse_month, results.periods["test"])))
     for axes in grid.flat[len(fields) :]:
         axes.axis("off")
@@ -73,14 +72,14 @@ def series_figure(results, members):
             time, every = annual_means(every, reference.months)
             axes.axvspan(first - 0.5, last + 0.5, color="0.93", zorder=0, label="test period")
         else:
-            time = _decimal_years(reference.months)
+            time = decimal_years(reference.months)
             axes.axvspan(first, last + 1, color="0.93", zorder=0, label="test period")
-        _band(axes, time, every[1:], f"{results.source}, median and range of {len(members)}")
+        band(axes, time, every[1:], f"{results.source}, median and range of {len(members)}")
         axes.plot(time, every[0], color=BLACK, label=results.truth, linewidth=1)
         axes.set_title(f"{long_name(field)} ({units})")
         axes.margins(x=0.01)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _legend(figure, grid.flat[0])
+    legend(figure, grid.flat[0])
     return figure
 
 
@@ -109,61 +108,47 @@ def zonal_figure(results, period):
         axes.set(yscale="log", ylim=(max(found), min(found)), title=f"{long_name(variable)} ({units})")
         axes.set_yticks(found, [str(level) for level in found])
         axes.minorticks_off()
-        axes.set_xticks([-60, -30, 0, 30, 60], ["60S", "30S", "0", "30N", "60N"])
+        axes.set_xticks([-90, -60, -30, 0, 30, 60, 90], ["90S", "60S", "30S", "0", "30N", "60N", "90N"])
         axes.set_ylabel("hPa")
         figure.colorbar(filled, ax=axes, aspect=30, ticks=np.linspace(-limit, limit, 5))
     return figure
 
 
-def indices_figure(results, members):
-    """Series and spectrum of each index of internal variability over the training span."""
-    reference = results.reference
-    figure, grid = plt.subplots(len(INDICES), 2, figsize=(7.6, 8), layout="constrained", width_ratios=(2, 1))
-    figure.suptitle(f"Internal variability: monthly anomalies, {_both(results)}, {results.span('training')}")
-    start, end = map(parse_month, results.periods["training"])
-    inside = (reference.months >= start) & (reference.months <= end)
-    months = reference.months[inside]
-    for (left, right), (name, (field, _)) in zip(grid, INDICES.items(), strict=True):
-        factor, units = scale_of(field, reference.units[field])
-        truth, *ours = (deseasonalize(item.indices[name][inside], months) * factor for item in (reference, *members))
-        left.plot(_decimal_years(months), truth, color=BLACK, linewidth=0.7, label=results.truth)
-        left.plot(
-            _decimal_years(months), ours[0], color=BLUE, linewidth=0.7, label=f"{results.source}, {members[0].member}"
-        )
-        left.margins(x=0.01)
-        left.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        std = np.median(results.members("index_std", "training", name)) * factor
-        left.set_title(f"{name} ({field}): std {std:.2f} {units}, {results.truth} {truth.std():.2f}")
-        memory = np.median(results.members("index_decorrelation", "training", name))
-        known = results.known("index_decorrelation", "training", name)
-        right.set_title(f"1/e time {_months(memory)}, {results.truth} {_months(known)} months", fontsize=7)
-        period, _ = spectrum = smooth_spectrum(truth)
-        _band(right, period, np.stack([smooth_spectrum(series)[1] for series in ours]), "")
-        right.plot(*spectrum, color=BLACK)
-        right.set(xscale="log", yscale="log", ylabel=f"{_squared(units)} month")
-        ticks = [tick for tick in (2, 6, 12, 24, 60, 120, 240) if tick <= period.max()]
-        right.xaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
-        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        right.invert_xaxis()
-    grid[-1, 1].set_xlabel("period (months)")
-    _legend(figure, grid[0, 0])
+def land_sea_figure(results):
+    """Response over land, over sea and of the globe in each warmed experiment, members as dots, and the truth."""
+    names = [name for name in results.experiments if name != results.control]
+    fields = [
+        field for field in ("tas", "pr", "huss") if results.table.fields("E5_response_land", "simulation").count(field)
+    ]
+    title = f"E5: response over land and sea, {results.source}, mean of {results.span('simulation')}"
+    if not names or not fields:
+        return note_figure(title, "there is no experiment with a warmer sea, or none of its members has a control")
+    figure, grid = plt.subplots(1, len(fields), figsize=(7.6, 2.9), layout="constrained", squeeze=False)
+    figure.suptitle(f"{title}\nin titles: ratio of land to sea, median member")
+    kinds = ("E5_response_land", "land"), ("E5_response_sea", "sea"), ("E5_response", "globe")
+    places = [(name, metric, label) for name in names for metric, label in kinds]
+    for axes, field in zip(grid.flat, fields, strict=True):
+        factor, units = scale_of(field, results.table.units("E5_response", field))
+        for place, (name, metric, _) in enumerate(places):
+            ours = results.members(metric, "simulation", field, name) * factor
+            axes.bar(place, np.median(ours), color=SKY, label=f"{results.source}, median" if not place else None)
+            label = f"members ({ours.size})" if not place else None
+            axes.plot(np.full(ours.size, place), ours, ".", color=BLUE, markersize=3, label=label)
+            truth = results.table.members("truth", metric, "simulation", field, name) * factor
+            if truth.size:
+                label = f"truth of {results.truth}" if not place else None
+                axes.plot([place - 0.4, place + 0.4], [truth[0]] * 2, color=BLACK, linewidth=1.5, label=label)
+        ratios = [np.median(results.members("E5_land_sea_ratio", "simulation", field, name)) for name in names]
+        text = ", ".join(f"{name}: {ratio:.2f}" for name, ratio in zip(names, ratios, strict=True))
+        axes.set_title(f"{long_name(field)} ({units})\n{text}")
+        axes.set_xticks(range(len(places)), [label for *_, label in places], rotation=45)
+        above = {"ha": "center", "va": "top", "transform": axes.transAxes, "fontsize": 7}
+        for place, name in enumerate(names):
+            axes.text((3 * place + 1.5) / len(places), 0.98, name, **above)
+        axes.axhline(0, color=BLACK, linewidth=0.6)
+        axes.margins(y=0.15)
+    legend(figure, grid.flat[0])
     return figure
-
-
-def smooth_spectrum(series, bins=12):
-    """Power spectral density of a monthly series, averaged in bins of equal width in log frequency.
-
-    Returns period (months) and density (units squared times months); over frequency it integrates to the variance.
-    """
-    count = len(series)
-    power = 2 * np.abs(np.fft.rfft(series - np.mean(series))[1:]) ** 2 / count
-    if count % 2 == 0:
-        power[-1] /= 2
-    frequency = np.fft.rfftfreq(count)[1:]
-    place = np.digitize(frequency, np.geomspace(frequency[0], frequency[-1] * 1.001, bins + 1))
-    used = np.unique(place)
-    frequency, power = (np.array([values[place == bin].mean() for bin in used]) for values in (frequency, power))
-    return 1 / frequency, power
 
 
 def ensemble_figure(results):
@@ -191,52 +176,8 @@ def ensemble_figure(results):
     return figure
 
 
-def spectra_figure(results, members):
-    """Power by zonal wavenumber of monthly fields, global mean, over the test period."""
-    reference, fields = results.reference, list(results.reference.spectra)
-    rows = -(-len(fields) // 3)
-    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.2 * rows + 0.5), layout="constrained", squeeze=False)
-    figure.suptitle(f"Power by zonal wavenumber, {_both(results)}, {results.span('test')}")
-    for axes in grid.flat[len(fields) :]:
-        axes.axis("off")
-    for axes, field in zip(grid.flat, fields, strict=False):
-        factor, units = scale_of(field, reference.units[field])
-        truth, *ours = (summary.spectra[field][1:] * factor**2 for summary in (reference, *members))
-        waves = np.arange(1, len(truth) + 1)
-        _band(axes, waves, np.stack(ours), f"{results.source}, median and range of {len(members)}")
-        axes.plot(waves, truth, color=BLACK, label=results.truth)
-        axes.set(xscale="log", yscale="log", xlabel="zonal wavenumber", title=f"{long_name(field)}, {_squared(units)}")
-    _legend(figure, grid.flat[0])
-    return figure
-
-
-def _both(results):
-    return f"{results.source} {results.control} and {results.truth}"
-
-
-def _decimal_years(months):
-    return 1970 + (months.astype(int) + 0.5) / 12
-
-
-def _band(axes, x, members, label):
-    axes.fill_between(x, members.min(0), members.max(0), color=SKY, alpha=0.6, linewidth=0)
-    axes.plot(x, np.median(members, axis=0), color=BLUE, label=label)
-
-
-def _legend(figure, axes):
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-
-
-def _squared(units):
-    return f"({units})²" if "/" in units else f"{units}²"
-
-
-def _months(value):
-    return "-" if value is None or np.isnan(value) else f"{value:.1f}"
-
-
 def plot_lines(results, summaries, folder):
-    """Draw scores, series, zonal_bias, indices, ensemble and spectra into ``folder``.
+    """Draw scores, series, zonal_bias, indices, ensemble, spectra, stratosphere and land_sea into ``folder``.
 
     summaries: paths of all simulations' summaries; those of the control experiment are drawn.
     """
@@ -247,6 +188,8 @@ def plot_lines(results, summaries, folder):
     save(indices_figure(results, members), f"{folder}/indices.png")
     save(ensemble_figure(results), f"{folder}/ensemble.png")
     save(spectra_figure(results, members), f"{folder}/spectra.png")
+    save(stratosphere_figure(results, members), f"{folder}/stratosphere.png")
+    save(land_sea_figure(results), f"{folder}/land_sea.png")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,16 @@ config's ``evaluation.skill_fields``.
 """
 
 import numpy as np
-from display import long_name, scale_of
+from display import long_name, scale_of, scale_of_metric
 from experiments import plausible_response
+from modes import INDICES
 
 ALL_FIELDS = "mean of all fields"
+STRATOSPHERE = ("ta100", "ta50", "ua100", "ua50")
+SPECTRAL_LINES = [
+    *(("ke250", f"power_{band}", band) for band in ("1-3", "4-10", "11-30", "31-59")),
+    *((field, f"power_{band}", band) for field in ("tas", "pr") for band in ("4-10", "11-30")),
+]
 
 
 class Table:
@@ -100,41 +106,65 @@ def skill_lines(table, source, control, settings):
         criterion[ALL_FIELDS] = verdict == "better"
         lines.append(line(section, f"{ALL_FIELDS} *", "std", baseline, members, verdict))
     for field in dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]]):
-        members = table.members(source, "E1_rmsb", "test", field, control)
-        if members.size:
-            baseline = table.single("climatology", "E1_rmsb", "test", field)
-            verdict = better(np.median(members), baseline)
-            factor, units = scale_of(field, table.units("E1_rmsb", field))
-            star = " *" if field in settings["skill_fields"] else ""
-            lines.append(line(section, f"{long_name(field)}{star}", units, baseline, members, verdict, factor))
-            if star:
-                criterion[field] = verdict == "better"
+        for row in rmsb_lines(table, source, control, section, [field]):
+            if field in settings["skill_fields"]:
+                row["name"] += " *"
+                criterion[field] = row["verdict"] == "better"
+            lines.append(row)
+    section = "Stratosphere, E1 RMSB, the protocol's two highest levels (reference: training climatology)"
+    lines += rmsb_lines(table, source, control, section, STRATOSPHERE)
     return lines, criterion
 
 
+def rmsb_lines(table, source, control, section, fields):
+    """Lines of E1 over the test period for ``fields``, where they are known."""
+    lines = []
+    for field in fields:
+        members = table.members(source, "E1_rmsb", "test", field, control)
+        if members.size:
+            baseline = table.single("climatology", "E1_rmsb", "test", field)
+            factor, units = scale_of(field, table.units("E1_rmsb", field))
+            verdict = better(np.median(members), baseline)
+            lines.append(line(section, long_name(field), units, baseline, members, verdict, factor))
+    return lines
+
+
 def ratio_lines(table, source, control, name):
-    """Lines that set trends and variability beside the reference's; the verdict is the ratio of the two."""
+    """Lines that set trends, variability and spectra beside the reference's; the verdict is the ratio of the two.
+
+    The standard deviations of indices stand beside the planet's own, where that is known.
+    """
     reference_is = f"(reference: {name})"
+    known = any(key[0] == "truth" and key[2] == "index_std" for key in table.values)
+    index_is = "(reference: the planet's truth)" if known else reference_is
     wanted = [
         (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "training", "2 m temperature, training"),
         (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "test", "2 m temperature, test"),
+        (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "full", "2 m temperature, both"),
         *(
             (f"Interannual standard deviation, training {reference_is}", "interannual_std", field, "training", None)
             for field in ("tas", "pr", "zg500", "ua50")
         ),
         *(
-            (f"Internal variability, standard deviation, training {reference_is}", "index_std", name, "training", name)
-            for name in ("NAO", "SAM", "PNA", "QBO")
+            (f"Indices, standard deviation, training {index_is}", "index_std", index, "training", index)
+            for index in INDICES
+        ),
+        *(
+            (f"Indices, decorrelation time, training {reference_is}", "index_decorrelation", index, "training", index)
+            for index in INDICES
+        ),
+        *(
+            (f"Power by total wavenumber, test {reference_is}", metric, field, "test", f"{long_name(field)}, {band}")
+            for field, metric, band in SPECTRAL_LINES
         ),
     ]
     lines = []
     for section, metric, field, period, label in wanted:
         members = table.members(source, metric, period, field, control)
-        reference = table.single("reference", metric, period, field)
+        owner = "truth" if known and metric == "index_std" else "reference"
+        reference = table.single(owner, metric, period, field)
         if members.size and reference is not None:
-            units = table.units(metric, field)
-            pressure = metric == "index_std" and units == "Pa"
-            factor, text = (0.01, "hPa") if pressure else scale_of(field, units)
+            factor, text = scale_of_metric(metric, field, table.units(metric, field))
             verdict = f"{np.median(members) / reference:.2f} x" if reference else ""
             lines.append(line(section, label or long_name(field), text, reference, members, verdict, factor))
     return lines
@@ -142,7 +172,7 @@ def ratio_lines(table, source, control, name):
 
 def ensemble_lines(table, source, control):
     """Lines of the ensemble's quality over the test period, and of drift where the run is long enough."""
-    lines, section = [], "Ensemble of monthly 15-degree means, test (reference: CRPS of climatology; spread as error)"
+    lines, section = [], "Ensemble, monthly 15-degree means, test (reference: CRPS of climatology; spread/error 1)"
     for field in ("tas", "pr", "zg500"):
         factor, units = scale_of(field, table.units("ensemble_crps", field))
         score = table.members(source, "ensemble_crps", "test", field, control)
@@ -157,7 +187,7 @@ def ensemble_lines(table, source, control):
             lines.append(line(section, f"spread/error, {field}", "", 1.0, ratio, verdict))
     drift = table.members(source, "drift", "last-first", "tas", control)
     if drift.size:
-        section = "Drift of the global mean, last less first decade beyond the reference's change"
+        section = "Drift, global mean, last less first decade beyond the reference's own change"
         lines.append(line(section, long_name("tas"), "K", 0.0, drift))
     return lines
 

@@ -3,14 +3,14 @@
 from html import escape
 
 STYLE = """<style>
-.scorecard table {font-size: 11px; line-height: 1.25; border-collapse: collapse; margin: 4px 0; width: 100%}
-.scorecard th, .scorecard td {padding: 1px 4px; text-align: right; white-space: nowrap}
-.scorecard th:first-child, .scorecard td:first-child, .scorecard th:nth-child(2), .scorecard td:nth-child(2)
-  {text-align: left}
-.scorecard .section th {text-align: left; padding-top: 7px; border-bottom: 1px solid #999; white-space: normal}
+.scorecard table {font-size: 10px; line-height: 1.15; border-collapse: collapse; margin: 2px 0; width: 100%}
+.scorecard table th, .scorecard table td {padding: 0 4px; text-align: right; white-space: nowrap; border: 0}
+.scorecard table th:first-child, .scorecard table td:first-child, .scorecard table th:nth-child(2),
+.scorecard table td:nth-child(2) {text-align: left}
+.scorecard table .section th {text-align: left; padding-top: 3px; border-bottom: 1px solid #999}
 .scorecard .better {color: #0072B2; font-weight: bold}
 .scorecard .worse {color: #D55E00; font-weight: bold}
-.scorecard p {font-size: 11px; margin: 3px 0}
+.scorecard p {font-size: 10px; line-height: 1.2; margin: 2px 0}
 </style>"""
 
 
@@ -48,15 +48,17 @@ def format_text(card):
     for row in card["lines"]:
         if row["section"] != section:
             section = row["section"]
-            out += ["", section, f"  {'':<34}{'units':<8}{'reference':>9}{'ours':>10}  members"]
+            head = [f"  {'':<34}{'units':<9}{'reference':>9}{'ours':>10}  members"] if len(out) == 1 else []
+            out += ["", *head, section]
         numbers = f"{number(row['reference']):>9}{number(row['median']):>10}"
-        out.append(f"  {row['name']:<34}{row['units']:<8}{numbers}  {span(row):<21} {row['verdict']}".rstrip())
+        out.append(f"  {row['name']:<34}{row['units']:<9}{numbers}  {span(row):<20} {row['verdict']}".rstrip())
     return "\n".join([*out, "", *closing(card)]) + "\n"
 
 
 def format_html(card):
-    """The scorecard as a fragment of HTML that carries its own style: a table and the closing sentences."""
-    rows, section = [], None
+    """The scorecard as a fragment of HTML that carries its own style: one compact table and the closing sentences."""
+    names = "".join(f"<th>{name}</th>" for name in ("", "units", "reference", "ours", "members", ""))
+    rows, section = [f"<tr>{names}</tr>"], None
     for row in card["lines"]:
         if row["section"] != section:
             section = row["section"]
@@ -65,7 +67,6 @@ def format_html(card):
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         kind = row["verdict"] if row["verdict"] in ("better", "worse") else "plain"
         rows.append(f'<tr>{cells}<td class="{kind}">{escape(row["verdict"])}</td></tr>')
-    names = "".join(f"<th>{name}</th>" for name in ("", "units", "reference", "ours", "members", ""))
-    table = "\n".join([f"<table><tr>{names}</tr>", *rows, "</table>"])
+    table = "\n".join(["<table>", *rows, "</table>"])
     notes = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in closing(card))
     return f'<div class="scorecard">\n{STYLE}\n<p>{escape(heading(card))}</p>\n{table}\n{notes}\n</div>\n'

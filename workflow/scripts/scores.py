@@ -7,20 +7,36 @@ the training span.
 
 import numpy as np
 from ensemble import BOX_FIELDS, box_mean, climatology_ensemble, crps, rank_shares, spread_and_error
-from metrics import decorrelation_time, deseasonalize, land_sea_means, rms, weighted_mean
+from metrics import (
+    band_variance,
+    decorrelation_time,
+    deseasonalize,
+    land_sea_means,
+    rms,
+    smooth_spectrum,
+    weighted_mean,
+)
 from modes import INDICES
 from months import parse_month
+from summary import WIND_SPECTRUM
 
 COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")
 REFERENCE, BASELINE, TRUTH = "reference", "climatology", "truth"
 INDEX_FIELDS = {name: field for name, (field, _) in INDICES.items()}
+PERIODS = {"mean": ("training", "test"), "trend": ("training", "test", "full"), "enso": ("training", "test")}
+INDEX_BANDS = ((2, 6), (6, 18), (18, 60), (60, np.inf))  # months
+WAVE_BANDS = ((1, 3), (4, 10), (11, 30), (31, 59))  # total wavenumbers
 
 
 class Results:
-    """Rows of the tidy table, and maps {name: {experiment: {period: (field, lat, lon)}}} of ensemble means."""
+    """Rows of the tidy table, maps {name: {experiment: {period: (field, lat, lon)}}} of ensemble means, and spectra.
+
+    spectra: {(source, experiment, member): {field: power by total wavenumber}}; index_spectra: the same with
+    {index: (period in months, density)}.
+    """
 
     def __init__(self):
-        self.rows, self.maps = [], {}
+        self.rows, self.maps, self.spectra, self.index_spectra = [], {}, {}, {}
 
     def add(self, source, experiment, member, metric, period, fields, values, units):
         """One row for each field; ``units`` is a text or a {field: text}."""
@@ -53,7 +69,7 @@ def evaluate_reference(results, reference, fields, units, max_latitude):
     """Means, trends, ENSO regressions and interannual variability of the reference, and the climatology's bias."""
     lat = reference.lat
     for kind, (_, _, unit) in kinds(units).items():
-        for period in ("training", "test"):
+        for period in PERIODS[kind]:
             if reference.has(f"{kind}_{period}"):
                 mean = weighted_mean(reference.maps(f"{kind}_{period}", fields), lat, max_latitude)
                 results.add(REFERENCE, "", "", f"{kind}_global", period, fields, mean, unit)
@@ -74,7 +90,7 @@ def evaluate_history(results, reference, member, source, max_latitude, count=0):
     fields, units, lat = [name for name in member.fields if name in reference.fields], member.units, reference.lat
     key = source, member.experiment, member.member
     for kind, (mean_name, rms_name, unit) in kinds(units).items():
-        for period in ("training", "test"):
+        for period in PERIODS[kind]:
             statistic = f"{kind}_{period}"
             if not (reference.has(statistic) and member.has(statistic)):
                 continue
@@ -92,12 +108,15 @@ def evaluate_history(results, reference, member, source, max_latitude, count=0):
 
 
 def evaluate_drift(results, reference, members, source):
-    """Change from the first to the last decade beyond the reference's own, per field, into ``results``."""
+    """Change from the first to the last decade beyond the reference's own, per field, into ``results``.
+
+    members: summaries of the control experiment; none, where the reference is too short for two decades.
+    """
     if not reference.has("mean_first"):
         return
-    fields, units = members[0].fields, members[0].units
-    forced = reference.maps("mean_last", fields) - reference.maps("mean_first", fields)
     for member in members:
+        fields, units = [name for name in member.fields if name in reference.fields], member.units
+        forced = reference.maps("mean_last", fields) - reference.maps("mean_first", fields)
         change = member.maps_on(reference, "mean_last", fields) - member.maps_on(reference, "mean_first", fields)
         drift = weighted_mean(change - forced, reference.lat)
         results.add(source, member.experiment, member.member, "drift", "last-first", fields, drift, units)
@@ -141,7 +160,8 @@ def evaluate_ensemble(results, reference, members, source, periods):
     training, test = inside["training"], inside["test"]
     for field in BOX_FIELDS:
         truth, ours = reference.boxes(field), [member.boxes(field) for member in members]
-        if truth is None or any(values is None for values in ours):
+        # A field that a model leaves out, in some member or below the ground, has no fair ensemble.
+        if truth is None or any(values is None or np.isnan(values).any() for values in ours):
             continue
         units, ours = members[0].units[field], np.stack(ours)[:, test]
         past = climatology_ensemble(truth[training], reference.months[training], reference.months[test])
@@ -167,13 +187,48 @@ def add_response(results, key, fields, units, response, lat, land):
         results.add(*key, metric, "simulation", fields, values, unit)
 
 
-def evaluate_modes(results, reference, members, source, period):
-    """Standard deviation and decorrelation time (months) of each deseasonalized index over the training span."""
+def evaluate_modes(results, summaries, source, period):
+    """Variability of each index in monthly anomalies from the mean annual cycle over the training span.
+
+    Standard deviation, decorrelation time (months), variance by bands of periods and spectrum; and the time mean and
+    the standard deviation of the mean annual cycle, which tell a polar vortex' strength and season. summaries: of the
+    control experiment, or of the reference alone.
+    """
     start, end = map(parse_month, period)
-    for summary in (reference, *members):
-        key = (REFERENCE, "", "") if summary is reference else (source, summary.experiment, summary.member)
+    for summary in summaries:
+        key = (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
         inside = (summary.months >= start) & (summary.months <= end)
         for name, values in summary.indices.items():
+            units = summary.units[INDEX_FIELDS[name]]
             anomaly = deseasonalize(values[inside], summary.months[inside])
-            results.add(*key, "index_std", "training", [name], anomaly.std(), summary.units[INDEX_FIELDS[name]])
+            if np.isnan(anomaly).any():
+                continue
+            results.add(*key, "index_mean", "training", [name], values[inside].mean(), units)
+            results.add(*key, "index_annual_cycle", "training", [name], (values[inside] - anomaly).std(), units)
+            results.add(*key, "index_std", "training", [name], anomaly.std(), units)
             results.add(*key, "index_decorrelation", "training", [name], decorrelation_time(anomaly), "month")
+            for low, high in INDEX_BANDS:
+                band = f"index_variance_{low}-{high:g}_months"
+                results.add(*key, band, "training", [name], band_variance(anomaly, low, high), f"({units})2")
+            results.index_spectra.setdefault(key, {})[name] = smooth_spectrum(anomaly)
+
+
+def evaluate_true_modes(results, truth, units):
+    """The planet's own standard deviation of each index, {name: value}, as rows of ``results``; units: of fields."""
+    for name, value in truth.items():
+        results.add(TRUTH, "", "", "index_std", "training", [name], value, units[INDEX_FIELDS[name]])
+
+
+def evaluate_spectra(results, summaries, source):
+    """Power by total wavenumber over the test period, and its sums over bands that the grid holds, into ``results``.
+
+    summaries: as in ``evaluate_modes``.
+    """
+    for summary in summaries:
+        key = (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
+        for name, power in summary.spectra.items():
+            units = "m2 s-2" if name == WIND_SPECTRUM else f"({summary.units[name]})2"
+            for low, high in WAVE_BANDS:
+                if high < len(power):
+                    results.add(*key, f"power_{low}-{high}", "test", [name], power[low : high + 1].sum(), units)
+            results.spectra.setdefault(key, {})[name] = power

@@ -43,6 +43,7 @@ def validate_config(config, schema_path, variables_path):
     check_experiments({name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None})
     _check_combinations(config)
     _check_fields(config["evaluation"], variables_path)
+    _check_models(config)
     return config
 
 
@@ -123,3 +124,15 @@ def _check_fields(evaluation, variables_path):
         for field in evaluation[key]:
             if field not in known:
                 raise ValueError(f"config: 'evaluation.{key}' has {field!r}, allowed are {', '.join(known)}")
+
+
+def _check_models(config):
+    """No two models of the evaluation have one name."""
+    evaluation = config["evaluation"]
+    names = [config["submission"]["source_id"], *evaluation["models"], *evaluation["archive"]["models"]]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"config: '{name}' names two models in 'submission.source_id', 'evaluation.models' and "
+                f"'evaluation.archive.models'; rename one in the evaluation"
+            )

@@ -13,7 +13,8 @@ class SummaryFile:
     """A summary opened for reading: small axes and series in memory, maps read when asked for.
 
     experiment, member: from the path ``{experiment}/{member}.nc``; months, lat, lon, fields, units {field: text},
-    series (field, month), indices {name: (month,)}, spectra {field: (wavenumber,)}, skipped {statistic: reason}.
+    series (field, month), indices {name: (month,)}, spectra {field: (wavenumber,)}, seasons {field: (12, lat)},
+    skipped {statistic: reason}.
     """
 
     def __init__(self, path):
@@ -27,6 +28,7 @@ class SummaryFile:
             self.series, self.skipped = data["series"][:], json.loads(data.skipped)
             self.indices = dict(zip(data["index"][:].tolist(), data["indices"][:], strict=True))
             self.spectra = dict(zip(data["spectral_field"][:].tolist(), data["spectra"][:], strict=True))
+            self.seasons = dict(zip(data["section_field"][:].tolist(), data["seasons"][:], strict=True))
 
     def has(self, statistic):
         """Whether the statistic is there; the reason is in ``skipped`` where it is not."""

@@ -8,7 +8,9 @@ import derive
 import netCDF4
 import numpy as np
 from months import month_range, year_of
-from summarize import Summary, evaluation_periods, field_name, read_index, read_months
+from periods import evaluation_periods
+from summarize import read_index, read_months
+from summary import Summary, field_name
 from tables import read_variables
 
 

@@ -3,24 +3,25 @@
 Known deviations, all corrected here and nowhere else: experiments named aimip-2k, or by the directory only; surface
 temperature as ``tos`` in Celsius; geopotential in the place of geopotential height; no 2 m humidity but dewpoint; other
 pressure levels (linear in pressure, no extrapolation, as AIMIP's evaluation does); months before or after the
-simulation; members told apart by the physics index; several versions (the last counts). Grids must be
-latitude-longitude: a HEALPix tree has to be regridded first.
+simulation; members told apart by the physics index; several versions (the last counts); variables on several grids.
+Grids must be latitude-longitude: a HEALPix tree has to be regridded first.
 """
 
 import logging
-import re
+from collections import Counter
 from pathlib import Path
 
 import derive
 import netCDF4
 import numpy as np
+from grids import lat_overlap, lon_overlap
 from months import month_range
-from summarize import FILL_LIMIT, Summary, evaluation_periods, field_name, read_index, read_months, year_slices
+from periods import evaluation_periods
+from submission_tree import find_simulations
+from summarize import FILL_LIMIT, read_index, read_months, year_slices
+from summary import Summary, field_name
 from tables import read_variables
 
-EXPERIMENTS = {"aimip-2k": "aimip-p2k", "aimip-4k": "aimip-p4k"}
-VARIABLES = {"tos": "ts"}
-MEMBER = re.compile(r"r\d+i\d+p\d+f\d+")
 CELSIUS = ("degC", "C", "celsius", "deg_C", "degrees_Celsius")
 # (variable, units as found): factor, offset, units of the submission
 UNITS = {
@@ -32,25 +33,6 @@ UNITS = {
     **{(variable, name): (1e-3, 0, "1") for variable in ("hus", "huss") for name in ("g kg-1", "g/kg")},
 }
 GEOPOTENTIAL = 20000  # no height (m) of 500 hPa reaches it and every geopotential (m2 s-2) exceeds it
-
-
-def find_simulations(folder):
-    """Files of a tree, {(experiment, member): {variable: path}}; raises ValueError if there is none."""
-    found = {}
-    for path in sorted(Path(folder).rglob("*.nc")):
-        parts = path.stem.split("_")
-        if len(parts) < 5 or parts[1] != "Amon":
-            continue
-        folders = path.relative_to(folder).parts[:-1]
-        names = [*folders, *parts]
-        experiment = next((name for name in names if re.fullmatch(r"aimip(-[pm]?\d+k)?", name)), None)
-        member = next((name for name in names if MEMBER.fullmatch(name)), None)
-        if experiment and member:
-            simulation = found.setdefault((EXPERIMENTS.get(experiment, experiment), member), {})
-            simulation[VARIABLES.get(parts[0], parts[0])] = path
-    if not found:
-        raise ValueError(f"{folder} holds no file named like tas_Amon_MODEL_aimip_r1i1p1f1_gn_197810-202412.nc")
-    return found
 
 
 class Reader:
@@ -108,12 +90,21 @@ def summarize_simulation(files, output, levels, index, periods, minimum_years):
         raise ValueError(f"none of {', '.join(map(str, files.values()))} is a variable of the submission")
     if "huss" not in readers and {"tdas", "ps"} <= set(readers):
         readers["huss"] = None
-    summaries = {}
+    grids = Counter()
+    for name, reader in readers.items():
+        if reader is not None:
+            grids[tuple(reader.lat), tuple(reader.lon)] += len(levels.get(name, []))
+    ((lat, lon), _), *others = grids.most_common()
+    if others:
+        logging.warning(
+            "%s: variables are on %d grids, regridded conservatively to the most frequent", output, len(grids)
+        )
+    summary = Summary(months, np.array(lat), np.array(lon), periods, read_index(index), minimum_years)
     for name, reader in readers.items():
         base = reader or readers["tdas"]
-        grid = tuple(base.lat), tuple(base.lon)
-        if grid not in summaries:
-            summaries[grid] = Summary(months, base.lat, base.lon, periods, read_index(index), minimum_years)
+        regrid = None
+        if (tuple(base.lat), tuple(base.lon)) != (lat, lon):
+            regrid = lat_overlap(base.lat, np.array(lat)), lon_overlap(base.lon, np.array(lon)).T
         for span in year_slices(months):
             if reader is None:
                 values = derive.specific_humidity(readers["tdas"].year(span), readers["ps"].year(span))
@@ -125,12 +116,10 @@ def summarize_simulation(files, output, levels, index, periods, minimum_years):
                     if span.start == 0:
                         logging.warning("%s: %s has no level around %s hPa: left out", output, name, level)
                     continue
-                summaries[grid].add(field_name(name, level), months[span], at, "1" if reader is None else base.units)
+                at = at if regrid is None else regrid[0] @ at @ regrid[1]
+                summary.add(field_name(name, level), months[span], at, "1" if reader is None else base.units)
     for reader in filter(None, readers.values()):
         reader.data.close()
-    (summary, *others) = sorted(summaries.values(), key=lambda item: -len(item.fields))
-    for other in others:
-        logging.warning("%s: %s are on a second grid: left out", output, ", ".join(other.fields))
     summary.write(output, title="statistics of one simulation of another model for the evaluation")
 
 
@@ -152,4 +141,4 @@ if __name__ == "__main__":
     runlog.start(snakemake.log[0])
     files, params = snakemake.input, snakemake.params
     arguments = files.variables, files.index, params.periods, params.minimum_years, params.experiments
-    summarize_tree(files.tree, snakemake.output[0], *arguments)
+    summarize_tree(params.folder, snakemake.output[0], *arguments)
