@@ -8,14 +8,16 @@ import torch
 
 
 def pick_device() -> torch.device:
-    """Return the GPU if there is one, else the CPU with as many threads as this process may use.
+    """Return the GPU if this process was given one, else the CPU with as many threads as this process may use.
 
     The number of threads is OMP_NUM_THREADS where it is set.
     """
     # Float32 throughout on a GPU too: the spectral transforms are matrix products, and TF32 would leave them 3 digits.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
-    if torch.cuda.is_available():
+    # Slurm names a job's GPUs in this variable. A job that asked for none may still see those of others on the node.
+    given = "SLURM_JOB_ID" not in os.environ or bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if given and torch.cuda.is_available():
         return torch.device("cuda")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     return torch.device("cpu")

@@ -36,6 +36,7 @@ def train(
     metrics: str | None = None,
     tensorboard: str | None = None,
     checkpoint_minutes: float = 10.0,
+    minutes: float = 0,
 ) -> None:
     """Train a model and write its best checkpoint.
 
@@ -48,10 +49,12 @@ def train(
         metrics: CSV file of the losses per epoch.
         tensorboard: folder of the same for TensorBoard.
         checkpoint_minutes: between saves of the state; no setting, since it changes no number.
+        minutes: time limit of the job that this runs in; 0: none.
 
     Raises:
         ValueError: settings or data are wrong.
-        RuntimeError: the loss is not finite; the state and the last good checkpoint stay.
+        RuntimeError: the loss is not finite, or the run had to stop at a signal or before its time limit; its state
+            stays.
     """
     # Set up.
     model_config = build(
@@ -95,9 +98,10 @@ def train(
     # Train.
     writer = open_tensorboard(tensorboard, state.step)
     progress = Progress("train", steps, start=state.step)
+    progress.line(f"training on {device} from step {state.step} of {steps}")
     saved, begun = time.monotonic(), time.monotonic()
     model.train()
-    with termination() as terminate:
+    with termination(minutes) as ending:
         while state.step < steps:
             epoch, position = divmod(state.step, steps_per_epoch)
             order = epoch_order(training, seed, epoch)
@@ -132,11 +136,12 @@ def train(
                 write_tensorboard(writer, row)
                 progress.line(status(row, config.epochs, time.monotonic() - begun))
 
-            if terminate.asked or time.monotonic() - saved > 60 * checkpoint_minutes:
+            stop = ending.reason()
+            if stop or state.step == steps or time.monotonic() - saved > 60 * checkpoint_minutes:
                 save_state()
                 saved = time.monotonic()
-            if terminate.asked:
-                raise RuntimeError(f"stopped by a signal after step {state.step} of {steps}; start again to go on.")
+            if stop:
+                raise RuntimeError(f"stopped {stop} after step {state.step} of {steps}; start again to go on.")
     progress.close()
 
     # Finish.
@@ -259,6 +264,7 @@ def main() -> None:
     parser.add_argument("--metrics", help="CSV file of the losses per epoch")
     parser.add_argument("--tensorboard", help="folder of the losses for TensorBoard")
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help="minutes between saves of the state")
+    parser.add_argument("--minutes", type=float, default=0, help="stop with the state saved before this time is over")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     arguments = parser.parse_args()
     open_log(arguments.log)
@@ -272,6 +278,7 @@ def main() -> None:
             arguments.metrics,
             arguments.tensorboard,
             arguments.checkpoint_minutes,
+            arguments.minutes,
         )
     except (ValueError, RuntimeError, OSError) as error:
         fail(f"model.train: {error}")

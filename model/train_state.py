@@ -5,6 +5,7 @@ import dataclasses
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,18 +51,39 @@ def write_state(path: Path, identity: str, state: State) -> None:
 
 
 class Termination:
-    """Whether the process was asked to end."""
+    """When a run has to end before it is done: at a signal, or while there is time left to save its state.
 
-    asked = False
+    Args:
+        minutes: the time limit, counted from here; 0: none.
+    """
+
+    # Seconds of the limit that are not for training: the start of the job before this and the writing of the state.
+    RESERVE = 120
+
+    def __init__(self, minutes: float = 0):
+        self.signalled = False
+        self.minutes = minutes
+        self.begun = self.before = time.monotonic()
+        self.longest = 0.0
+
+    def reason(self) -> str:
+        """Return why to stop after this step, or nothing; the time left has to hold two of the longest steps so far."""
+        now = time.monotonic()
+        self.longest, self.before = max(self.longest, now - self.before), now
+        if self.signalled:
+            return "by a signal"
+        if self.minutes and now - self.begun + 2 * self.longest + self.RESERVE > 60 * self.minutes:
+            return f"before its time limit of {self.minutes:g} minutes"
+        return ""
 
 
 @contextlib.contextmanager
-def termination() -> Iterator[Termination]:
+def termination(minutes: float = 0) -> Iterator[Termination]:
     """Note SIGTERM, which schedulers send before a kill, so that the loop can save its state and stop."""
-    noted = Termination()
+    noted = Termination(minutes)
 
     def note(*_):
-        noted.asked = True
+        noted.signalled = True
 
     before = signal.signal(signal.SIGTERM, note)
     try:

@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch_harmonics
 
-from model import checkpoint, data, metrics, published, rollout, train, train_state
+from model import checkpoint, data, device, metrics, published, rollout, train, train_state
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "data" / "md_v0p9_golden.npz"
@@ -103,6 +103,39 @@ def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tm
     train.train(str(folder / "training.nc"), KILLED, 3, str(tmp_path / "resumed.zip"), str(state))
     assert not (state / "state.pt").exists()
     assert same(weights(tmp_path / "resumed.zip"), uninterrupted)
+
+
+def test_stopped_before_its_time_limit_again_and_again_equals_uninterrupted(folder, uninterrupted, tmp_path):
+    """A limit that leaves time for one step only: every start gets one step further."""
+    settings, whole = uninterrupted
+    paths = [tmp_path / name for name in ("resumed.zip", "state")]
+    for step in (1, 2, 3):
+        with pytest.raises(RuntimeError, match=f"before its time limit of 1 minutes after step {step} of 25; start"):
+            train.train(str(folder / "training.nc"), settings, 3, *map(str, paths), minutes=1)
+        assert torch.load(paths[1] / "state.pt", weights_only=True)["step"] == step and not paths[0].exists()
+    train.train(str(folder / "training.nc"), settings, 3, *map(str, paths), minutes=1000)
+    assert same(weights(paths[0]), whole)
+
+
+def test_the_time_left_has_to_hold_two_of_the_longest_steps(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(train_state.time, "monotonic", lambda: now[0])
+    reserve = train_state.Termination.RESERVE
+    ending, unlimited = train_state.Termination(10), train_state.Termination(0)
+    for now[0] in (100.0, 110.0, 120.0):
+        assert not ending.reason()
+    now[0] = 600.0 - reserve - 200 + 1
+    assert "before its time limit of 10 minutes" in ending.reason() and not unlimited.reason()
+
+
+def test_a_slurm_job_that_was_given_no_gpu_uses_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for job, visible, expected in ((None, None, "cuda"), ("7", None, "cpu"), ("7", "", "cpu"), ("7", "0", "cuda")):
+        for name, value in (("SLURM_JOB_ID", job), ("CUDA_VISIBLE_DEVICES", visible)):
+            monkeypatch.delenv(name, raising=False)
+            if value is not None:
+                monkeypatch.setenv(name, value)
+        assert device.pick_device().type == expected
 
 
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
