@@ -189,6 +189,21 @@ def test_two_runs_give_identical_values_and_different_tracking_ids(work):
     assert ids[0] != ids[1]
 
 
+def test_a_scratch_folder_is_worked_in_and_left_empty(work, tmp_path):
+    """CMOR writes there: with a scratch folder that nothing can be made in, nothing is made at all."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert run(work, scratch=scratch).returncode == 0
+    first, second = (folder / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1" for folder in (made.tree(), work))
+    assert digests(first) == digests(second)
+    assert not list(scratch.iterdir()) and not list((work / "submission").glob(".*"))
+    shutil.rmtree(work / "submission")
+    done = run(work, scratch=tmp_path / "missing")
+    assert done.returncode == 1 and str(tmp_path / "missing") in done.stderr and done.stderr.count("\n") == 1
+    assert files_below(work / "submission") == []
+    assert run(work, scratch="/tmp").returncode == 0
+
+
 def test_an_older_run_of_the_simulation_leaves_nothing_behind(work):
     old = work / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1/Amon/tas/gn/v20200101/tas_old.nc"
     other = work / "submission/UMD-PARETO/MD-1p5/aimip/r2i1p1f1/Amon/tas/gn/v20200101/tas_old.nc"

@@ -21,8 +21,8 @@ rule aggregate_era5:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         months=months_of_year,
         product=config["download"]["product"],
@@ -45,8 +45,8 @@ rule aggregate_static:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     message:
         "Describing the static fields"
     script:
@@ -66,8 +66,8 @@ rule aggregate_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         period=forcing_period,
     message:
@@ -89,8 +89,8 @@ rule complete:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         period=config["periods"]["simulation"],
     message:

@@ -24,8 +24,8 @@ rule check_simulation:
     conda:
         "../../envs/check.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         submission=submission_root,
         experiment="{experiment}",
@@ -49,8 +49,8 @@ rule check_experiment:
     conda:
         "../../envs/check.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         members=config["members"],
     message:
@@ -75,8 +75,8 @@ rule check_submission:
     conda:
         "../../envs/check.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         submission=submission_root,
     message:

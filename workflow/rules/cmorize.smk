@@ -19,8 +19,8 @@ rule cmor_tables:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=grown(500),
+        runtime=grown(5),
     params:
         experiment="{experiment}",
         sst_offset=sst_offset,
@@ -51,8 +51,8 @@ rule cmorize:
     conda:
         "../../envs/cmorize.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         grids=config["submission"]["grids"],
     message:
@@ -61,4 +61,4 @@ rule cmorize:
         "${{CMOR_PYTHON:-python}} {input.script} --rollout {input.rollout}"
         " --forcing {input.forcing} --variables {input.variables} --tables results/cmorize/tables/{wildcards.experiment}"
         " --experiment {wildcards.experiment} --member {wildcards.member} --grids {params.grids}"
-        " --out results/submission --log {log}"
+        " --out results/submission --scratch {resources.tmpdir} --log {log}"

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 BASE = Path(os.path.relpath(workflow.basedir))
@@ -105,6 +106,8 @@ def modules(*scripts):
     return sorted(map(str, found))
 
 
+# Cached, since the rules share most modules and the rules of all blocks share theirs.
+@cache
 def _imports(path):
     local = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -170,8 +173,16 @@ def request_slot(dataset):
 
 
 def download_minutes():
-    """Time limit of a download: all the patience that the config has with the CDS, and four hours of transfer."""
+    """Time limit of a download: all the patience that the config has with the CDS, and four hours of transfer.
+
+    It does not grow: a further attempt finds the request that the one before left in the queue.
+    """
     return int(60 * (config["download"]["patience"] + config["download"]["outage"])) + 240
+
+
+def grown(first):
+    """Resource of a job: ``first`` (MB or minutes) in the first attempt, as much again in each further one."""
+    return lambda wildcards, attempt: first * attempt
 
 
 def months_of_year(wildcards):
@@ -210,6 +221,12 @@ def blocks():
     """Members in blocks of fixed size and place, so that one more member touches one block only."""
     size = config["rollout"]["block"]
     return {start // size + 1: MEMBERS[start : start + size] for start in range(0, len(MEMBERS), size)}
+
+
+# What a profile sets for "rollout" holds for the rule of every block.
+for settings in (workflow.resource_settings.overwrite_resources, workflow.resource_settings.overwrite_threads):
+    for block in blocks() if "rollout" in settings else []:
+        settings.setdefault(f"rollout_{block}", settings["rollout"])
 
 
 CMOR_VARIABLES = sorted({name for row in read_variables(VARIABLES, role="field") for name in row.cmor_name})

@@ -21,10 +21,11 @@ rule download_era5:
         "logs/download_era5/{dataset}/{year}.log",
     benchmark:
         "benchmarks/download_era5/{dataset}/{year}.tsv"
+    localrule: config["download"]["login_node"]
     conda:
         "../../envs/download.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
         cds_pressure_levels=request_slot("pressure-levels"),
@@ -50,10 +51,11 @@ rule download_static:
         "logs/download_static.log",
     benchmark:
         "benchmarks/download_static.tsv"
+    localrule: config["download"]["login_node"]
     conda:
         "../../envs/download.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
     params:
@@ -77,11 +79,12 @@ rule download_forcing:
         "logs/download_forcing.log",
     benchmark:
         "benchmarks/download_forcing.tsv"
+    localrule: config["download"]["login_node"]
     conda:
         "../../envs/download.yaml"
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=grown(2000),
+        runtime=grown(240),
     params:
         settings=download_settings("forcing"),
         dataset="forcing",

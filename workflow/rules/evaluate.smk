@@ -22,8 +22,8 @@ rule summarize:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=grown(1000),
+        runtime=grown(15),
     params:
         periods=config["periods"],
         minimum_years=config["evaluation"]["minimum_years"],
@@ -48,8 +48,8 @@ rule summarize_reference:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=grown(1500),
+        runtime=grown(15),
     params:
         periods=config["periods"],
         minimum_years=config["evaluation"]["minimum_years"],
@@ -74,8 +74,8 @@ rule summarize_tree:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1500,
-        runtime=240,
+        mem_mb=grown(1500),
+        runtime=grown(240),
     params:
         folder=model_folder,
         periods=config["periods"],
@@ -101,8 +101,8 @@ rule planet_truth:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=grown(1500),
+        runtime=grown(30),
     params:
         seed=config["synthetic"]["seed"],
         resolution=config["grid"]["resolution"],
@@ -145,8 +145,8 @@ rule evaluate:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=grown(1500),
+        runtime=grown(15),
     params:
         experiments=EXPERIMENTS,
         settings=config["evaluation"],
@@ -183,8 +183,8 @@ rule plot_maps:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=grown(1500),
+        runtime=grown(15),
     params:
         experiments=EXPERIMENTS,
         settings=config["evaluation"],
@@ -225,8 +225,8 @@ rule plot_lines:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=grown(1500),
+        runtime=grown(15),
     params:
         experiments=EXPERIMENTS,
         settings=config["evaluation"],
@@ -253,8 +253,8 @@ rule plot_models:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=grown(1000),
+        runtime=grown(15),
     params:
         sources=[config["submission"]["source_id"], *MODELS],
         control=CONTROL,

@@ -24,8 +24,8 @@ rule normalize_statistics:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=grown(6000),
+        runtime=grown(30),
     params:
         step="statistics",
         training=config["periods"]["training"],
@@ -53,8 +53,8 @@ rule normalize_training:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=grown(6000),
+        runtime=grown(30),
     params:
         step="training",
         training=config["periods"]["training"],
@@ -82,8 +82,8 @@ rule normalize_initial:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         step="initial",
         month=config["periods"]["simulation"][0],
@@ -107,8 +107,8 @@ rule normalize_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         step="forcing",
         sst_offset=sst_offset,

@@ -28,8 +28,8 @@ rule publish:
     conda:
         "../../envs/check.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=grown(1000),
+        runtime=grown(30),
     params:
         config=config,
         repository=BASE,

@@ -20,8 +20,8 @@ rule regrid_weights:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         resolution=config["grid"]["resolution"],
         engine=config["regrid"]["engine"],
@@ -46,8 +46,8 @@ rule regrid_era5:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         datasets=DATASETS,
         product=config["download"]["product"],
@@ -73,8 +73,8 @@ rule regrid_static:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         threshold=config["regrid"]["sea_threshold"],
     message:
@@ -98,8 +98,8 @@ rule regrid_forcing:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         threshold=config["regrid"]["sea_threshold"],
     message:

@@ -26,8 +26,8 @@ for block, members in blocks().items():
             "../../envs/model.yaml"
         threads: 1
         resources:
-            mem_mb=8000,
-            runtime=240,
+            mem_mb=grown(8000),
+            runtime=grown(240),
             gpu=1,
         params:
             project=BASE,

@@ -22,8 +22,9 @@ rule train:
         "../../envs/model.yaml"
     threads: 16
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        mem_mb=grown(16000),
+        # Training stops itself before this limit, and goes on from its state in the next attempt: it need not grow.
+        runtime=720,
         gpu=1,
         # Here and not in params: it changes no number, so that a change of it reruns nothing.
         checkpoint_minutes=str(config["training"]["checkpoint_minutes"]),
@@ -37,4 +38,4 @@ rule train:
         "PYTHONPATH={params.project} OMP_NUM_THREADS={threads} python -m model.train --data {input.data}"
         " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint} --metrics {output.metrics}"
         " --state results/train/state --checkpoint-minutes {resources.checkpoint_minutes}"
-        " --tensorboard results/train/tensorboard --log {log}"
+        " --minutes {resources.runtime} --tensorboard results/train/tensorboard --log {log}"

@@ -5,14 +5,18 @@
         --member 1 --grids gn gr --out results/submission --log cmorize.log
 
 Runs under the Python that has CMOR (Debian's 3.7.1 or conda-forge's 3.10 and newer), so it needs CMOR, numpy and
-netCDF4 only. CMOR writes in slabs of a year, so memory does not grow with the length of the simulation. All files
-are made in a hidden folder and move into place once all are there: a run that fails or is stopped before leaves none of
-them. A run killed (SIGKILL) leaves the hidden folder, which the next one clears, and, if it was moving, a part of the
-files, which the next one replaces.
-The work is done by a child process, because CMOR ends its process on some errors.
+netCDF4 only. CMOR writes in slabs of a year, so memory does not grow with the length of the simulation. The work is
+done by a child process, because CMOR ends its process on some errors.
+
+All files are made in a hidden folder and move into place once all are there: a run that fails or is stopped before
+leaves none of them. A run killed (SIGKILL) leaves the hidden folder, which the next one clears, and, if it was moving,
+a part of the files, which the next one replaces. CMOR and PrePARE, which write and read in many small pieces, work in a
+scratch folder where one is given; what passes is copied to the hidden folder, since files move whole within one
+filesystem only.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -20,6 +24,7 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import drs
@@ -31,6 +36,7 @@ from experiments import history_entry
 from months import TIME_UNITS, mid_times, month_range, time_bounds
 
 SLAB = 12  # months in memory at a time
+SYSTEM_TEMPORARY = ("/tmp", "/var/tmp", "/usr/tmp")
 MISSING = np.float32(1e20)
 
 
@@ -263,7 +269,20 @@ def cmor_error(folder):
     return ""
 
 
-def run(rollout, forcing, variables, tables, experiment, member, grid_labels, out, log):
+@contextlib.contextmanager
+def working_folder(folder, scratch):
+    """A new folder to write in: ``folder`` itself, or one of its own in ``scratch`` if that is given.
+
+    Python's own default for temporary files is taken for no scratch: it is small at many sites, and memory at some.
+    """
+    if scratch is None or str(scratch) in SYSTEM_TEMPORARY:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="cmorize.", dir=scratch) as temporary:
+        yield Path(temporary)
+
+
+def run(rollout, forcing, variables, tables, experiment, member, grid_labels, out, log, scratch=None):
     """Make one simulation's files and move them to ``out``; CMOR's messages go to ``log``. Raises on any failure."""
     out, log = Path(out), Path(log)
     folder = out / f".{experiment}.{drs.member_label(member)}.part"
@@ -273,15 +292,22 @@ def run(rollout, forcing, variables, tables, experiment, member, grid_labels, ou
     shutil.rmtree(folder, ignore_errors=True)  # of a killed run
     folder.mkdir(parents=True)
     try:
-        in_child(lambda: cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels, folder), log)
+        with working_folder(folder, scratch) as work:
+            try:
+                in_child(
+                    lambda: cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels, work), log
+                )
+                if work != folder:
+                    shutil.copytree(work, folder, dirs_exist_ok=True)
+            except RuntimeError as error:
+                reason = cmor_error(work)
+                raise RuntimeError(f"{experiment} member {member}: {reason or error}") from error
+            finally:
+                with open(log, "a", encoding="utf-8") as file:
+                    for path in sorted(work.glob("cmor_*.log")):
+                        file.write(path.read_text(encoding="utf-8", errors="replace"))
         move_into_place(folder, out, expected)
-    except RuntimeError as error:
-        reason = cmor_error(folder)
-        raise RuntimeError(f"{experiment} member {member}: {reason or error}") from error
     finally:
-        with open(log, "a", encoding="utf-8") as file:
-            for path in sorted(folder.glob("cmor_*.log")):
-                file.write(path.read_text(encoding="utf-8", errors="replace"))
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -296,6 +322,7 @@ def main(arguments=None):
     parser.add_argument("--member", required=True, type=int, help="realization, 1 for r1i1p1f1")
     parser.add_argument("--grids", required=True, nargs="+", dest="grid_labels", help="gn (native), gr (regridded)")
     parser.add_argument("--out", required=True, help="root of the submission")
+    parser.add_argument("--scratch", help="node-local folder to work in; not used if it is the system's own /tmp")
     parser.add_argument("--log", required=True, help="file for CMOR's messages")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
