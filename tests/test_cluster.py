@@ -48,6 +48,7 @@ def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
     for block in blocks:
         assert re.search(r"mem_mb=grown\(\d+\)", block), block
         assert re.search(r"runtime=(grown\(\d+\)|download_minutes\(\)|720)", block), block
+        assert "# " in block, f"no reason beside the numbers:\n{block}"
 
 
 def test_only_training_and_rollouts_ask_for_a_gpu():

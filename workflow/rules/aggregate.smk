@@ -21,8 +21,10 @@ rule aggregate_era5:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(2000),
-        runtime=grown(30),
+        # A year: 0.2 GB, 2 s.
+        # A year: 0.2 GB, 2 s.
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         months=months_of_year,
         product=config["download"]["product"],
@@ -45,6 +47,8 @@ rule aggregate_static:
     conda:
         "../../envs/data.yaml"
     resources:
+        # Less than a second.
+        # Less than a second.
         mem_mb=grown(1000),
         runtime=grown(10),
     message:
@@ -66,7 +70,9 @@ rule aggregate_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(2000),
+        # 0.3 GB, 10 s.
+        # 0.3 GB, 10 s.
+        mem_mb=grown(1000),
         runtime=grown(10),
     params:
         period=forcing_period,
@@ -89,6 +95,8 @@ rule complete:
     conda:
         "../../envs/data.yaml"
     resources:
+        # 0.1 GB, 1 s, and 47 files to open.
+        # 0.1 GB, 1 s, and 47 files to open.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:

@@ -24,8 +24,10 @@ rule check_simulation:
     conda:
         "../../envs/check.yaml"
     resources:
-        mem_mb=grown(2000),
-        runtime=grown(60),
+        # A member: 0.4 GB, 20 s; much of it reading.
+        # A member: 0.4 GB, 20 s; much of it reading.
+        mem_mb=grown(1000),
+        runtime=grown(20),
     params:
         submission=submission_root,
         experiment="{experiment}",
@@ -49,6 +51,8 @@ rule check_experiment:
     conda:
         "../../envs/check.yaml"
     resources:
+        # Less than a second for one member.
+        # Less than a second for one member.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
@@ -75,8 +79,9 @@ rule check_submission:
     conda:
         "../../envs/check.yaml"
     resources:
+        # 0.2 GB, 4 s for one member of two experiments.
         mem_mb=grown(2000),
-        runtime=grown(60),
+        runtime=grown(30),
     params:
         submission=submission_root,
     message:

@@ -19,8 +19,10 @@ rule cmor_tables:
     conda:
         "../../envs/data.yaml"
     resources:
+        # Less than a second.
+        # Less than a second.
         mem_mb=grown(500),
-        runtime=grown(5),
+        runtime=grown(10),
     params:
         experiment="{experiment}",
         sst_offset=sst_offset,
@@ -51,8 +53,10 @@ rule cmorize:
     conda:
         "../../envs/cmorize.yaml"
     resources:
+        # A member: 0.6 GB, 1.5 minutes; 5 on a busy machine.
+        # A member: 0.6 GB, 1.5 minutes; 5 on a busy machine.
         mem_mb=grown(2000),
-        runtime=grown(60),
+        runtime=grown(30),
     params:
         grids=config["submission"]["grids"],
     message:

@@ -25,6 +25,8 @@ rule download_era5:
     conda:
         "../../envs/download.yaml"
     resources:
+        # A year at 0.25 degrees: 0.75 GB.
+        # A year at 0.25 degrees: 0.75 GB.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
@@ -55,6 +57,8 @@ rule download_static:
     conda:
         "../../envs/download.yaml"
     resources:
+        # As a year: 0.75 GB at most.
+        # As a year: 0.75 GB at most.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
@@ -83,6 +87,8 @@ rule download_forcing:
     conda:
         "../../envs/download.yaml"
     resources:
+        # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
+        # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
         mem_mb=grown(2000),
         runtime=grown(240),
     params:

@@ -22,6 +22,8 @@ rule summarize:
     conda:
         "../../envs/data.yaml"
     resources:
+        # A member: 0.3 GB, 10 s; much of it reading.
+        # A member: 0.3 GB, 10 s; much of it reading.
         mem_mb=grown(1000),
         runtime=grown(15),
     params:
@@ -48,7 +50,9 @@ rule summarize_reference:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(1500),
+        # 47 years: 0.3 GB, 15 s; much of it reading.
+        # 47 years: 0.3 GB, 15 s; much of it reading.
+        mem_mb=grown(1000),
         runtime=grown(15),
     params:
         periods=config["periods"],
@@ -74,7 +78,9 @@ rule summarize_tree:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(1500),
+        # One member of ours takes 10 s; a tree of others may have many, on finer grids.
+        # One member of ours takes 10 s; a tree of others may have many, on finer grids.
+        mem_mb=grown(2000),
         runtime=grown(240),
     params:
         folder=model_folder,
@@ -101,7 +107,9 @@ rule planet_truth:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(1500),
+        # 0.3 GB, 15 s.
+        # 0.3 GB, 15 s.
+        mem_mb=grown(1000),
         runtime=grown(30),
     params:
         seed=config["synthetic"]["seed"],
@@ -145,6 +153,8 @@ rule evaluate:
     conda:
         "../../envs/data.yaml"
     resources:
+        # 0.2 GB, 3 s for one member of two experiments; it reads means, not files of the submission.
+        # 0.2 GB, 3 s for one member of two experiments; it reads means, not files of the submission.
         mem_mb=grown(1500),
         runtime=grown(15),
     params:
@@ -183,6 +193,7 @@ rule plot_maps:
     conda:
         "../../envs/evaluate.yaml"
     resources:
+        # 0.5 GB, 15 s.
         mem_mb=grown(1500),
         runtime=grown(15),
     params:
@@ -225,6 +236,7 @@ rule plot_lines:
     conda:
         "../../envs/evaluate.yaml"
     resources:
+        # 0.2 GB, 11 s with five members.
         mem_mb=grown(1500),
         runtime=grown(15),
     params:
@@ -253,6 +265,8 @@ rule plot_models:
     conda:
         "../../envs/evaluate.yaml"
     resources:
+        # As plot_lines with less to draw.
+        # As plot_lines with less to draw.
         mem_mb=grown(1000),
         runtime=grown(15),
     params:

@@ -24,8 +24,9 @@ rule normalize_statistics:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(6000),
-        runtime=grown(30),
+        # 30 years: 0.6 GB, 18 s.
+        mem_mb=grown(2000),
+        runtime=grown(20),
     params:
         step="statistics",
         training=config["periods"]["training"],
@@ -53,8 +54,9 @@ rule normalize_training:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(6000),
-        runtime=grown(30),
+        # 36 years: 0.6 GB, 17 s.
+        mem_mb=grown(2000),
+        runtime=grown(20),
     params:
         step="training",
         training=config["periods"]["training"],
@@ -82,7 +84,9 @@ rule normalize_initial:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(2000),
+        # 0.3 GB, 1 s.
+        # 0.3 GB, 1 s.
+        mem_mb=grown(1000),
         runtime=grown(10),
     params:
         step="initial",
@@ -107,7 +111,9 @@ rule normalize_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=grown(2000),
+        # 0.5 GB, 3 s.
+        # 0.5 GB, 3 s.
+        mem_mb=grown(1000),
         runtime=grown(10),
     params:
         step="forcing",

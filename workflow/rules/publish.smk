@@ -28,8 +28,9 @@ rule publish:
     conda:
         "../../envs/check.yaml"
     resources:
+        # Checksums of 27 GB with five members of three experiments: 1 s for 3.7 GB from memory, a disk takes longer.
         mem_mb=grown(1000),
-        runtime=grown(30),
+        runtime=grown(60),
     params:
         config=config,
         repository=BASE,

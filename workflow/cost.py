@@ -1,0 +1,189 @@
+"""What a submission costs, by members and grid: ``python workflow/cost.py``.
+
+Jobs are counted by dry-runs and the groups of the Slurm profile. Training and rollouts are measured here and now, with
+``python -m model.benchmark`` on one core at four coarse grids, and continued to finer grids by a model of their cost:
+
+    seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
+    memory   = a + b cells                   and for training its data beside it, twice while it is read
+
+All other rules take the seconds and memory of benchmarks/rules.csv, measured at 1.5 degrees; its column ``grows`` says
+whether they follow the cells of the model's grid. The table is of one core: a GPU changes training and rollouts only.
+"""
+
+import argparse
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import yaml
+from scipy.optimize import nnls
+
+ROOT = Path(__file__).parents[1]
+MEASURED = (7.5, 4.5, 3, 2.25)  # degrees
+GRIDS = (3, 1.5, 0.75)
+MEMBERS = (5, 50, 500)
+REFERENCE = 1.5  # the grid of benchmarks/rules.csv
+FIELDS = 37  # of a month in a rollout's file, float32; training has the forcings too
+FORCINGS = 3
+CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
+
+
+def axes(resolution):
+    """Latitudes and longitudes of a grid with poles."""
+    return round(180 / resolution) + 1, round(360 / resolution)
+
+
+def cells(resolution):
+    """Cells of a grid."""
+    return math.prod(axes(resolution))
+
+
+def months_of(period):
+    """Number of months from the first to the last, both included."""
+    (first_year, first), (last_year, last) = (map(int, month.split("-")) for month in period)
+    return 12 * (last_year - first_year) + last - first + 1
+
+
+# Jobs.
+
+
+def dry_run(members):
+    """Rule -> number of jobs of a whole submission; the rules of all blocks count as one, rollout."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "snakemake", "submission", "--dry-run", "--snakefile", ROOT / "Snakefile"]
+        command += ["--directory", folder, "--config", f"members={members}"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    counts = {}
+    for line in done.stdout.split("Job stats:")[1].split("total")[0].splitlines()[3:]:
+        if line.strip():
+            name, count = line.split()
+            name = "rollout" if name.startswith("rollout_") else name
+            counts[name] = counts.get(name, 0) + int(count)
+    return counts
+
+
+def count_jobs(members, block, plan=dry_run):
+    """Rule -> number of jobs for whole blocks of members, continued from plans of one and two blocks.
+
+    A rule has as many jobs for each block as for any other, so that this is exact.
+    """
+    one, two = plan(block), plan(2 * block)
+    return {name: one[name] + (two[name] - one[name]) * (members // block - 1) for name in two}
+
+
+def count_submissions(counts, profile):
+    """Number of Slurm jobs: of a group, one for as many of its parts as the profile puts together."""
+    largest = {}
+    for name, count in counts.items():
+        group = profile["groups"].get(name, name)
+        largest[group] = max(largest.get(group, 0), count)
+    together = profile["group-components"]
+    # The target itself is no job of the scheduler.
+    return sum(math.ceil(count / together.get(group, 1)) for group, count in largest.items() if group != "submission")
+
+
+# Time and memory.
+
+
+def measure(resolution, batch):
+    """Seconds of a training step and of a member-month, and MB of both, of the shipped recipe on one core."""
+    command = [sys.executable, "-m", "model.benchmark", "--json", "--no-plain", "--members", "1"]
+    command += ["--batches", str(batch), "--grid", *map(str, axes(resolution))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    found = json.loads(done.stdout)["defaults"]
+    return {
+        "step": found["training_step_s"][str(batch)],
+        "month": found["member_month_s"]["1"]["total"],
+        "step_mb": found["training_memory_mb"],
+        "month_mb": found["rollout_memory_mb"],
+    }
+
+
+def terms(resolution, transforms):
+    """The terms of the model at a grid: 1, cells and, for time, the work of the Legendre transforms."""
+    return [1, cells(resolution), axes(resolution)[0] * cells(resolution)][: 3 if transforms else 2]
+
+
+def fit(resolutions, values, transforms):
+    """A function of the resolution that continues the values, each of equal relative weight; no term is negative."""
+    rows = np.array([terms(resolution, transforms) for resolution in resolutions]) / np.array(values)[:, None]
+    size = np.abs(rows).max(axis=0)
+    found = nnls(rows / size, np.ones(len(values)))[0] / size
+    return lambda resolution: float(np.dot(terms(resolution, transforms), found))
+
+
+def read_rules(path=ROOT / "benchmarks/rules.csv"):
+    """Rule -> {seconds, megabytes, grows} as measured at 1.5 degrees."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return {
+            row["rule"]: {"seconds": float(row["seconds"]), "megabytes": float(row["megabytes"]), "grows": row["grows"]}
+            for row in rows
+        }
+
+
+def cost(members, resolution, config, counts, fits, rules):
+    """Hours of one core and GB of memory and disk for one number of members and grid, as a dict."""
+    simulated = months_of(config["periods"]["simulation"])
+    trained, watched = (months_of(config["periods"][name]) for name in ("training", "validation"))
+    batch, block = config["training"]["batch"], config["rollout"]["block"]
+    steps = (trained - 1) // batch * config["training"]["epochs"]
+    data_mb = 4e-6 * (trained + watched) * (FIELDS + FORCINGS) * cells(resolution)
+    growth = cells(resolution) / cells(REFERENCE)
+    others = sum(
+        count * rules[name]["seconds"] * (growth if rules[name]["grows"] == "yes" else 1)
+        for name, count in counts.items()
+        if name in rules
+    )
+    training, rollout = (fits["step"](resolution) * steps / 3600, fits["month"](resolution) * simulated * block / 3600)
+    simulations = len(config["experiments"]) * members
+    month_gb = simulations * simulated * cells(resolution) / 1e9
+    return {
+        "training_h": training,
+        "training_gb": (fits["step_mb"](resolution) + 2 * data_mb) / 1000,
+        "rollout_h": rollout,
+        "rollout_gb": fits["month_mb"](resolution) / 1000,
+        "core_h": training + rollout * counts["rollout"] + others / 3600,
+        "rollouts_gb": 4 * FIELDS * month_gb,
+        "submission_gb": CMOR_BYTES * month_gb,
+    }
+
+
+def main():
+    """Measure, continue, print the table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--members", nargs="+", type=int, default=MEMBERS, help="whole blocks of members")
+    parser.add_argument("--grids", nargs="+", type=float, default=GRIDS, help="degrees")
+    arguments = parser.parse_args()
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    block = config["rollout"]["block"]
+    if wrong := [number for number in arguments.members if number < 1 or number % block]:
+        parser.error(f"--members {wrong[0]} is not a multiple of {block}, the block of the config (rollout.block)")
+    found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
+    fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
+    rules = read_rules()
+    print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
+    print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
+    one, two = dry_run(block), dry_run(2 * block)
+    for members in arguments.members:
+        counts = count_jobs(members, block, {block: one, 2 * block: two}.get)
+        for resolution in arguments.grids:
+            row = cost(members, resolution, config, counts, fits, rules)
+            columns = [
+                f"{members} | {resolution:g} | {sum(counts.values())} | {count_submissions(counts, profile)}",
+                f"{row['training_h']:.1f}, {row['training_gb']:.1f} | {row['rollout_h']:.2f}, {row['rollout_gb']:.1f}",
+                f"{row['core_h']:.0f} | {row['rollouts_gb']:.0f} | {row['submission_gb']:.0f}",
+            ]
+            print(f"| {' | '.join(columns)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
