@@ -1,4 +1,4 @@
-# make demo | test | test-slow | submission | report | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
+# make demo | test | test-slow | test-slurm | submission | report | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
 SHELL := /bin/sh
 ENVIRONMENT := . envs/activate.sh
 LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
@@ -6,7 +6,7 @@ DEMO := --directory demo --configfile config/demo.yaml
 REPORT := --report report.html --report-stylesheet "$(CURDIR)/workflow/report/style.css"
 TARGET ?= submission
 
-.PHONY: demo test test-slow submission report verify lint format rulegraph clean-demo
+.PHONY: demo test test-slow test-slurm submission report verify lint format rulegraph clean-demo
 
 demo:
 	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
@@ -24,10 +24,13 @@ verify:
 	@$(ENVIRONMENT) && for product in results/submission/*/* demo/results/submission/*/*; do [ ! -d "$$product" ] || python workflow/scripts/manifest.py "$$product" || exit 1; done
 
 test: lint
-	@$(ENVIRONMENT) && python -m pytest -m "not slow"
+	@$(ENVIRONMENT) && python -m pytest -m "not slow and not slurm"
 
 test-slow:
-	@$(ENVIRONMENT) && python -m pytest -m slow
+	@$(ENVIRONMENT) && python -m pytest -m "slow and not slurm"
+
+test-slurm:
+	@$(ENVIRONMENT) && { PATH=$$PATH:/usr/sbin command -v slurmctld >/dev/null || install_packages slurm-wlm munge || fail "Slurm is missing: as root 'apt-get install slurm-wlm munge'"; } && python -m pytest -m slurm
 
 lint:
 	@$(ENVIRONMENT) && ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules
