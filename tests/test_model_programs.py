@@ -107,14 +107,13 @@ def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tm
 
 def test_stopped_before_its_time_limit_again_and_again_equals_uninterrupted(folder, uninterrupted, tmp_path):
     """A limit that leaves time for one step only: every start gets one step further."""
-    settings, whole = uninterrupted
     paths = [tmp_path / name for name in ("resumed.zip", "state")]
     for step in (1, 2, 3):
         with pytest.raises(RuntimeError, match=f"before its time limit of 1 minutes after step {step} of 25; start"):
-            train.train(str(folder / "training.nc"), settings, 3, *map(str, paths), minutes=1)
+            train.train(str(folder / "training.nc"), KILLED, 3, *map(str, paths), minutes=1)
         assert torch.load(paths[1] / "state.pt", weights_only=True)["step"] == step and not paths[0].exists()
-    train.train(str(folder / "training.nc"), settings, 3, *map(str, paths), minutes=1000)
-    assert same(weights(paths[0]), whole)
+    train.train(str(folder / "training.nc"), KILLED, 3, *map(str, paths), minutes=1000)
+    assert same(weights(paths[0]), uninterrupted)
 
 
 def test_the_time_left_has_to_hold_two_of_the_longest_steps(monkeypatch):

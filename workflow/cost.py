@@ -1,7 +1,7 @@
 """What a submission costs, by members and grid: ``python workflow/cost.py``.
 
 Jobs are counted by dry-runs and the groups of the Slurm profile. Training and rollouts are measured here and now, with
-``python -m model.benchmark`` on one core at four coarse grids, and continued to finer grids by a model of their cost:
+``python -m model.benchmark`` on one core at four grids up to 1.5 degrees, and continued by a model of their cost:
 
     seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
     memory   = a + b cells                   and for training its data beside it, twice while it is read
@@ -25,7 +25,7 @@ import yaml
 from scipy.optimize import nnls
 
 ROOT = Path(__file__).parents[1]
-MEASURED = (7.5, 4.5, 3, 2.25)  # degrees
+MEASURED = (4.5, 3, 2.25, 1.5)  # degrees
 GRIDS = (3, 1.5, 0.75)
 MEMBERS = (5, 50, 500)
 REFERENCE = 1.5  # the grid of benchmarks/rules.csv
@@ -93,17 +93,15 @@ def count_submissions(counts, profile):
 
 def measure(resolution, batch):
     """Seconds of a training step and of a member-month, and MB of both, of the shipped recipe on one core."""
-    command = [sys.executable, "-m", "model.benchmark", "--json", "--no-plain", "--members", "1"]
-    command += ["--batches", str(batch), "--grid", *map(str, axes(resolution))]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
-    found = json.loads(done.stdout)["defaults"]
-    return {
-        "step": found["training_step_s"][str(batch)],
-        "month": found["member_month_s"]["1"]["total"],
-        "step_mb": found["training_memory_mb"],
-        "month_mb": found["rollout_memory_mb"],
-    }
+    found = {}
+    for name, what, size in (("step", "training", batch), ("month", "rollout", 1)):
+        command = [sys.executable, "-m", "model.benchmark", "--json", "--one", "defaults", what, size, "--grid"]
+        command = list(map(str, [*command, *axes(resolution)]))
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
+        measured = json.loads(done.stdout)
+        found |= {name: measured["seconds"], f"{name}_mb": measured["memory_mb"]}
+    return found
 
 
 def terms(resolution, transforms):

@@ -24,8 +24,8 @@ rule train:
     resources:
         # 5.9 GB on a CPU, two of them the data; a GPU's libraries take some of the host's memory too (not measured).
         mem_mb=grown(12000),
-        # 8 hours of one core for 9167 steps. Training stops itself before this limit and goes on from its state in the
-        # next attempt, so that the limit need not grow.
+        # 6.5 hours of one core for 9167 steps. Training stops itself before this limit and goes on from its state in
+        # the next attempt, so that the limit need not grow.
         runtime=720,
         gpu=1,
         # Here and not in params: it changes no number, so that a change of it reruns nothing.

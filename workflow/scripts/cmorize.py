@@ -10,9 +10,8 @@ done by a child process, because CMOR ends its process on some errors.
 
 All files are made in a hidden folder and move into place once all are there: a run that fails or is stopped before
 leaves none of them. A run killed (SIGKILL) leaves the hidden folder, which the next one clears, and, if it was moving,
-a part of the files, which the next one replaces. CMOR and PrePARE, which write and read in many small pieces, work in a
-scratch folder where one is given; what passes is copied to the hidden folder, since files move whole within one
-filesystem only.
+a part of the files, which the next one replaces. CMOR, which writes in many small pieces, works in a scratch folder
+where one is given; what is complete is copied to the hidden folder, since files move whole within one filesystem only.
 """
 
 import argparse
