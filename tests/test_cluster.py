@@ -38,7 +38,8 @@ def test_the_profile_speaks_of_rules_that_exist():
 def test_jobs_of_minutes_and_more_are_submitted_by_themselves():
     alone = NAMES - set(PROFILE["groups"])
     assert alone == {
-        *("download_era5", "download_static", "download_forcing", "train", "rollout", "summarize_tree"),
+        *("download_era5", "download_static", "download_forcing", "download_archive"),
+        *("train", "rollout", "summarize_tree"),
     }
 
 
@@ -47,7 +48,7 @@ def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
     assert len(blocks) == len(NAMES)
     for block in blocks:
         assert re.search(r"mem_mb=grown\(\d+\)", block), block
-        assert re.search(r"runtime=(grown\(\d+\)|download_minutes\(\)|720)", block), block
+        assert re.search(r"runtime=(grown\(\d+\)|download_minutes\(\)|1440|720)", block), block
         assert "# " in block, f"no reason beside the numbers:\n{block}"
 
 

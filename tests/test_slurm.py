@@ -160,10 +160,11 @@ def undisturbed(cluster, finished):
     settings = yaml.safe_load((finished.project / "config/config.yaml").read_text())
     overlay = yaml.safe_load(run.overlay.read_text())
     settings = {name: settings[name] | overlay[name] for name in ("model", "training")}
+    del settings["training"]["checkpoint_minutes"]  # an argument of its own
     command = [sys.executable, "-m", "model.train", "--data", finished.run / "results/normalize/training.nc"]
     command += ["--settings", json.dumps(settings), "--seed", "20260413", "--out", run.folder / "checkpoint.zip"]
     threads = {"OMP_NUM_THREADS": str(min(16, os.cpu_count())), "PYTHONPATH": str(finished.project)}
-    subprocess.run(list(map(str, command)), env=os.environ | threads, check=True)
+    subprocess.run(list(map(str, command)), env=os.environ | threads, check=True, cwd=finished.project)
     return sha256(run.folder / "checkpoint.zip")
 
 

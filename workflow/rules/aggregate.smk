@@ -22,7 +22,6 @@ rule aggregate_era5:
         "../../envs/data.yaml"
     resources:
         # A year: 0.2 GB, 2 s.
-        # A year: 0.2 GB, 2 s.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
@@ -48,7 +47,6 @@ rule aggregate_static:
         "../../envs/data.yaml"
     resources:
         # Less than a second.
-        # Less than a second.
         mem_mb=grown(1000),
         runtime=grown(10),
     message:
@@ -70,7 +68,6 @@ rule aggregate_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.3 GB, 10 s.
         # 0.3 GB, 10 s.
         mem_mb=grown(1000),
         runtime=grown(10),
@@ -95,7 +92,6 @@ rule complete:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.1 GB, 1 s, and 47 files to open.
         # 0.1 GB, 1 s, and 47 files to open.
         mem_mb=grown(1000),
         runtime=grown(10),

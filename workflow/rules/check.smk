@@ -25,7 +25,6 @@ rule check_simulation:
         "../../envs/check.yaml"
     resources:
         # A member: 0.4 GB, 20 s; much of it reading.
-        # A member: 0.4 GB, 20 s; much of it reading.
         mem_mb=grown(1000),
         runtime=grown(20),
     params:
@@ -51,7 +50,6 @@ rule check_experiment:
     conda:
         "../../envs/check.yaml"
     resources:
-        # Less than a second for one member.
         # Less than a second for one member.
         mem_mb=grown(1000),
         runtime=grown(10),

@@ -20,7 +20,6 @@ rule cmor_tables:
         "../../envs/data.yaml"
     resources:
         # Less than a second.
-        # Less than a second.
         mem_mb=grown(500),
         runtime=grown(10),
     params:
@@ -53,7 +52,6 @@ rule cmorize:
     conda:
         "../../envs/cmorize.yaml"
     resources:
-        # A member: 0.6 GB, 1.5 minutes; 5 on a busy machine.
         # A member: 0.6 GB, 1.5 minutes; 5 on a busy machine.
         mem_mb=grown(2000),
         runtime=grown(30),

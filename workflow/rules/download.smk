@@ -26,7 +26,6 @@ rule download_era5:
         "../../envs/download.yaml"
     resources:
         # A year at 0.25 degrees: 0.75 GB.
-        # A year at 0.25 degrees: 0.75 GB.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
@@ -58,7 +57,6 @@ rule download_static:
         "../../envs/download.yaml"
     resources:
         # As a year: 0.75 GB at most.
-        # As a year: 0.75 GB at most.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
@@ -88,7 +86,6 @@ rule download_forcing:
         "../../envs/download.yaml"
     resources:
         # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
-        # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
         mem_mb=grown(2000),
         runtime=grown(240),
     params:
@@ -109,10 +106,12 @@ rule download_archive:
         "logs/download_archive/{model}.log",
     benchmark:
         "benchmarks/download_archive/{model}.tsv"
+    localrule: config["download"]["login_node"]
     conda:
         "../../envs/download.yaml"
     resources:
-        mem_mb=1000,
+        # It copies streams to files; a day is for an archive of 100 GB at 1 MB/s. Files that are there already stay.
+        mem_mb=grown(1000),
         runtime=1440,
     params:
         url=ARCHIVE["url"],

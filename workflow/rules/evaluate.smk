@@ -23,7 +23,6 @@ rule summarize:
         "../../envs/data.yaml"
     resources:
         # A member: 0.3 GB, 10 s; much of it reading.
-        # A member: 0.3 GB, 10 s; much of it reading.
         mem_mb=grown(1000),
         runtime=grown(15),
     params:
@@ -50,7 +49,6 @@ rule summarize_reference:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 47 years: 0.3 GB, 15 s; much of it reading.
         # 47 years: 0.3 GB, 15 s; much of it reading.
         mem_mb=grown(1000),
         runtime=grown(15),
@@ -79,7 +77,6 @@ rule summarize_tree:
         "../../envs/data.yaml"
     resources:
         # One member of ours takes 10 s; a tree of others may have many, on finer grids.
-        # One member of ours takes 10 s; a tree of others may have many, on finer grids.
         mem_mb=grown(2000),
         runtime=grown(240),
     params:
@@ -107,7 +104,6 @@ rule planet_truth:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.3 GB, 15 s.
         # 0.3 GB, 15 s.
         mem_mb=grown(1000),
         runtime=grown(30),
@@ -153,7 +149,6 @@ rule evaluate:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.2 GB, 3 s for one member of two experiments; it reads means, not files of the submission.
         # 0.2 GB, 3 s for one member of two experiments; it reads means, not files of the submission.
         mem_mb=grown(1500),
         runtime=grown(15),
@@ -265,7 +260,6 @@ rule plot_models:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        # As plot_lines with less to draw.
         # As plot_lines with less to draw.
         mem_mb=grown(1000),
         runtime=grown(15),

@@ -85,7 +85,6 @@ rule normalize_initial:
         "../../envs/data.yaml"
     resources:
         # 0.3 GB, 1 s.
-        # 0.3 GB, 1 s.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
@@ -111,7 +110,6 @@ rule normalize_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.5 GB, 3 s.
         # 0.5 GB, 3 s.
         mem_mb=grown(1000),
         runtime=grown(10),

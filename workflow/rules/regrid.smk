@@ -21,7 +21,6 @@ rule regrid_weights:
         "../../envs/regrid.yaml"
     resources:
         # 0.2 GB and 2 s with boxes; the rest is room for ESMF, which was not measured.
-        # 0.2 GB and 2 s with boxes; the rest is room for ESMF, which was not measured.
         mem_mb=grown(4000),
         runtime=grown(30),
     params:
@@ -48,7 +47,6 @@ rule regrid_era5:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        # A year at 0.25 degrees: 1.2 GB, 17 s.
         # A year at 0.25 degrees: 1.2 GB, 17 s.
         mem_mb=grown(2000),
         runtime=grown(15),
@@ -77,7 +75,6 @@ rule regrid_static:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        # 0.1 GB, 1 s.
         # 0.1 GB, 1 s.
         mem_mb=grown(1000),
         runtime=grown(10),
