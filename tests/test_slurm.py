@@ -192,7 +192,8 @@ def disturbed(cluster, finished, undisturbed):
     os.kill(halted["killed"][0], signal.SIGKILL)
     cluster.call("scontrol", "requeue", halted["requeued"][1])
     runs["abandoned"].process.kill()
-    urgent = ["--partition=urgent", "--gres=gpu:scarce:1", f"--output={finished.folder}/urgent.txt"]
+    # With a memory of its own: without, a job asks for all of the node, and every other one would have to go.
+    urgent = ["--partition=urgent", "--gres=gpu:scarce:1", "--mem=100", f"--output={finished.folder}/urgent.txt"]
     cluster.call("sbatch", *urgent, "--wrap=sleep 5")
     yield runs, {name: job for name, (_, job) in halted.items()}
     for run in runs.values():
