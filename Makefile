@@ -2,7 +2,10 @@
 SHELL := /bin/sh
 ENVIRONMENT := . envs/activate.sh
 LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
-DEMO := --directory demo --configfile config/demo.yaml
+# make demo PRESET=v0p9 runs the demo with that overlay of config/presets/, in a folder of its own.
+PRESET ?=
+FOLDER := demo$(if $(PRESET),-$(PRESET))
+DEMO := --directory $(FOLDER) --configfile config/demo.yaml $(if $(PRESET),config/presets/$(PRESET).yaml)
 REPORT := --report report.html --report-stylesheet "$(CURDIR)/workflow/report/style.css"
 TARGET ?= submission
 
@@ -10,8 +13,8 @@ TARGET ?= submission
 
 demo:
 	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
-	if [ ! -e demo/report.html ] || [ -n "$$(find demo/results -newer demo/report.html -print -quit)" ]; then $(LAUNCH) $(DEMO) $(REPORT); fi && \
-	python workflow/scripts/print_scorecard.py demo/results/evaluate/scorecard.txt demo/report.html
+	if [ ! -e $(FOLDER)/report.html ] || [ -n "$$(find $(FOLDER)/results -newer $(FOLDER)/report.html -print -quit)" ]; then $(LAUNCH) $(DEMO) $(REPORT); fi && \
+	python workflow/scripts/print_scorecard.py $(FOLDER)/results/evaluate/scorecard.txt $(FOLDER)/report.html
 
 submission:
 	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python workflow/scripts/cds.py; fi && $(LAUNCH) $(TARGET)
@@ -21,7 +24,7 @@ report:
 
 # Recomputes the checksums of the submission that is here, the demo's too.
 verify:
-	@$(ENVIRONMENT) && for product in results/submission/*/* demo/results/submission/*/*; do [ ! -d "$$product" ] || python workflow/scripts/manifest.py "$$product" || exit 1; done
+	@$(ENVIRONMENT) && for product in results/submission/*/* demo*/results/submission/*/*; do [ ! -d "$$product" ] || python workflow/scripts/manifest.py "$$product" || exit 1; done
 
 test: lint
 	@$(ENVIRONMENT) && python -m pytest -m "not slow and not slurm"
@@ -42,4 +45,4 @@ rulegraph:
 	@$(ENVIRONMENT) && python -m snakemake --rulegraph --quiet | dot -Tsvg -o workflow/report/rulegraph.svg
 
 clean-demo:
-	rm -rf demo
+	rm -rf $(FOLDER)
