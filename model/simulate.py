@@ -10,8 +10,13 @@ from model.device import generator
 from model.fast import FastModel
 from model.monthly_diffusion import MonthlyDiffusion
 
-# Members computed together on a GPU: always as many, the last ones twice if need be, since sums may be ordered by size.
-TOGETHER = 10
+
+def members_together(device: torch.device) -> int:
+    """Return how many members are computed at a time: always as many, so that a member's numbers depend on no other.
+
+    On a CPU it is one, which stays in cache; on a GPU ten, the last of a block more than once if need be.
+    """
+    return 1 if device.type == "cpu" else 10
 
 
 @torch.inference_mode()
@@ -41,8 +46,7 @@ def simulate(
     """
     device = model.latent_mean.device
     randoms = {member: generator(seed, member) for member in members}
-    # One member at a time on a CPU: its numbers then depend on nothing else, and they stay in cache.
-    size = 1 if device.type == "cpu" else TOGETHER
+    size = members_together(device)
     blocks = [members[start : start + size] for start in range(0, len(members), size)]
 
     def noise(block, draws):

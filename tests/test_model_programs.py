@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch_harmonics
 
-from model import checkpoint, data, device, metrics, published, rollout, train, train_state
+from model import checkpoint, data, device, metrics, published, rollout, simulate, train, train_state
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "data" / "md_v0p9_golden.npz"
@@ -241,6 +241,17 @@ def test_a_member_is_the_same_alone_and_in_any_block(folder, tmp_path):
     assert not np.allclose(alone, fields(tmp_path / "five" / "r8.nc"))
     # Members differ from the first month on: each starts from its own draw.
     assert np.abs(alone[0] - fields(tmp_path / "five" / "r8.nc")[0]).max() > 0
+
+
+def test_members_computed_together_are_those_computed_one_by_one(folder, tmp_path, monkeypatch):
+    for name in ("alone", "together"):
+        (tmp_path / name).mkdir()
+    run_rollout(folder, tmp_path / "alone", [1, 2, 3, 4, 5])
+    monkeypatch.setattr(simulate, "members_together", lambda device: 3)  # as on a GPU: the last batch is not full
+    run_rollout(folder, tmp_path / "together", [1, 2, 3, 4, 5])
+    for member in range(1, 6):
+        alone, together = (fields(tmp_path / name / f"r{member}.nc") for name in ("alone", "together"))
+        assert np.abs(together - alone).max() < 1e-3 * np.abs(alone).max()
 
 
 def test_member_file(folder, tmp_path):
