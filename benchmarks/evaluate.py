@@ -21,66 +21,38 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+sys.path[:0] = [str(SCRIPTS), str(ROOT / "tests")]
 EXPERIMENTS = {"aimip": {"sst_offset": 0}, "aimip-p2k": {"sst_offset": 2}, "aimip-p4k": {"sst_offset": 4}}
 PERIODS = {"training": ["1985-01", "2014-12"], "validation": ["1979-01", "1984-12"], "test": ["2015-01", "2024-12"]}
 TABLE = ROOT / "config" / "variables.csv"
 INDEX = ROOT / "workflow" / "data" / "nino34_index.csv"
-TYPICAL = {"t": 260, "q": 0.005, "z": 54000, "skt": 285, "t2m": 284, "d2m": 278, "avg_tprate": 3e-5, "sp": 98000}
-SPREAD = {"q": 5e-4, "z": 600, "avg_tprate": 5e-6, "sp": 400, "msl": 400}
-
-
-def made(row, months, lat, lon, rng):
-    """Months of one ERA5 field of the table's ``row``: mean, wave, season and noise, float32 (month, lat, lon)."""
-    import numpy as np
-    from months import month_of_year
-
-    season = np.cos(2 * np.pi * month_of_year(months)[:, None, None] / 12) * np.sin(np.deg2rad(lat))[:, None]
-    wave = np.cos(np.deg2rad(lat))[:, None] * np.cos(np.deg2rad(2 * lon))
-    noise = rng.standard_normal((len(months), len(lat), len(lon)), np.float32)
-    typical = TYPICAL.get(row.short_name, 100000 if row.short_name == "msl" else 0)
-    return (typical + SPREAD.get(row.short_name, 3.0) * (wave - 3 * season + 0.3 * noise)).astype(np.float32)
 
 
 def make_inputs(work, resolution, period):
-    """Write ERA5's years and static fields, and one simulation, into the folder ``work``."""
+    """Write ERA5's years and static fields, and one simulation, into ``work``, of the made climate of the tests."""
     import netCDF4
     import numpy as np
+    from evaluation_tree import channels, write_axes, write_land, write_year
     from grids import centres
-    from months import CALENDAR, TIME_UNITS, mid_times, month_range, year_of
+    from months import month_range, year_of
     from summarize_reference import cmor_fields
     from tables import read_variables
 
     rows, (lat, lon), months = read_variables(TABLE, role="field"), centres(resolution), month_range(*period)
-
-    def create(path, times):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = netCDF4.Dataset(path, "w")
-        for name, values in (("time", mid_times(times)), ("lat", lat), ("lon", lon)):
-            data.createDimension(name, len(values))
-            data.createVariable(name, "f8", (name,))[:] = values
-        data["time"].setncatts({"units": TIME_UNITS, "calendar": CALENDAR})
-        return data
-
-    levels = sorted({row.level for row in rows if row.level}, reverse=True)
+    for folder in ("era5", "simulation"):
+        (work / folder).mkdir(parents=True, exist_ok=True)
     outputs = {}
+    # Year by year: the whole simulation would not fit into memory.
     for number, year in enumerate(np.unique(year_of(months))):
         inside = year_of(months) == year
-        with create(work / f"era5/{year}.nc", months[inside]) as data:
-            data.createDimension("level", len(levels))
-            data.createVariable("level", "f8", ("level",))[:] = levels
-            for row in rows:
-                dims = ("time", "level", "lat", "lon") if row.level else ("time", "lat", "lon")
-                if row.short_name not in data.variables:
-                    data.createVariable(row.short_name, "f4", dims)
-                place = (slice(None), levels.index(row.level)) if row.level else slice(None)
-                data[row.short_name][place] = made(row, months[inside], lat, lon, np.random.default_rng(2 * number))
-        rng = np.random.default_rng(2 * number + 1)
-        fields = cmor_fields({row.channel: made(row, months[inside], lat, lon, rng) for row in rows}, rows)
+        write_year(work / f"era5/{year}.nc", months[inside], lat, lon, channels(months[inside], lat, lon, 2 * number))
+        fields = cmor_fields(channels(months[inside], lat, lon, 2 * number + 1), rows)
         for name in sorted({name for row in rows for name in row.cmor_name}):
             at = sorted((row.level for row in rows if name in row.cmor_name and row.level), reverse=True)
             if name not in outputs:
-                data = outputs[name] = create(work / f"simulation/{name}_Amon_made_aimip_r1i1p1f1_gn.nc", months)
+                data = netCDF4.Dataset(work / f"simulation/{name}_Amon_made_aimip_r1i1p1f1_gn.nc", "w")
+                outputs[name] = data
+                write_axes(data, months, lat, lon)
                 dims = ("time", "plev", "lat", "lon") if at else ("time", "lat", "lon")
                 if at:
                     data.createDimension("plev", len(at))
@@ -93,9 +65,7 @@ def make_inputs(work, resolution, period):
             outputs[name][name][np.flatnonzero(inside)] = np.stack(values, axis=1) if at else fields[name][0]
     for data in outputs.values():
         data.close()
-    with create(work / "era5/static.nc", months[:1]) as data:
-        half = np.broadcast_to(lon < 180, (len(lat), len(lon)))
-        data.createVariable("lsm", "f4", ("lat", "lon"))[:] = half
+    write_land(work / "era5/static.nc", months, lat, lon)
 
 
 def summarize_simulation(work, periods, output):

@@ -26,6 +26,7 @@ from model.device import pick_device, seeded
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, total
 from model.monthly_diffusion import MonthlyDiffusion
+from model.simulate import members_together
 from model.spectral import Grid
 
 FIELDS, FORCINGS, STATICS = 37, 3, 5
@@ -100,8 +101,8 @@ def training_seconds(model, terms, pairs: MonthPairs, config: TrainingConfig, wa
 def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, months: int) -> dict:
     """Return the seconds per member-month of the parts of a rollout."""
     fast = FastModel(model.eval())
-    size = 1 if watch.device.type == "cpu" else members
-    latents = [torch.randn(size, *model.latent_shape, device=watch.device) for _ in range(members // size)]
+    size = members_together(watch.device)
+    latents = [torch.randn(size, *model.latent_shape, device=watch.device) for _ in range(-(-members // size))]
     noise = torch.randn(model.draws, size, *model.latent_shape, device=watch.device)
     before = fast.month(pairs.forcing, pairs.month)
     parts = {"conditions": 0.0, "sampling": 0.0, "decoding": 0.0}

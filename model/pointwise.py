@@ -1,4 +1,4 @@
-"""The pointwise network of a block, W2 GELU(W1 u + b1) + b2 at every grid point, in tiles that stay in a CPU's cache.
+"""What a block does point by point, in tiles that stay in a CPU's cache: W2 GELU(W1 u + b1) + b2, and modulated norms.
 
 The hidden channels are several times the fields' memory: they never leave a tile, and training computes them again on
 the way back. On a GPU the tile is the whole grid.

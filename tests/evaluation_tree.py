@@ -40,26 +40,37 @@ def write_era5(folder, months, lat, lon, seed=0, land=None):
     """Monthly means as the aggregate stage writes them, one file a year, and static.nc; returns their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rows, fields, paths = read_variables(VARIABLES, role="field"), channels(months, lat, lon, seed), []
+    fields, paths = channels(months, lat, lon, seed), []
     for year in np.unique(year_of(months)):
         inside = year_of(months) == year
         paths.append(folder / f"{year}.nc")
-        with netCDF4.Dataset(paths[-1], "w") as data:
-            _axes(data, months[inside], lat, lon)
-            levels = sorted({row.level for row in rows if row.level}, reverse=True)
-            data.createDimension("level", len(levels))
-            data.createVariable("level", "f8", ("level",))[:] = levels
-            for row in rows:
-                dims = ("time", "level", "lat", "lon") if row.level else ("time", "lat", "lon")
-                if row.short_name not in data.variables:
-                    data.createVariable(row.short_name, "f4", dims)
-                target = slice(None) if row.level is None else (slice(None), levels.index(row.level))
-                data[row.short_name][target] = fields[row.channel][inside]
-    with netCDF4.Dataset(folder / "static.nc", "w") as data:
-        _axes(data, months[:1], lat, lon)
+        write_year(paths[-1], months[inside], lat, lon, {name: values[inside] for name, values in fields.items()})
+    write_land(folder / "static.nc", months, lat, lon, land)
+    return paths, folder / "static.nc"
+
+
+def write_year(path, months, lat, lon, fields):
+    """One year's monthly means, {channel: (month, lat, lon)}, as the aggregate stage writes them."""
+    rows = read_variables(VARIABLES, role="field")
+    with netCDF4.Dataset(path, "w") as data:
+        write_axes(data, months, lat, lon)
+        levels = sorted({row.level for row in rows if row.level}, reverse=True)
+        data.createDimension("level", len(levels))
+        data.createVariable("level", "f8", ("level",))[:] = levels
+        for row in rows:
+            dims = ("time", "level", "lat", "lon") if row.level else ("time", "lat", "lon")
+            if row.short_name not in data.variables:
+                data.createVariable(row.short_name, "f4", dims)
+            target = slice(None) if row.level is None else (slice(None), levels.index(row.level))
+            data[row.short_name][target] = fields[row.channel]
+
+
+def write_land(path, months, lat, lon, land=None):
+    """The static file: a land mask (lat, lon), the eastern hemisphere if none is given."""
+    with netCDF4.Dataset(path, "w") as data:
+        write_axes(data, months[:1], lat, lon)
         half = np.broadcast_to(lon < 180, (len(lat), len(lon))).astype(float)
         data.createVariable("lsm", "f4", ("lat", "lon"))[:] = half if land is None else land
-    return paths, folder / "static.nc"
 
 
 def write_simulation(folder, months, lat, lon, seed, warming=0.0, bias=0.0):
@@ -74,7 +85,7 @@ def write_simulation(folder, months, lat, lon, seed, warming=0.0, bias=0.0):
         levels = sorted(int(field[len(name) :]) for field in known if field != name)
         paths.append(folder / f"{name}_Amon_made_{folder.name}_gn.nc")
         with netCDF4.Dataset(paths[-1], "w") as data:
-            _axes(data, months, lat, lon)
+            write_axes(data, months, lat, lon)
             units = fields[known[0]][1]
             if levels:
                 data.createDimension("plev", len(levels))
@@ -106,7 +117,8 @@ def months_of(spans):
     return month_range(*spans["simulation"])
 
 
-def _axes(data, months, lat, lon):
+def write_axes(data, months, lat, lon):
+    """Time, latitude and longitude of a file, dimensions and variables."""
     units = {"time": TIME_UNITS, "lat": "degrees_north", "lon": "degrees_east"}
     for name, values in (("time", mid_times(months)), ("lat", lat), ("lon", lon)):
         data.createDimension(name, len(values))
