@@ -2,13 +2,14 @@
 
 import contextlib
 import math
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from model.pointwise import ModulatedNorm, PointwiseNetwork, mean_square
-from model.spectral import Grid, LowRank, Resample, row_weights
+from model.spectral import Grid, LowRank, Resample, as_real, input_maps, output_maps, row_weights
 
 EPSILON = 1e-8
 
@@ -35,23 +36,46 @@ class ConditionalNorm(nn.Module):
         if self.calibrated:
             self.register_buffer("scale", torch.tensor(1.0))
 
-    def forward(self, x: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Return the normalized and modulated `x` (batch, channels, nlat, nlon).
+    def modulation(self, conditions, first: "BothMaps", second: "BothMaps", bias) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the numbers (batch, 2 channels, n) and the maps (n, points) whose products are factors and shifts.
 
-        Factor and shift are few maps times few numbers; w and b enter the numbers.
+        Args:
+            conditions: (batch, n, nlat, nlon), or their harmonics.
+            first: maps of the first operator.
+            second: maps of the second operator.
+            bias: to add to the shifts, (channels,).
         """
-        hidden = functional.relu(self.first([conditions]))
-        gamma, beta = self.second.mixed([hidden]).chunk(2, dim=1)
-        maps = self.second.output_constant(True)
-        maps = torch.cat([maps, torch.ones_like(maps[:1])])
-        one = torch.ones_like(gamma[:, :, :1])
-        factor = torch.cat([gamma * self.weight[:, None], one], dim=2)
-        shift = torch.cat([beta, self.bias[:, None] * one], dim=2)
-        flat = x.flatten(2)
+        hidden = self.first.fields(self.first.mix(self.first.scores([conditions], maps=first.inner)), first.outer)
+        hidden = functional.relu(hidden)
+        numbers = as_real(self.second.mix(self.second.scores([hidden], maps=second.inner)))
+        # w and b enter the numbers; a map of ones carries what does not depend on the conditions.
+        one = torch.ones_like(self.weight)
+        numbers = numbers * torch.cat([self.weight, one])[:, None]
+        constants = torch.cat([one, self.bias + bias])[:, None]
+        numbers = torch.cat([numbers, constants.expand(len(numbers), -1, -1)], dim=2)
+        return numbers, torch.cat([second.outer, torch.ones_like(second.outer[:1])])
+
+    def forward(self, x, modulation, weight=None, bias=None, added=None) -> torch.Tensor:
+        """Return the normalized and modulated `x` (batch, channels, points), or of that what a linear layer gives.
+
+        Args:
+            x: (batch, channels, points).
+            modulation: numbers and maps.
+            weight: of the linear layer, (outputs, channels).
+            bias: of the linear layer, (outputs,).
+            added: maps (outputs, points) to add to its output.
+        """
         weights, scale = (None, self.scale) if self.calibrated else (self.point_weights, EPSILON)
         if self.calibrated and self.measuring:
-            self.scale.copy_(mean_square(flat, self.point_weights).mean().sqrt() + EPSILON)
-        return ModulatedNorm.apply(flat, factor, shift, maps, weights, scale).view_as(x)
+            self.scale.copy_(mean_square(x, self.point_weights).mean().sqrt() + EPSILON)
+        return ModulatedNorm.apply(x, *modulation, weights, scale, weight, bias, added)
+
+
+class BothMaps(NamedTuple):
+    """The maps of a low-rank operator, each (2 rank, points)."""
+
+    inner: torch.Tensor | None  # Bhat; None where the input comes as harmonics
+    outer: torch.Tensor  # Ahat
 
 
 @contextlib.contextmanager
@@ -99,27 +123,41 @@ class ConditionalBlock(nn.Module):
         self.mlp2 = nn.Conv2d(config.hidden, outputs, 1)
         self.out = nn.Conv2d(outputs, outputs, 1)
 
-    def forward(self, parts, conditions, residual=None, offset=None) -> torch.Tensor:
+    def forward(self, parts, conditions, residual, offset=None, added=None) -> torch.Tensor:
         """Return (batch, outputs, *target).
 
         Args:
-            parts: the input u in parts, each (batch or 1, n, *source).
-            conditions: (batch, n, *target).
-            residual: u on the target grid, without the offset; None: it is computed.
+            parts: the input u in parts, each (batch or 1, n, *source), or their harmonics.
+            conditions: (batch, n, *target), or their harmonics.
+            residual: u on the target grid in parts, each (batch or 1, n, *target), without the offset.
             offset: constants (inputs, 1) to add to u.
+            added: maps (outputs, points) to add to the output.
         """
-        y = self.norm1(functional.gelu(self.spectral(parts, offset)), conditions)
-        if residual is None:
-            residual = self.resample(torch.cat([part.expand(len(conditions), -1, -1, -1) for part in parts], dim=1))
+        batch = len(conditions)
         weight1, bias1 = self.mlp1.weight.flatten(1), self.mlp1.bias
+        weight2, bias2 = self.mlp2.weight.flatten(1), self.mlp2.bias
         if offset is not None:
             bias1 = bias1 + torch.mv(weight1, offset[:, 0])
-        y = PointwiseNetwork.apply(
-            y.flatten(2), residual.flatten(2), weight1, bias1, self.mlp2.weight.flatten(1), self.mlp2.bias
-        )
-        y = self.norm2(y.unflatten(2, self.resample.target), conditions)
-        weight = self.out.weight.flatten(1).expand(len(y), -1, -1)
-        return torch.baddbmm(self.out.bias[:, None], weight, y.flatten(2)).view_as(y)
+        residual = [part.flatten(2).expand(batch, -1, -1) for part in residual]
+        first, second = self.modulations(conditions, (bias2, 0.0))
+        y = functional.gelu(self.spectral(parts, offset)).flatten(2)
+        y = PointwiseNetwork.apply(self.norm1(y, first), weight1, bias1, weight2, *residual)
+        y = self.norm2(y, second, self.out.weight.flatten(1), self.out.bias, added)
+        return y.unflatten(2, self.spectral.target)
+
+    def modulations(self, conditions, biases) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return the modulations of both norms, each with a bias to add; the operators' maps are made together."""
+        norms = (self.norm1, self.norm2)
+        firsts, seconds = [norm.first for norm in norms], [norm.second for norm in norms]
+        if conditions.is_complex():
+            inner = [None, None, *input_maps(seconds)]
+        else:
+            inner = input_maps(firsts + seconds)
+        maps = [BothMaps(*both) for both in zip(inner, output_maps(firsts + seconds), strict=True)]
+        return [
+            norm.modulation(conditions, first, second, bias)
+            for norm, first, second, bias in zip(norms, maps[:2], maps[2:], biases, strict=True)
+        ]
 
 
 class ChannelEmbedding(nn.Module):
@@ -147,11 +185,14 @@ class SeasonEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, bases))
         self.basis = nn.Parameter(0.02 * torch.randn(bases, maps, *grid))
 
-    def forward(self, month: torch.Tensor) -> torch.Tensor:
-        """Return the maps (batch, maps, nlat, nlon) of `month` (batch,), 1..12."""
+    def weights(self, month: torch.Tensor) -> torch.Tensor:
+        """Return the weights of the bases (batch, bases) in `month` (batch,), 1..12."""
         angle = 2 * math.pi / 12 * month.float()
-        weights = self.mlp(torch.stack([angle.sin(), angle.cos()], dim=-1))
-        return torch.tensordot(weights, self.basis, dims=1)
+        return self.mlp(torch.stack([angle.sin(), angle.cos()], dim=-1))
+
+    def forward(self, month: torch.Tensor) -> torch.Tensor:
+        """Return the maps (batch, maps, nlat, nlon) of `month` (batch,)."""
+        return torch.tensordot(self.weights(month), self.basis, dims=1)
 
 
 class TimeEmbedding(nn.Module):

@@ -53,6 +53,15 @@ class Months:
     dates: list[tuple[int, int]]  # (year, month) of each time
     split: np.ndarray | None  # TRAINING or VALIDATION of each time
 
+    @property
+    def number(self) -> torch.Tensor:
+        """The calendar month, 1..12, of each time, on the device of the fields."""
+        return torch.tensor([month for _, month in self.dates], device=self.fields.device)
+
+    def to(self, device: torch.device) -> "Months":
+        """Return the months with fields and forcings on a device."""
+        return dataclasses.replace(self, fields=self.fields.to(device), forcings=self.forcings.to(device))
+
 
 class MonthPairs(NamedTuple):
     """A batch of months and the months that follow them; every tensor is batch first."""
@@ -166,24 +175,6 @@ def pair_indices(months: Months, split: int) -> np.ndarray:
         raise ValueError("the training file has no variable 'split'; make it again with the normalize step.")
     inside = months.split == split
     return np.flatnonzero(inside[:-1] & inside[1:])
-
-
-def take_pairs(months: Months, indices: np.ndarray | torch.Tensor, device: torch.device | str) -> MonthPairs:
-    """Return the pairs (t, t + 1) for times t in `indices`."""
-    first = torch.as_tensor(indices)
-    number = torch.tensor([month for _, month in months.dates])
-
-    def take(values, index):
-        return values[index].to(device, non_blocking=True)
-
-    return MonthPairs(
-        fields=take(months.fields, first),
-        forcing=take(months.forcings, first),
-        month=take(number, first),
-        next_fields=take(months.fields, first + 1),
-        next_forcing=take(months.forcings, first + 1),
-        next_month=take(number, first + 1),
-    )
 
 
 class ToPhysical:

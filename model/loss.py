@@ -1,13 +1,13 @@
 """The joint loss of autoencoder and diffusion, and the fixed score that chooses the checkpoint."""
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch.nn import functional
 
 from model.config import TrainingConfig
 from model.data import MonthPairs
-from model.monthly_diffusion import MonthlyDiffusion
+from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.spectral import row_weights
 
 
@@ -22,10 +22,19 @@ def draw_noise(model: MonthlyDiffusion, batch: int, generator: torch.Generator, 
     return {name: values.to(device) for name, values in noise.items()}
 
 
+def pair_inputs(model: MonthlyDiffusion, pairs: MonthPairs) -> MonthInputs:
+    """Return pairs of months as `loss_terms` takes them."""
+    return model.inputs(
+        torch.cat([pairs.fields, pairs.next_fields]),
+        torch.cat([pairs.forcing, pairs.next_forcing]),
+        torch.cat([pairs.month, pairs.next_month]),
+    )
+
+
 def loss_terms(
-    model: MonthlyDiffusion, pairs: MonthPairs, noise: dict[str, torch.Tensor], config: TrainingConfig
+    model: MonthlyDiffusion, pairs: MonthInputs, noise: dict[str, torch.Tensor], config: TrainingConfig
 ) -> dict[str, torch.Tensor]:
-    """Return the unweighted terms of the loss on a batch of pairs of months, scalars.
+    """Return the unweighted terms of the loss on pairs of months, scalars; the first months of all pairs come first.
 
     reconstruction: mean square error of the fields of month t from a draw of their posterior.
     diffusion: mean square error of v for the mean latent of month t + 1, given the drawn latent of month t and
@@ -35,12 +44,10 @@ def loss_terms(
     kl: mean divergence of the posterior of month t from the standard normal.
     latent: squared distance of the learned latent mean and sigma from those of the batch.
     """
-    batch = len(pairs.fields)
-    conditions = model.conditions(
-        torch.cat([pairs.forcing, pairs.next_forcing]), torch.cat([pairs.month, pairs.next_month])
-    )
+    batch = len(pairs.month) // 2
+    conditions = model.conditions_of(pairs)
     now = conditions.first(batch)
-    mean, log_variance = model.encode_given(torch.cat([pairs.fields, pairs.next_fields]), conditions)
+    mean, log_variance = model.encode_given(pairs, conditions)
     mean, next_mean = mean.split(batch)
     log_variance = log_variance[:batch]
     latent = mean + torch.exp(0.5 * log_variance) * noise["posterior"]
@@ -56,17 +63,18 @@ def loss_terms(
     noisy = cos * clean + sin * colored
     v = model.denoise_given(noisy, standard, now.coarse, time)
 
-    fine = model_rows(model.grid.nlat, model, pairs.fields)
-    coarse = model_rows(model.latent_grid.nlat, model, pairs.fields)
+    fields, next_fields = pairs.departures.split(batch)
+    fine = model_rows(model.grid.nlat, model, fields)
+    coarse = model_rows(model.latent_grid.nlat, model, fields)
     terms = {}
     if config.predicted_weight:
         denoised = model.unstandardize(cos * noisy - sin * v + predicted)
         decoded = model.decode_given(torch.cat([latent, denoised]), conditions)
         decoded, following = decoded.split(batch)
-        terms["predicted"] = mean_square_error(following, pairs.next_fields, cos.square() * fine)
+        terms["predicted"] = mean_square_error(following, next_fields, cos.square() * fine)
     else:
         decoded = model.decode_given(latent, now)
-    terms["reconstruction"] = mean_square_error(decoded, pairs.fields, fine)
+    terms["reconstruction"] = mean_square_error(decoded, fields, fine)
     terms["diffusion"] = mean_square_error(v, cos * colored - sin * clean, coarse)
     terms["kl"] = (0.5 * (mean.square() + log_variance.exp() - 1 - log_variance) * coarse).mean()
     target = mean.detach()
@@ -80,8 +88,25 @@ def loss_terms(
 
 def mean_square_error(found: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Return the mean of the weighted squares of a difference; `weights` broadcast."""
-    root = weights.sqrt()
-    return functional.mse_loss(found * root, wanted * root)
+    return MeanSquare.apply(found - wanted, weights)
+
+
+class MeanSquare(torch.autograd.Function):
+    """The mean of the weighted squares of x (batch, channels, nlat, nlon), in few passes; no gradient of weights."""
+
+    @staticmethod
+    def forward(ctx, x, weights):
+        """Return the mean; `weights` broadcast."""
+        weighted = x * weights
+        ctx.save_for_backward(weighted)
+        return torch.linalg.vecdot(x.flatten(2), weighted.flatten(2)).sum() / x.numel()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        """Return the gradient of x."""
+        (weighted,) = ctx.saved_tensors
+        return weighted * (gradient * (2 / weighted.numel())), None
 
 
 def model_rows(nlat: int, model: MonthlyDiffusion, like: torch.Tensor) -> torch.Tensor:
@@ -96,25 +121,25 @@ def total(terms: dict[str, torch.Tensor], config: TrainingConfig) -> torch.Tenso
 
 @torch.no_grad()
 def validation_score(
-    model: MonthlyDiffusion, batches: list[MonthPairs], config: TrainingConfig, repeats: int = 2
+    model: MonthlyDiffusion, batches: Iterable[MonthInputs], config: TrainingConfig, repeats: int = 2
 ) -> tuple[float, dict[str, float]]:
     """Return the score of the validation pairs, and its terms: the same noise and times at every call.
 
     The score leaves out the KL and latent terms, which measure no skill. Times are spread evenly over the schedule.
     """
     sums: dict[str, float] = {}
-    pairs = sum(len(batch.fields) for batch in batches)
     position = 0
-    for repeat in range(repeats):
-        for number, batch in enumerate(batches):
-            size = len(batch.fields)
+    for number, batch in enumerate(batches):
+        size = len(batch.month) // 2
+        for repeat in range(repeats):
             generator = torch.Generator().manual_seed(1_000_003 * repeat + number)
-            noise = draw_noise(model, size, generator, batch.fields.device)
-            even = (torch.arange(position, position + size) * (math.sqrt(5) - 1) / 2) % 1
-            noise["time"] = even.to(batch.fields)
+            noise = draw_noise(model, size, generator, batch.month.device)
+            even = ((position + torch.arange(size)) * (math.sqrt(5) - 1) / 2) % 1
+            noise["time"] = even.to(batch.month.device)
             position += size
             for name, value in loss_terms(model, batch, noise, config).items():
-                sums[name] = sums.get(name, 0.0) + value.item() * size / (pairs * repeats)
+                sums[name] = sums.get(name, 0.0) + value.item() * size
+    sums = {name: value / position for name, value in sums.items()}
     score = sum(
         getattr(config, f"{name}_weight") * value for name, value in sums.items() if name not in ("kl", "latent")
     )

@@ -18,18 +18,21 @@ from model.latents import LatentStatistics
 from model.spectral import Grid, Resample
 
 
+class MonthInputs(NamedTuple):
+    """What the encoder takes of months of data: fixed transforms of it, which training makes once for all epochs."""
+
+    departures: torch.Tensor  # fields less their forced response, (batch, fields, nlat, nlon)
+    harmonics: torch.Tensor  # of these and of the forcing, complex (batch, fields + forcings, harmonics)
+    coarse: torch.Tensor  # both on the latent grid
+    month: torch.Tensor  # (batch,), 1..12
+
+
 class Conditions(NamedTuple):
     """What a month's forcing and season give to the networks."""
 
-    forcing: torch.Tensor  # as the networks see it, (batch, forcings, nlat, nlon)
-    season: torch.Tensor  # (batch, season maps, nlat, nlon)
-    coarse: torch.Tensor  # both on the latent grid
+    fine: torch.Tensor  # on the fields' grid, (batch, n, nlat, nlon), or its harmonics, complex (batch, n, harmonics)
+    coarse: torch.Tensor  # on the latent grid, (batch, n, *latent_grid)
     forced: torch.Tensor | None  # linear response of the fields (batch, fields, nlat, nlon); None: not modelled
-
-    @property
-    def fine(self) -> torch.Tensor:
-        """Forcing and season on the fields' grid."""
-        return torch.cat([self.forcing, self.season], dim=1)
 
     def first(self, batch: int) -> "Conditions":
         """Return the conditions of the first `batch` months."""
@@ -112,34 +115,57 @@ class MonthlyDiffusion(nn.Module):
         self.coarsen = Resample(self.grid, self.latent_grid, config.truncation)
         self.register_buffer("statics", statics)
         self.register_buffer("statics_coarse", self.coarsen(statics), persistent=False)
+        self.register_buffer("statics_smooth", self.decoder.resample(self.statics_coarse), persistent=False)
+        self.register_buffer("statics_harmonics", self.encoder.spectral.harmonics(statics[None]), persistent=False)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """The shape of one latent: (channels, nlat, nlon)."""
         return (self.config.latent_channels, *self.latent_grid)
 
+    def inputs(self, fields: torch.Tensor, forcing: torch.Tensor, month: torch.Tensor) -> MonthInputs:
+        """Return what the encoder takes of months of data."""
+        month = month.reshape(len(forcing))
+        forcing, response = self.split_forced(forcing, month)
+        departures = fields if response is None else fields - response
+        maps = torch.cat([departures, forcing], dim=1)
+        return MonthInputs(departures, self.encoder.spectral.harmonics(maps), self.coarsen(maps), month)
+
+    def split_forced(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the forcing as the networks see it, and the fields' linear response to it if that is modelled."""
+        if self.forced is None:
+            return forcing, None
+        anomalies = self.forced.anomalies(forcing, month)
+        amplitudes = self.forced.amplitudes(anomalies)
+        return self.forced.without_mean(anomalies, amplitudes), self.forced(amplitudes)
+
     def conditions(self, forcing: torch.Tensor, month: torch.Tensor) -> Conditions:
         """Return the conditions of a month, for the methods whose names end in `_given`."""
         month = month.reshape(len(forcing))
-        response = None
-        if self.forced is not None:
-            anomalies = self.forced.anomalies(forcing, month)
-            amplitudes = self.forced.amplitudes(anomalies)
-            forcing, response = self.forced.without_mean(anomalies, amplitudes), self.forced(amplitudes)
-        season = self.season(month)
-        return Conditions(forcing, season, torch.cat([self.coarsen(forcing), self.coarsen(season)], dim=1), response)
+        forcing, response = self.split_forced(forcing, month)
+        fine = torch.cat([forcing, self.season(month)], dim=1)
+        return Conditions(fine, self.coarsen(fine), response)
+
+    def conditions_of(self, inputs: MonthInputs) -> Conditions:
+        """Return the conditions of months of data, by harmonics, and without the forced response."""
+        weights, basis = self.season.weights(inputs.month), self.season.basis
+        season = torch.tensordot(weights, torch.view_as_real(self.encoder.spectral.harmonics(basis)), dims=1)
+        coarse = torch.tensordot(weights, self.coarsen(basis), dims=1)
+        return Conditions(
+            torch.cat([inputs.harmonics[:, self.fields :], torch.view_as_complex(season)], dim=1),
+            torch.cat([inputs.coarse[:, self.fields :], coarse], dim=1),
+            None,
+        )
 
     def encode(self, fields, forcing, month) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and log-variance of the posterior of the latent, each (batch, *latent_shape)."""
-        return self.encode_given(fields, self.conditions(forcing, month))
+        inputs = self.inputs(fields, forcing, month)
+        return self.encode_given(inputs, self.conditions_of(inputs))
 
-    def encode_given(self, fields: torch.Tensor, given: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encode with the month's conditions at hand."""
-        if given.forced is not None:
-            fields = fields - given.forced
-        parts = [fields, given.forcing, given.season, self.statics[None]]
-        statics = self.statics_coarse.expand(len(fields), -1, -1, -1)
-        residual = torch.cat([self.coarsen(fields), given.coarse, statics], dim=1)
+    def encode_given(self, inputs: MonthInputs, given: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode months of data with their `conditions_of` at hand."""
+        parts = [inputs.harmonics, given.fine[:, self.forcings :], self.statics_harmonics]
+        residual = [inputs.coarse[:, : self.fields], given.coarse, self.statics_coarse[None]]
         return self.encoder(parts, given.coarse, residual, self.embedding()).chunk(2, dim=1)
 
     def decode(self, latent, forcing, month) -> torch.Tensor:
@@ -147,8 +173,11 @@ class MonthlyDiffusion(nn.Module):
         return self.decode_given(latent, self.conditions(forcing, month))
 
     def decode_given(self, latent: torch.Tensor, given: Conditions) -> torch.Tensor:
-        """Decode with the month's conditions at hand."""
-        fields = self.decoder([latent, given.coarse, self.statics_coarse[None]], given.fine) - self.climate_offset
+        """Decode with the month's conditions at hand; without a forced response among them, what departs from it."""
+        parts = [latent, given.coarse, self.statics_coarse[None]]
+        resample = self.decoder.resample
+        residual = [resample(latent), resample(given.coarse), self.statics_smooth[None]]
+        fields = self.decoder(parts, given.fine, residual, added=-self.climate_offset.flatten(1))
         return fields if given.forced is None else fields + given.forced
 
     def denoise(self, noisy, state, forcing, month, step) -> torch.Tensor:
@@ -167,7 +196,7 @@ class MonthlyDiffusion(nn.Module):
         """Denoise with the standardized state and the month's coarse conditions at hand."""
         maps = self.time(time.reshape(len(noisy)))[:, :, None, None].expand(-1, -1, *self.latent_grid)
         given = torch.cat([state, coarse, maps], dim=1)
-        return self.denoiser([noisy, given], given)
+        return self.denoiser([noisy, given], given, [noisy, given])
 
     def sample_next(self, state, forcing, month, noise=None, generator=None) -> torch.Tensor:
         """Return a draw of the next month's latent, (batch, *latent_shape).

@@ -1,22 +1,22 @@
 """What a block does point by point, in tiles that stay in a CPU's cache: W2 GELU(W1 u + b1) + b2, and modulated norms.
 
 The hidden channels are several times the fields' memory: they never leave a tile, and training computes them again on
-the way back. On a GPU the tile is the whole grid.
+the way back. On a GPU the tile is the whole grid. Everything is flattened: (batch, channels, points).
 """
 
 import torch
 from torch.nn import functional
 
 TILE = 800  # points whose hidden channels stay in a CPU's cache
+WIDE = 3200  # points of which a few channels do
 
 
-def tiles(u: torch.Tensor) -> list[tuple[slice, slice]]:
-    """Return the parts (samples, points) in which to go through `u` (batch, channels, points)."""
+def tiles(u: torch.Tensor, size: int = TILE) -> list[tuple[int | slice, slice]]:
+    """Return the parts (sample, points) in which to go through `u` (batch, channels, points): all of it on a GPU."""
     batch, _, points = u.shape
     if u.device.type != "cpu":
-        return [(slice(0, batch), slice(0, points))]
-    starts = [(sample, start) for sample in range(batch) for start in range(0, points, TILE)]
-    return [(slice(sample, sample + 1), slice(start, start + TILE)) for sample, start in starts]
+        return [(slice(None), slice(None))]
+    return [(sample, slice(start, start + size)) for sample in range(batch) for start in range(0, points, size)]
 
 
 def add_pointwise(
@@ -32,7 +32,10 @@ def add_pointwise(
         known: a bias, or what other inputs gave, (batch or 1, hidden, points or 1).
     """
     known = known.expand(len(y), -1, y.shape[2])
-    for samples, points in tiles(y):
+    steps = [(slice(None), slice(None))]
+    if y.device.type == "cpu":
+        steps = [(slice(sample, sample + 1), points) for sample, points in tiles(y)]
+    for samples, points in steps:
         part = y[samples, :, points]
         w1, w2 = (weight.expand(len(part), -1, -1) for weight in (weight1, weight2))
         hidden = torch.baddbmm(known[samples, :, points], w1, u[samples, :, points])
@@ -40,88 +43,141 @@ def add_pointwise(
 
 
 class PointwiseNetwork(torch.autograd.Function):
-    """y + W2 GELU(W1 u + b1) + b2 of y (batch, outputs, points) and u (batch, inputs, points)."""
+    """y + W2 GELU(W1 u + b1) of y (batch, outputs, points) and of u, which is given in parts."""
 
     @staticmethod
-    def forward(ctx, y, u, weight1, bias1, weight2, bias2):
-        """Return the sum, (batch, outputs, points)."""
-        ctx.save_for_backward(u, weight1, bias1, weight2)
-        out = y + bias2[:, None]
-        add_pointwise(out, u, weight1[None], weight2[None], bias1[None, :, None])
-        return out
+    def forward(ctx, y, weight1, bias1, weight2, *parts):
+        """Return the sum in the memory of `y`.
+
+        Args:
+            y: changed in place.
+            weight1: (hidden, inputs).
+            bias1: (hidden,).
+            weight2: (outputs, hidden).
+            parts: of u, each (batch, n, points).
+        """
+        weight1 = torch.cat([weight1, bias1[:, None]], dim=1)
+        for sample, points in tiles(y):
+            hidden = torch.matmul(weight1, rows_and_one(parts, sample, points))
+            add_product(y[sample, :, points], weight2, torch.ops.aten.gelu_(hidden))
+        ctx.mark_dirty(y)
+        ctx.save_for_backward(weight1, weight2, *parts)
+        return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         """Return the gradients of all inputs; the hidden channels are computed again, tile by tile."""
-        u, weight1, bias1, weight2 = ctx.saved_tensors
-        grad_u = torch.empty_like(u) if ctx.needs_input_grad[1] else None
-        grad1, grad2, grad_bias1 = torch.zeros_like(weight1), torch.zeros_like(weight2), torch.zeros_like(bias1)
-        for samples, points in tiles(u):
-            inputs, outside = u[samples, :, points], gradient[samples, :, points]
-            w1, w2 = (weight.expand(len(inputs), -1, -1) for weight in (weight1, weight2))
-            before = torch.baddbmm(bias1[:, None], w1, inputs)
-            grad2 += torch.bmm(outside, functional.gelu(before).mT).sum(0)
-            hidden = torch.ops.aten.gelu_backward(torch.bmm(w2.mT, outside), before)
-            grad1 += torch.bmm(hidden, inputs.mT).sum(0)
-            grad_bias1 += hidden.sum((0, 2))
-            if grad_u is not None:
-                grad_u[samples, :, points] = torch.bmm(w1.mT, hidden)
-        return gradient, grad_u, grad1, grad_bias1, grad2, gradient.sum((0, 2))
+        weight1, weight2, *parts = ctx.saved_tensors
+        grads = [torch.empty_like(part) if ctx.needs_input_grad[4 + i] else None for i, part in enumerate(parts)]
+        columns = weight1[:, :-1].split([part.shape[1] for part in parts], dim=1)
+        grad1, grad2 = torch.zeros_like(weight1.T), torch.zeros_like(weight2)
+        for sample, points in tiles(gradient):
+            outside = gradient[sample, :, points]
+            rows = rows_and_one(parts, sample, points)
+            before = torch.matmul(weight1, rows)
+            add_outer(grad2, outside, functional.gelu(before))
+            hidden = torch.matmul(weight2.T, outside)
+            torch.ops.aten.gelu_backward.grad_input(hidden, before, grad_input=hidden)
+            add_outer(grad1, rows, hidden)
+            for weight, grad in zip(columns, grads, strict=True):
+                if grad is not None:
+                    torch.matmul(weight.T, hidden, out=grad[sample, :, points])
+        return gradient, grad1[:-1].T, grad1[-1], grad2, *grads
+
+
+def rows_and_one(parts: list[torch.Tensor], sample: int | slice, points: slice) -> torch.Tensor:
+    """Return a tile of parts (batch, n, points) as one, with a last row of ones, whose weight is a bias."""
+    rows = [part[sample, :, points] for part in parts]
+    return torch.cat([*rows, torch.ones_like(rows[0][..., :1, :])], dim=-2)
+
+
+def add_product(total: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> None:
+    """Add weight x to `total`, in place; of a sample, (channels, points), or of several."""
+    if x.ndim == 2:
+        total.addmm_(weight, x)
+    else:
+        total.baddbmm_(weight.expand(len(x), -1, -1), x)
+
+
+def add_outer(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    """Add a b^T to `total`, in place, summed over points, and over samples where there are several."""
+    if a.ndim == 2:
+        total.addmm_(a, b.T)
+    else:
+        total += torch.bmm(a, b.mT).sum(0)
 
 
 class ModulatedNorm(torch.autograd.Function):
-    """x / r * (factor . maps) + (shift . maps): few numbers times few maps make the modulation of every channel."""
+    """n = x / r * factor + shift, of few numbers times few maps each, or W n + b, of which n never leaves a tile."""
 
     @staticmethod
-    def forward(ctx, x, factor, shift, maps, weights, scale):
-        """Return the norm of `x`.
+    def forward(ctx, x, modulation, maps, weights, scale, weight, bias, added):
+        """Return the norm of `x`, (batch, channels, points), or (batch, outputs, points) after the linear layer.
 
         Args:
             x: (batch, channels, points).
-            factor: (batch, channels, n).
-            shift: (batch, channels, n).
+            modulation: the numbers of the factors, then of the shifts, (batch, 2 channels, n).
             maps: (n, points).
             weights: of the points in the mean square of a sample, (points,), summing to 1 / channels; None: r is
                 `scale`.
             scale: r without `weights`, else what is added to the root mean square.
+            weight: of the linear layer, (outputs, channels); None: there is none.
+            bias: of the linear layer, (outputs,).
+            added: maps to add to its output, (outputs, points), or none; they get no gradient.
         """
+        channels = x.shape[1]
         if weights is None:
             size = scale.expand(len(x))
         else:
             size = mean_square(x, weights).sqrt() + scale
-        out = torch.empty_like(x)
-        scaled = factor / size[:, None, None]
-        for samples, points in tiles(x):
-            part = maps[:, points].expand(len(x[samples]), -1, -1)
-            shifted = torch.bmm(shift[samples], part)
-            torch.addcmul(shifted, x[samples, :, points], torch.bmm(scaled[samples], part), out=out[samples, :, points])
-        ctx.save_for_backward(x, factor, shift, maps, weights, size)
+        scaled = modulation.clone()
+        scaled[:, :channels] /= size[:, None, None]
+        if weight is None:
+            out = torch.empty_like(x)
+        else:
+            out = x.new_empty(len(x), *weight.shape[:1], x.shape[2])
+            known = (bias[:, None] if added is None else bias[:, None] + added).expand(out.shape[1:])
+        for sample, points in tiles(x, WIDE):
+            factor, shift = torch.matmul(scaled[sample], maps[:, points]).split(channels, dim=-2)
+            tile = out[sample, :, points]
+            if weight is None:
+                torch.addcmul(shift, x[sample, :, points], factor, out=tile)
+            else:
+                add_product(tile.copy_(known[:, points]), weight, shift.addcmul_(x[sample, :, points], factor))
+        ctx.save_for_backward(x, scaled, maps, weights, size, weight)
         ctx.scale = scale
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        """Return the gradients of x, factor, shift and maps."""
-        x, factor, shift, maps, weights, size = ctx.saved_tensors
-        scaled = factor / size[:, None, None]
-        grad_x, grad_maps = torch.empty_like(x), torch.zeros_like(maps)
-        grad_scaled, grad_shift = torch.zeros_like(factor), torch.zeros_like(shift)
-        for samples, points in tiles(x):
-            outside = gradient[samples, :, points]
-            product = outside * x[samples, :, points]
-            part = maps[:, points].expand(len(outside), -1, -1)
-            torch.mul(outside, torch.bmm(scaled[samples], part), out=grad_x[samples, :, points])
-            grad_scaled[samples].baddbmm_(product, part.mT)
-            grad_shift[samples].baddbmm_(outside, part.mT)
-            both = torch.bmm(scaled[samples].mT, product).baddbmm_(shift[samples].mT, outside)
-            grad_maps[:, points] += both.sum(0)
+        """Return the gradients of x, modulation, maps, weight and bias."""
+        x, scaled, maps, weights, size, weight = ctx.saved_tensors
+        channels = x.shape[1]
+        grad_x, grad_maps, grad_scaled = torch.empty_like(x), torch.zeros_like(maps), torch.zeros_like(scaled)
+        grad_weight = grad_bias = None
+        if weight is not None:
+            grad_weight, grad_bias = torch.zeros_like(weight), gradient.sum((0, 2))
+        for sample, points in tiles(x, WIDE):
+            outside, inside, part = gradient[sample, :, points], x[sample, :, points], maps[:, points]
+            if weight is None:
+                factor = torch.matmul(scaled[sample][..., :channels, :], part)
+            else:
+                factor, shift = torch.matmul(scaled[sample], part).split(channels, dim=-2)
+                add_outer(grad_weight, outside, shift.addcmul_(inside, factor))
+                outside = torch.matmul(weight.T, outside)
+            torch.mul(outside, factor, out=grad_x[sample, :, points])
+            both = torch.cat([outside * inside, outside], dim=-2)
+            grad_scaled[sample] += torch.matmul(part, both.mT).mT
+            add_outer(grad_maps[:, points], scaled[sample].mT, both.mT)
+        by_factor = grad_scaled[:, :channels]
         if weights is not None:
             # d r / d x = w x / (r - scale), and the output depends on r through 1 / r alone.
-            by_size = -(grad_scaled * scaled).sum((1, 2)) / (size * (size - ctx.scale))
+            by_size = -(by_factor * scaled[:, :channels]).sum((1, 2)) / (size * (size - ctx.scale))
             grad_x.addcmul_(x, by_size[:, None, None] * weights)
-        return grad_x, grad_scaled / size[:, None, None], grad_shift, grad_maps, None, None
+        by_factor /= size[:, None, None]
+        return grad_x, grad_scaled, grad_maps, None, None, grad_weight, grad_bias, None
 
 
 def mean_square(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -154,6 +154,10 @@ class LowRank(nn.Module):
         self.register_buffer("fourier_out", fourier_synthesis(orders, target.nlon), persistent=False)
         self.register_buffer("packed_in", packed_harmonics(inner, inner.mmax), persistent=False)
         self.register_buffer("packed_out", packed_harmonics(outer, orders), persistent=False)
+        # The same harmonics in B and A, where degrees come before orders.
+        self.register_buffer("places_in", _transposed(self.packed_in, inner), persistent=False)
+        self.register_buffer("places_out", _transposed(self.packed_out, outer), persistent=False)
+        self.register_buffer("unit", self.harmonics(torch.ones(1, 1, *source)), persistent=False)
 
     def input_constant(self, maps: bool) -> torch.Tensor:
         """Return what fields are multiplied with: Bhat (2 rank, points), or B (2 rank, harmonics * 2) for spectra."""
@@ -197,24 +201,6 @@ class LowRank(nn.Module):
         rows = torch.bmm(dense.unflatten(0, (orders, degrees)).transpose(1, 2), self.synthesis.transpose(1, 2))
         return torch.mm(rows.view(2 * orders, -1).T, self.fourier_out).view(*mixed.shape[:2], *self.target)
 
-    def weigh_inputs(self, inner: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """Return s_r = sum_i W_in[r,i] <B_r, U_i>, (batch, 2 rank), over consecutive inputs from number `first` on."""
-        real, imag = inner.chunk(2, dim=-1)
-        weight = self.W_in[:, first : first + inner.shape[1]].T
-        return torch.cat(
-            [
-                (real * weight.real - imag * weight.imag).sum(1),
-                (real * weight.imag + imag * weight.real).sum(1),
-            ],
-            dim=1,
-        )
-
-    def mix(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return W_out s, (batch, outputs, 2 rank), of `scores` (batch, 2 rank)."""
-        real, imag = scores[:, None].chunk(2, dim=-1)
-        weight = self.W_out
-        return torch.cat([real * weight.real - imag * weight.imag, real * weight.imag + imag * weight.real], dim=-1)
-
     def maps_win(self, fields: int, grid: Grid, harmonics: int, kept: bool = False) -> bool:
         """Tell whether maps cost less than spectra of `fields` fields: multiplications of transforms and products.
 
@@ -225,27 +211,121 @@ class LowRank(nn.Module):
         maps = 2 * rank * fields * points + (0 if kept else 2 * rank * transform)
         return maps < fields * (transform + 4 * rank * harmonics)
 
-    def mixed(self, parts: list[torch.Tensor], offset: torch.Tensor | None = None) -> torch.Tensor:
-        """Return `mix` of the scores of an input in parts, (batch, outputs, 2 rank).
+    def harmonics(self, u: torch.Tensor) -> torch.Tensor:
+        """Return the harmonics U, packed, complex (batch, n, harmonics), of `u` (batch, n, nlat, nlon)."""
+        # Transforms as matrix products, in an order that leaves little to be copied: (orders, 2 fields, nlat), then
+        # (orders, degrees, 2 fields), of which the harmonics that are not zero are taken as whole rows of memory.
+        orders, degrees, nlat = self.analysis.shape
+        rows = torch.mm(self.fourier_in, u.reshape(-1, self.source.nlon).T).view(orders, -1, nlat)
+        spectrum = torch.bmm(self.analysis, rows.transpose(1, 2)).view(orders * degrees, -1)
+        spectrum = Take.apply(spectrum, 0, self.packed_in).view(len(self.packed_in), 2, -1)
+        return torch.view_as_complex(spectrum.permute(2, 0, 1).contiguous()).unflatten(0, u.shape[:2])
+
+    def scores(self, parts: list[torch.Tensor], offset=None, maps: torch.Tensor | None = None) -> torch.Tensor:
+        """Return s_r = sum_i W_in[r,i] <B_r, U_i>, complex (batch, rank), of an input in parts.
 
         Args:
-            parts: consecutive inputs, each (batch or 1, n, nlat, nlon); where a part needs no gradient, none is taken
-                through its transform.
+            parts: consecutive inputs, each (batch or 1, n, nlat, nlon), or their `harmonics`; where a part needs no
+                gradient, none is taken through its transform.
             offset: constants (inputs, 1) to add to the inputs.
+            maps: Bhat (2 rank, points), if it is at hand and the parts are no harmonics.
         """
         batch = max(len(part) for part in parts)
-        maps = self.maps_win(sum(len(part) * part.shape[1] for part in parts), self.source, len(self.packed_in))
-        constant = self.input_constant(maps)
-        inner = torch.cat([self.inner(part, constant, maps).expand(batch, -1, -1) for part in parts], dim=1)
+        fields = sum(len(part) * part.shape[1] for part in parts)
+        if not parts[0].is_complex() and (maps is not None or self.maps_win(fields, self.source, len(self.packed_in))):
+            maps = input_maps([self])[0] if maps is None else maps
+            inner = [torch.complex(*torch.matmul(part.flatten(2), maps.T).chunk(2, dim=-1)) for part in parts]
+            unit = torch.complex(*maps.sum(1).chunk(2))
+        else:
+            spectra = Take.apply(self.B.flatten(1), 1, self.places_in).T
+            harmonics = [part if part.is_complex() else self.harmonics(part) for part in parts]
+            inner = [torch.matmul(part, spectra) for part in harmonics]
+            unit = torch.matmul(self.unit, spectra)
+        inner = torch.cat([part.expand(batch, -1, -1) for part in inner], dim=1)
         if offset is not None:
-            inner = inner + offset * self.inner(inner.new_ones(1, 1, *self.source), constant, maps)
-        return self.mix(self.weigh_inputs(inner))
+            inner = inner + offset * unit
+        return (inner * self.W_in.T).sum(1)
+
+    def mix(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return W_out s, complex (batch, outputs, rank), of `scores` (batch, rank)."""
+        return self.W_out * scores[:, None]
+
+    def fields(self, mixed: torch.Tensor, maps: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the output fields (batch, outputs, nlat, nlon) of `mix`; `maps`: Ahat (2 rank, points), if at hand."""
+        batch, outputs, _ = mixed.shape
+        if maps is not None or self.maps_win(batch * outputs, self.target, len(self.packed_out)):
+            maps = output_maps([self])[0] if maps is None else maps
+            return torch.matmul(as_real(mixed), maps).unflatten(-1, self.target)
+        orders, _, degrees = self.synthesis.shape
+        spectra = Take.apply(self.A.flatten(1), 1, self.places_out)
+        packed = torch.view_as_real(torch.mm(spectra.T, mixed.flatten(0, 1).T)).transpose(1, 2).flatten(1)
+        dense = packed.new_zeros(orders * degrees, packed.shape[1]).index_copy(0, self.packed_out, packed)
+        rows = dense.unflatten(0, (orders, degrees)).transpose(1, 2)
+        return synthesize(rows, self.synthesis.mT, self.fourier_out).view(batch, outputs, *self.target)
 
     def forward(self, parts: list[torch.Tensor], offset: torch.Tensor | None = None) -> torch.Tensor:
-        """Return fields (batch, outputs, nlat_out, nlon_out) of an input in parts, as `mixed` takes them."""
-        mixed = self.mixed(parts, offset)
-        maps = self.maps_win(mixed.shape[0] * mixed.shape[1], self.target, len(self.packed_out))
-        return self.outer(mixed, self.output_constant(maps), maps)
+        """Return fields (batch, outputs, nlat_out, nlon_out) of an input in parts, as `scores` takes them."""
+        return self.fields(self.mix(self.scores(parts, offset)))
+
+
+class Take(torch.autograd.Function):
+    """Entries `places` of a dimension of x, no entry twice: so its gradient is a copy back, where torch's would add."""
+
+    @staticmethod
+    def forward(ctx, x, dim, places):
+        """Return `x` at the places."""
+        ctx.save_for_backward(places)
+        ctx.shape, ctx.dim = x.shape, dim
+        return x.index_select(dim, places)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        """Return the gradient of x, zero at all other places."""
+        (places,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.shape).index_copy_(ctx.dim, places, gradient), None, None
+
+
+def synthesize(rows: torch.Tensor, legendre: torch.Tensor, fourier: torch.Tensor) -> torch.Tensor:
+    """Return maps (n, nlat * nlon) of real and imaginary parts of harmonics.
+
+    Args:
+        rows: (orders, 2 n, degrees).
+        legendre: functions on the rows of the grid, (orders, degrees, nlat).
+        fourier: (2 orders, nlon).
+    """
+    maps = torch.mm(torch.bmm(rows, legendre).view(len(fourier), -1).T, fourier)
+    return maps.view(rows.shape[1] // 2, -1)
+
+
+def input_maps(operators: list[LowRank]) -> list[torch.Tensor]:
+    """Return Bhat (2 rank, points) of operators of one source grid, of the real, then of the imaginary scores."""
+    first = operators[0]
+    spectra = torch.view_as_real(torch.cat([operator.B for operator in operators])).permute(2, 3, 0, 1)
+    real, imag = spectra.unbind(1)
+    rows = torch.stack([torch.stack([real, imag], 1), torch.stack([-imag, real], 1)], 1).flatten(1, 3)
+    return _of_each(operators, synthesize(rows, first.analysis, first.fourier_in))
+
+
+def output_maps(operators: list[LowRank]) -> list[torch.Tensor]:
+    """Return Ahat (2 rank, points) of operators of one target grid, to weigh by real, then by imaginary parts."""
+    first = operators[0]
+    orders = len(first.synthesis)
+    spectra = torch.view_as_real(torch.cat([operator.A[:, :, :orders] for operator in operators])).permute(2, 3, 0, 1)
+    real, imag = spectra.unbind(1)
+    rows = torch.stack([torch.stack([real, -imag], 1), torch.stack([imag, real], 1)], 1).flatten(1, 3)
+    return _of_each(operators, synthesize(rows, first.synthesis.mT, first.fourier_out))
+
+
+def _of_each(operators: list[LowRank], maps: torch.Tensor) -> list[torch.Tensor]:
+    """Return the share (2 rank, points) of each operator in maps (2 ranks of all, points)."""
+    shares = maps.view(2, -1, maps.shape[1]).split([len(operator.A) for operator in operators], dim=1)
+    return [share.flatten(0, 1) for share in shares]
+
+
+def as_real(z: torch.Tensor) -> torch.Tensor:
+    """Return complex (..., n) as real (..., 2 n): real parts, then imaginary parts."""
+    return torch.cat([z.real, z.imag], dim=-1)
 
 
 def _real_view(spectrum: torch.Tensor) -> torch.Tensor:
@@ -257,6 +337,11 @@ def packed_harmonics(keep: Truncation, orders: int) -> torch.Tensor:
     """Return the places of the harmonics with l >= m in a flattened (orders, lmax) array."""
     order, degree = torch.arange(orders)[:, None], torch.arange(keep.lmax)[None]
     return (degree >= order).flatten().nonzero()[:, 0]
+
+
+def _transposed(packed: torch.Tensor, keep: Truncation) -> torch.Tensor:
+    """Return the places in a flattened (lmax, mmax) array of what is at `packed` in one of (orders, lmax)."""
+    return packed % keep.lmax * keep.mmax + packed // keep.lmax
 
 
 def _complex_normal(*shape: int) -> torch.Tensor:

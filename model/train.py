@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ import torch
 from model import checkpoint, data
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
-from model.data import MonthPairs, Months
+from model.data import Months
 from model.device import generator, pick_device, seeded
 from model.loss import draw_noise, loss_terms, total, validation_score
 from model.metrics import open_tensorboard, status, write_metrics, write_tensorboard
-from model.monthly_diffusion import MonthlyDiffusion
+from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.progress import Progress, fail, open_log
 from model.simulate import climate_offset
 from model.train_state import State, load_state, termination, write_state
@@ -62,8 +63,7 @@ def train(
     )
     config = build(TrainingConfig, "training", settings.get("training", {}))
     device = pick_device()
-    months = data.read_months(data_path)
-    months = dataclasses.replace(months, fields=months.fields.to(device), forcings=months.forcings.to(device))
+    months = data.read_months(data_path).to(device)
     training, validation = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
     for name, indices in (("training", training), ("validation", validation)):
         if len(indices) == 0:
@@ -76,19 +76,23 @@ def train(
 
     with seeded(seed):
         model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    fixed = validation_batches(months, validation, config.batch, device)
+    optimizer = RealAdamW(model, lr=config.learning_rate, weight_decay=config.weight_decay)
 
     # Go on from the state of an unfinished run, or start.
     state_path = Path(state_folder) / "state.pt" if state_folder else None
     state = load_state(state_path, identity)
     if state is None:
-        prepare(model, months, training, config, batch, seed, device)
-        state = State(0, {}, clone_state(model), {}, [], {}, math.inf, {}, 0)
+        fit_forced(model, months)
     else:
         model.load_state_dict(state.model)
         optimizer.load_state_dict(state.optimizer)
-    average_model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device).eval()
+    inputs = month_inputs(model, months)
+    metadata, statics, split = months.metadata, months.statics, months.split
+    del months  # the inputs took its memory
+    if state is None:
+        calibrate(model, inputs, training, config, batch, seed)
+        state = State(0, {}, clone_state(model), {}, [], {}, math.inf, {}, 0)
+    average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
     def save_state():
         if state_path:
@@ -107,8 +111,8 @@ def train(
             order = epoch_order(training, seed, epoch)
             # The latents' statistics follow the encoder through the first half, and stand still for the second.
             if position == 0 and 2 * epoch < config.epochs:
-                fit_latents(model, state.average, months, config.batch)
-            pairs = data.take_pairs(months, order[position * batch : (position + 1) * batch], device)
+                fit_latents(model, state.average, inputs, np.flatnonzero(split == data.TRAINING), config.batch)
+            pairs = take_pairs(inputs, order[position * batch : (position + 1) * batch])
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(state.step, steps, config)
             terms = training_step(model, optimizer, pairs, config, [seed, state.step])
@@ -126,6 +130,7 @@ def train(
                 state.sums = {}
                 if epoch % config.validate_every == 0 or epoch == config.epochs:
                     average_model.load_state_dict(state.average)
+                    fixed = validation_batches(inputs, validation, config.batch)
                     score, parts = validation_score(average_model, fixed, config)
                     row |= {"validation_score": score} | {f"validation_{name}": value for name, value in parts.items()}
                     if score < state.best_score:
@@ -149,6 +154,8 @@ def train(
         raise RuntimeError("no validation score was finite; lower training.learning_rate.")
     average_model.load_state_dict(state.best)
     if config.offset_members:
+        del inputs
+        months = data.read_months(data_path).to(device)
         offset = climate_offset(average_model, months, config.offset_members, seed)
         average_model.climate_offset.copy_(offset)
     provenance = {
@@ -161,38 +168,79 @@ def train(
         "torch": torch.__version__,
     }
     write_metrics(metrics, state.rows)
-    checkpoint.save(out, model, average_model.state_dict(), months.metadata, provenance)
+    checkpoint.save(out, model, average_model.state_dict(), metadata, provenance)
     if state_path:
         state_path.unlink(missing_ok=True)
 
 
-def prepare(model, months: Months, training, config: TrainingConfig, batch: int, seed: int, device) -> None:
-    """Fit what is fitted before training: the forced response, and the scales of the calibrated norms."""
+def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
+    """Fit the forced response to the training months, if the config asks for it."""
     if model.forced is not None:
-        inside = np.flatnonzero(months.split == data.TRAINING)
-        number = torch.tensor([month for _, month in months.dates])[inside]
-        model.forced.fit(months.fields[inside].to(device), months.forcings[inside].to(device), number.to(device))
-    first = epoch_order(training, seed, 0)[: 4 * batch]
-    pairs = data.take_pairs(months, first, device)
-    with torch.no_grad(), calibrating(model):
-        loss_terms(model, pairs, draw_noise(model, len(first), generator(seed), device), config)
+        inside = torch.from_numpy(np.flatnonzero(months.split == data.TRAINING))
+        model.forced.fit(months.fields[inside], months.forcings[inside], months.number[inside])
 
 
 @torch.no_grad()
-def fit_latents(model: MonthlyDiffusion, average: dict, months: Months, batch: int) -> None:
-    """Measure mean and covariance of the latents of the training months, for the model and its average."""
+def month_inputs(model: MonthlyDiffusion, months: Months, chunk: int = 12) -> MonthInputs:
+    """Return the inputs of all months; their departures take the place of the fields of `months`, which are lost."""
+    whole = None
+    for index in torch.arange(len(months.dates)).split(chunk):
+        part = model.inputs(*(values[index] for values in (months.fields, months.forcings, months.number)))
+        if whole is None:
+            rest = (values.new_empty(len(months.dates), *values.shape[1:]) for values in part[1:])
+            whole = MonthInputs(months.fields, *rest)
+        for values, new in zip(whole, part, strict=True):
+            values[index] = new
+    return whole
+
+
+def take_pairs(inputs: MonthInputs, indices: np.ndarray) -> MonthInputs:
+    """Return the months t in `indices`, then the months t + 1."""
+    first = torch.as_tensor(indices, device=inputs.month.device)
+    both = torch.cat([first, first + 1])
+    return MonthInputs(*(values.index_select(0, both) for values in inputs))
+
+
+def calibrate(model, inputs: MonthInputs, training: np.ndarray, config: TrainingConfig, batch: int, seed: int) -> None:
+    """Let the calibrated norms measure their scales on the first pairs that training will take."""
+    first = epoch_order(training, seed, 0)[: 4 * batch]
+    noise = draw_noise(model, len(first), generator(seed), inputs.month.device)
+    with torch.no_grad(), calibrating(model):
+        loss_terms(model, take_pairs(inputs, first), noise, config)
+
+
+@torch.no_grad()
+def fit_latents(model: MonthlyDiffusion, average: dict, inputs: MonthInputs, inside: np.ndarray, batch: int) -> None:
+    """Measure mean and covariance of the latents of the months `inside`, for the model and its average."""
     if model.latents is None:
         return
-    inside = torch.from_numpy(np.flatnonzero(months.split == data.TRAINING))
-    number = torch.tensor([month for _, month in months.dates])
-    device = model.latent_mean.device
-    latents = [
-        model.encode(*(values[part].to(device) for values in (months.fields, months.forcings, number)))[0]
-        for part in inside.split(2 * batch)
-    ]
+    latents = []
+    for index in torch.as_tensor(inside, device=inputs.month.device).split(2 * batch):
+        part = MonthInputs(*(values.index_select(0, index) for values in inputs))
+        latents.append(model.encode_given(part, model.conditions_of(part))[0])
     model.fit_latents(torch.cat(latents))
     for name, value in model.latents.named_buffers():
         average[f"latents.{name}"].copy_(value)
+
+
+class RealAdamW(torch.optim.AdamW):
+    """AdamW on the real and imaginary parts of all parameters, as torch has it too, in one pass over the memory."""
+
+    def __init__(self, model: MonthlyDiffusion, **settings):
+        self.model = model
+        super().__init__([as_parts(value.detach()) for value in model.parameters()], fused=True, **settings)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take a step with the gradients of the model's parameters."""
+        for own, value in zip(self.param_groups[0]["params"], self.model.parameters(), strict=True):
+            own.grad = None if value.grad is None else as_parts(value.grad)
+        return super().step(closure)
+
+
+def as_parts(value: torch.Tensor) -> torch.Tensor:
+    """Return a view of complex numbers as pairs of real ones; real numbers as they are."""
+    return torch.view_as_real(value) if value.is_complex() else value
 
 
 def epoch_order(training: np.ndarray, seed: int, epoch: int) -> np.ndarray:
@@ -200,12 +248,12 @@ def epoch_order(training: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(training)
 
 
-def training_step(model, optimizer, pairs: MonthPairs, config: TrainingConfig, seed: list[int]) -> dict[str, float]:
+def training_step(model, optimizer, pairs: MonthInputs, config: TrainingConfig, seed: list[int]) -> dict[str, float]:
     """Take one step and return the loss and its terms; the noise depends on `seed` alone."""
-    noise = draw_noise(model, len(pairs.fields), generator(*seed), pairs.fields.device)
+    noise = draw_noise(model, len(pairs.month) // 2, generator(*seed), pairs.month.device)
     terms = loss_terms(model, pairs, noise, config)
     loss = total(terms, config)
-    optimizer.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
     if torch.isfinite(norm):
@@ -248,9 +296,10 @@ def clone_state(model: MonthlyDiffusion) -> dict:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def validation_batches(months: Months, indices: np.ndarray, batch: int, device) -> list[MonthPairs]:
-    """Return every validation pair, in order."""
-    return [data.take_pairs(months, indices[i : i + batch], device) for i in range(0, len(indices), batch)]
+def validation_batches(inputs: MonthInputs, indices: np.ndarray, batch: int) -> Iterator[MonthInputs]:
+    """Yield every validation pair, in order."""
+    for start in range(0, len(indices), batch):
+        yield take_pairs(inputs, indices[start : start + batch])
 
 
 def main() -> None:

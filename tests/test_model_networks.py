@@ -6,15 +6,16 @@ import model_plain as plain
 import pytest
 import torch
 
+from model import pointwise
 from model.blocks import ConditionalNorm, calibrating
 from model.config import PUBLISHED, ModelConfig, TrainingConfig
 from model.data import MonthPairs
 from model.device import pick_device
 from model.fast import FastModel
-from model.loss import draw_noise, loss_terms, validation_score
+from model.loss import draw_noise, loss_terms, pair_inputs, validation_score
 from model.monthly_diffusion import MonthlyDiffusion
 from model.spectral import Grid, LowRank, Resample, row_weights, truncation
-from model.train import clone_state, update_average
+from model.train import RealAdamW, clone_state, update_average
 
 GRID, FIELDS, FORCINGS, STATICS = Grid(13, 24), 5, 3, 2
 SIZES = {"latent_channels": 4, "hidden": 8, "encoder_rank": 5, "decoder_rank": 7, "denoiser_rank": 6}
@@ -74,15 +75,21 @@ def relative(found, wanted):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_loss_and_every_gradient_equal_the_plain_implementation(recipe, seed):
+@pytest.mark.parametrize(("seed", "tile"), [(0, "whole grid"), (0, 7), (1, 800)])
+def test_loss_and_every_gradient_equal_the_plain_implementation(recipe, seed, tile, monkeypatch):
+    """Whatever the tiles are, and where all samples of a batch are one, as on a GPU."""
+    if tile == "whole grid":
+        monkeypatch.setattr(pointwise, "tiles", lambda *_: [(slice(None), slice(None))])
+    else:
+        monkeypatch.setattr(pointwise, "tiles", lambda u, *_, tiles=pointwise.tiles: tiles(u, tile))
     choices, training = RECIPES[recipe]
     model, config = moved(make_model(seed=seed, **choices)), TrainingConfig(**training)
     pairs = make_pairs(seed=seed + 10)
     noise = draw_noise(model, 3, torch.Generator().manual_seed(seed), "cpu")
+    inputs = pair_inputs(model, pairs)
     with calibrating(model), torch.no_grad():
-        loss_terms(model, pairs, noise, config)
-    found, wanted = loss_terms(model, pairs, noise, config), plain.loss_terms(model, pairs, noise, config)
+        loss_terms(model, inputs, noise, config)
+    found, wanted = loss_terms(model, inputs, noise, config), plain.loss_terms(model, pairs, noise, config)
     assert found.keys() == wanted.keys()
     parameters = dict(model.named_parameters())
     for term in wanted:
@@ -233,7 +240,8 @@ def test_uniform_warming_acts_in_proportion():
 
 def test_the_validation_score_is_the_same_at_every_call_and_leaves_the_generator_alone():
     """v0.9 chooses its checkpoint by one draw of noise and times, another at every epoch."""
-    model, batches = make_model(), [make_pairs(seed=1), make_pairs(seed=2)]
+    model = make_model()
+    batches = [pair_inputs(model, make_pairs(seed=seed)) for seed in (1, 2)]
     before = torch.get_rng_state()
     first = validation_score(model, batches, TrainingConfig())
     torch.randn(5)
@@ -253,6 +261,24 @@ def test_the_average_of_the_weights_is_what_the_decay_says():
     assert torch.equal(average["latent_mean"], model.latent_mean)
 
 
+def test_the_optimizer_takes_the_steps_of_torch_adamw():
+    """Complex parameters as pairs of real numbers, and no step where there is no gradient."""
+    models = [make_model(), make_model()]
+    settings = {"lr": 0.1, "weight_decay": 0.2}
+    optimizers = [RealAdamW(models[0], **settings), torch.optim.AdamW(models[1].parameters(), **settings)]
+    before = clone_state(models[0])
+    for step in range(3):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            torch.manual_seed(step)
+            for value in model.parameters():
+                value.grad = torch.randn_like(value)
+            model.latent_mean.grad = None
+            optimizer.step()
+    for (name, found), wanted in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        assert relative(torch.view_as_real(found + 0j), torch.view_as_real(wanted + 0j)) < 1e-5, name
+        assert torch.equal(found, before[name]) == (name == "latent_mean")
+
+
 def test_area_weights_enter_the_losses():
     """The same error at the poles costs less than at the equator, and in v0.9 as much."""
     costs = {}
@@ -264,7 +290,7 @@ def test_area_weights_enter_the_losses():
                 truth = model.decode(torch.zeros(3, *model.latent_shape), pairs.forcing, pairs.month)
                 truth[:, :, row] += 100
                 changed = pairs._replace(fields=truth)
-                costs[recipe, row] = loss_terms(model, changed, noise, config)["reconstruction"]
+                costs[recipe, row] = loss_terms(model, pair_inputs(model, changed), noise, config)["reconstruction"]
     assert costs["defaults", 0] < 0.3 * costs["defaults", 6]
     assert costs["v0p9", 0] > 0.7 * costs["v0p9", 6]
 

@@ -177,10 +177,13 @@ def test_months_outside_training_and_validation_are_never_read(folder, tmp_path)
 def test_pairs_carry_the_month_that_follows(folder):
     """v0.9's training passed the month of t where that of t + 1 belongs."""
     months = data.read_months(folder / "training.nc")
-    pairs = data.take_pairs(months, data.pair_indices(months, data.TRAINING), "cpu")
-    assert torch.equal(pairs.next_month, pairs.month % 12 + 1)
-    assert torch.equal(pairs.next_fields[:-1], pairs.fields[1:])
-    assert torch.equal(pairs.next_forcing[:-1], pairs.forcing[1:])
+    model, first = checkpoint.load(folder / "c.zip")[0], data.pair_indices(months, data.TRAINING)
+    with torch.no_grad():
+        wanted = [model.inputs(months.fields[i], months.forcings[i], months.number[i]) for i in (first, first + 1)]
+    pairs = train.take_pairs(train.month_inputs(model, months), first)
+    assert torch.equal(wanted[1].month, wanted[0].month % 12 + 1)
+    for found, *values in zip(pairs, *wanted, strict=True):
+        assert torch.allclose(found, torch.cat(values), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
