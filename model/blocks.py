@@ -45,9 +45,9 @@ class ConditionalNorm(nn.Module):
             second: maps of the second operator.
             bias: to add to the shifts, (channels,).
         """
-        hidden = self.first.fields(self.first.mix(self.first.scores([conditions], maps=first.inner)), first.outer)
+        hidden = self.first.fields(self.first.scores([conditions], constant=first.inner), first.outer)
         hidden = functional.relu(hidden)
-        numbers = as_real(self.second.mix(self.second.scores([hidden], maps=second.inner)))
+        numbers = as_real(self.second.mix(self.second.scores([hidden], constant=second.inner)))
         # w and b enter the numbers; a map of ones carries what does not depend on the conditions.
         one = torch.ones_like(self.weight)
         numbers = numbers * torch.cat([self.weight, one])[:, None]

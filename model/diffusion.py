@@ -57,8 +57,12 @@ class Diffusion(nn.Module):
         x, before, last = start, None, 0.0
         for number, step in enumerate(angles.diff().tolist()):
             v = velocity(x, times[number].expand(len(x)))
-            slope = v if before is None else v + (v - before) * (0.5 * step / last)
-            x, before, last = x + step * slope, v, step
+            if before is None:
+                x = x + step * v
+            else:
+                back = 0.5 * step * step / last
+                x = torch.add(x, v, alpha=step + back).sub_(before, alpha=back)
+            before, last = v, step
         return x
 
     def angles(self, evaluations: int) -> torch.Tensor:
@@ -76,8 +80,8 @@ class Diffusion(nn.Module):
         for step, time in zip(reversed(range(self.steps)), self.step_times(), strict=True):
             alpha_bar, beta = self.alpha_bar[step], self.beta[step]
             v = velocity(x, time.expand(len(x)))
-            eps = alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * x
-            x = (x - beta / (1 - alpha_bar).sqrt() * eps) / (1 - beta).sqrt()
+            # The mean of x_{t-1} is (x - beta / sqrt(1 - ab) eps) / sqrt(1 - beta), eps = sqrt(ab) v + sqrt(1 - ab) x.
+            x = (1 - beta).sqrt() * x - beta * (alpha_bar / ((1 - alpha_bar) * (1 - beta))).sqrt() * v
             if step > 0:
-                x = x + self.posterior_variance[step].sqrt() * noise[self.steps - step]
+                x += self.posterior_variance[step].sqrt() * noise[self.steps - step]
         return x

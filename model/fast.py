@@ -12,85 +12,73 @@ from torch.nn import functional
 
 from model.blocks import EPSILON, ConditionalBlock, ConditionalNorm
 from model.monthly_diffusion import Conditions, MonthlyDiffusion
-from model.pointwise import add_pointwise, mean_square
-from model.spectral import LowRank
+from model.pointwise import tiles
+from model.spectral import LowRank, as_real, input_maps, output_maps
+
+TILE = 3200  # points whose hidden channels a CPU's cache can hold
 
 
 class Operator:
-    """A low-rank operator with its constants at hand, all real."""
+    """A low-rank operator with its constants at hand."""
 
     def __init__(self, operator: LowRank, inputs: int):
         self.operator = operator
-        outputs, rank = operator.W_out.shape
-        self.maps_in = operator.maps_win(inputs, operator.source, len(operator.packed_in), kept=True)
-        self.maps_out = operator.maps_win(outputs, operator.target, len(operator.packed_out), kept=True)
-        self.constant_in = operator.input_constant(self.maps_in).contiguous()
-        self.constant_out = operator.output_constant(self.maps_out).contiguous()
-        # Products with complex weights as products with real 2x2 ones: [channel, from, to, rank].
-        self.weight_in = real_weights(operator.W_in.T).contiguous()
-        self.weight_out = real_weights(operator.W_out).contiguous()
-        self.rank = rank
+        outputs = len(operator.W_out)
+        maps = operator.maps_win(inputs, operator.source, len(operator.packed_in), kept=True)
+        self.constant_in = input_maps([operator])[0] if maps else operator.input_spectra()
+        maps = operator.maps_win(outputs, operator.target, len(operator.packed_out), kept=True)
+        self.constant_out = output_maps([operator])[0] if maps else operator.output_spectra()
+        self.weight_in = operator.W_in.T.contiguous()
 
     def scores(self, u: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """Return the share in s, (batch, 2, rank), of inputs `u` (batch, n, nlat, nlon), from number `first` on."""
-        return self.weigh(self.operator.inner(u, self.constant_in, self.maps_in), first)
-
-    def weigh(self, inner: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """Return sum_i W_in[r,i] <B_r, U_i>, (batch, 2, rank), of `inner` (batch, n, 2 rank)."""
-        weight = self.weight_in[first : first + inner.shape[1]]
-        return (inner.view(len(inner), -1, 2, 1, self.rank) * weight).sum((1, 2))
-
-    def mix(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return W_out s, (batch, outputs, 2 rank), of `scores` (batch, 2, rank)."""
-        return (scores[:, None, :, None] * self.weight_out).sum(2).flatten(2)
+        """Return the share in s, (batch, rank), of inputs `u` (batch, n, nlat, nlon), from number `first` on."""
+        weight = self.weight_in[first : first + u.shape[1]]
+        return (self.operator.inner(u, self.constant_in) * weight).sum(1)
 
     def fields(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the output fields (batch, outputs, points) of the whole s."""
-        return self.operator.outer(self.mix(scores), self.constant_out, self.maps_out).flatten(2)
-
-
-def real_weights(weight: torch.Tensor) -> torch.Tensor:
-    """Return complex weights (n, rank) as (n, 2, 2, rank): from and to real and imaginary parts."""
-    real, imag = weight.real, weight.imag
-    return torch.stack([torch.stack([real, imag], 1), torch.stack([-imag, real], 1)], 1)
+        return self.operator.fields(scores, self.constant_out).flatten(2)
 
 
 class Norm:
     """A conditional norm: its modulation as few numbers times the maps that span gamma and beta.
 
-    `offset` (channels,) is a constant to add to the output.
+    What follows the norm takes its output linearly: `weight` (outputs, channels) of that enters the shift, and so does
+    `bias` (outputs,), to save passes over the fields.
     """
 
-    def __init__(self, norm: ConditionalNorm, offset: torch.Tensor | None = None):
+    def __init__(self, norm: ConditionalNorm, bias: torch.Tensor, weight: torch.Tensor | None = None):
         channels = len(norm.weight)
         self.first = Operator(norm.first, norm.first.W_in.shape[1])
-        self.second = Operator(norm.second, norm.second.W_in.shape[1])
-        self.second.constant_in = norm.second.input_constant(True)
-        self.second.weight_out[:channels] *= norm.weight[:, None, None, None]
-        maps = norm.second.output_constant(True)
+        maps = output_maps([norm.second])[0]
         self.maps = torch.cat([maps, torch.ones_like(maps[:1])])
-        bias = norm.bias if offset is None else norm.bias + offset
-        self.constants = torch.cat([torch.ones_like(bias), bias])[None, :, None]
-        self.inverse_scale = 1 / norm.scale if norm.calibrated else None
+        factor, shift = norm.second.W_out.split(channels)
+        factor = factor * norm.weight[:, None]
+        constants = [torch.ones_like(norm.bias), norm.bias]
+        if weight is not None:
+            shift, constants[1] = weight.to(shift) @ shift, weight @ norm.bias
+        self.calibrated = norm.calibrated
+        if self.calibrated:
+            factor, constants[0] = factor / norm.scale, constants[0] / norm.scale
+        self.second, self.second_maps = norm.second, input_maps([norm.second])[0]
+        self.weight_out = torch.cat([factor, shift])
+        self.constants = torch.cat([constants[0], constants[1] + bias])[None, :, None]
         self.point_weights = norm.point_weights
 
-    def modulation(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return what `maps` are multiplied with for factor and shift, (batch, 2 channels, n), of the first's s."""
-        hidden = functional.relu(self.first.fields(scores))
-        scores = self.second.weigh(torch.matmul(hidden, self.second.constant_in.T))
-        return torch.cat([self.second.mix(scores), self.constants.expand(len(hidden), -1, -1)], dim=2)
+    def numbers(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return what `maps` are multiplied with for factor and shift, (batch, 2 channels, n), of the first's s.
 
-    def apply(self, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
-        """Return the norm of `x` (batch, channels, points), in place."""
-        channels = x.shape[1]
-        factor = torch.matmul(modulation[:, :channels] * self.inverse_size(x), self.maps)
-        return torch.addcmul(torch.matmul(modulation[:, channels:], self.maps), x, factor, out=x)
+        The factor of a calibrated norm has its constant in it.
+        """
+        hidden = functional.relu(self.first.fields(scores)).unflatten(2, self.second.source)
+        scores = self.second.scores([hidden], constant=self.second_maps)
+        numbers = as_real(self.weight_out * scores[:, None])
+        return torch.cat([numbers, self.constants.expand(len(numbers), -1, -1)], dim=2)
 
-    def inverse_size(self, x: torch.Tensor) -> torch.Tensor | float:
-        """Return 1 / r of `x` (batch, channels, points), shape (batch, 1, 1), or the constant of a calibrated norm."""
-        if self.inverse_scale is not None:
-            return self.inverse_scale
-        return (1 / (mean_square(x, self.point_weights).sqrt() + EPSILON))[:, None, None]
+    def mean_square(self, x: torch.Tensor, points: slice, scratch: torch.Tensor) -> torch.Tensor:
+        """Return the share in the mean squares (batch,) of the `points` of `x` (batch, channels, n)."""
+        square = torch.mul(x, x, out=scratch.flatten()[: x.numel()].view(x.shape))
+        return torch.matmul(square, self.point_weights[points]).sum(1)
 
 
 class Block:
@@ -99,17 +87,85 @@ class Block:
     def __init__(self, block: ConditionalBlock, inputs: int):
         self.spectral = Operator(block.spectral, inputs)
         self.resample = block.resample
-        self.weight1, self.bias1 = block.mlp1.weight.flatten(1)[None], block.mlp1.bias[None, :, None]
-        self.weight2 = block.mlp2.weight.flatten(1)[None]
-        self.weight_out, self.bias_out = block.out.weight.flatten(1), block.out.bias
-        # The second layer's bias joins the first norm's, to save a pass over the fields.
-        self.norms = (Norm(block.norm1, block.mlp2.bias), Norm(block.norm2))
+        self.weight1, self.bias1 = block.mlp1.weight.flatten(1), block.mlp1.bias[:, None]
+        self.weight2, self.weight_out = block.mlp2.weight.flatten(1), block.out.weight.flatten(1)
+        self.norms = Norm(block.norm1, block.mlp2.bias), Norm(block.norm2, block.out.bias, self.weight_out)
+        self.scratch = self.bias1.new_empty(0)
+
+    def finish(self, y, u, weight1, known, numbers, added=None) -> torch.Tensor:
+        """Return W_out norm2(norm1(GELU(y)) + W2 GELU(W1 u + known)) + added, shape (batch, outputs, points).
+
+        On a CPU tile by tile, as far as a norm does not need all points of a sample before the next step.
+
+        Args:
+            y: what the spectral operator gives, (batch, outputs, points); changed in place.
+            u: (batch, n, points).
+            weight1: (hidden, n).
+            known: a bias, or what other inputs give, (batch or 1, hidden, points or 1).
+            numbers: of both norms, each (batch or 1, 2 outputs, its maps).
+            added: maps (outputs, points) or None.
+        """
+        norm1, norm2 = self.norms
+        batch, outputs, _ = y.shape
+        known = known.expand(batch, -1, y.shape[2])
+        numbers1, numbers2 = (each.expand(batch, -1, -1) for each in numbers)
+        parts = []
+        for sample, points in tiles(y, TILE):
+            samples = slice(sample, sample + 1) if isinstance(sample, int) else sample
+            parts.append((y[samples, :, points], samples, points))
+        scratch = self.hidden(parts[0][0], len(weight1))
+        squares = y.new_zeros(2, batch)
+        out = torch.empty_like(y)
+
+        def activate(part, samples, points):
+            torch.ops.aten.gelu_(part)
+            if not norm1.calibrated:
+                squares[0, samples] += norm1.mean_square(part, points, scratch)
+
+        def mix(part, samples, points):
+            factor, shift = torch.matmul(numbers1[samples], norm1.maps[:, points]).split(outputs, 1)
+            if not norm1.calibrated:
+                part.mul_(inverse_root(squares[0, samples]))
+            torch.addcmul(shift, part, factor, out=part)
+            hidden = scratch[:, :, : part.shape[2]]
+            at = (samples, slice(None), points)
+            torch.baddbmm(known[at], weight1.expand(len(part), -1, -1), u[at], out=hidden)
+            part.baddbmm_(self.weight2.expand(len(part), -1, -1), torch.ops.aten.gelu_(hidden))
+            if not norm2.calibrated:
+                squares[1, samples] += norm2.mean_square(part, points, scratch)
+
+        def close(part, samples, points):
+            factor, shift = torch.matmul(numbers2[samples], norm2.maps[:, points]).split(outputs, 1)
+            if added is not None:
+                shift += added[:, points]
+            weight = self.weight_out.expand(len(part), -1, -1)
+            if not norm2.calibrated:
+                weight = weight * inverse_root(squares[1, samples])
+            torch.baddbmm(shift, weight, part.mul_(factor), out=out[samples, :, points])
+
+        for steps in [[activate, mix, close]] if norm1.calibrated else [[activate], [mix], [close]]:
+            for part in parts:
+                for step in steps:
+                    step(*part)
+        return out
+
+    def hidden(self, part: torch.Tensor, channels: int) -> torch.Tensor:
+        """Return memory for hidden channels at the points of `part`, the same at every call: it stays in cache."""
+        shape = (len(part), channels, part.shape[2])
+        if self.scratch.shape != shape:
+            self.scratch = part.new_empty(shape)
+        return self.scratch
 
 
-class Latents(NamedTuple):
-    """What a time of diffusion, a month's conditions or a state add to the denoiser's linear layers."""
+def inverse_root(squares: torch.Tensor) -> torch.Tensor:
+    """Return 1 / r, shape (batch, 1, 1), of mean squares (batch,)."""
+    return (1 / (squares.sqrt() + EPSILON))[:, None, None]
 
-    scores: torch.Tensor  # of the spectral operator
+
+class Given(NamedTuple):
+    """What diffusion times, a month's conditions or a state add to the denoiser's linear layers; batch first."""
+
+    scores: torch.Tensor  # of the spectral operator, complex (batch, rank)
     norm_scores: tuple[torch.Tensor, torch.Tensor]  # of the norms' first operators
     hidden: torch.Tensor  # of the pointwise network's first layer
 
@@ -117,11 +173,11 @@ class Latents(NamedTuple):
 class Month(NamedTuple):
     """What a month's conditions give: to the denoiser of the following month, and to the decoder."""
 
-    denoiser: Latents
+    denoiser: Given
     decoder_scores: torch.Tensor
     decoder_rows: torch.Tensor  # conditions and statics on the fields' grid, (1, n, points)
-    modulations: list[tuple[torch.Tensor, torch.Tensor]]  # factor and shift maps of the decoder's norms
-    added: torch.Tensor  # the forced response and the last bias, less the offset of the climate
+    decoder_numbers: list[torch.Tensor]  # of the norms, each (1, 2 fields, maps)
+    added: torch.Tensor  # the forced response less the offset of the climate, (fields, points)
 
 
 class FastModel:
@@ -133,22 +189,20 @@ class FastModel:
         latent = model.config.latent_channels
         self.latent = latent
         self.denoiser, self.decoder = Block(model.denoiser, latent), Block(model.decoder, latent)
-        self.statics = model.decoder.resample(model.statics_coarse[None]).flatten(2)
-        self.times = [self._time(time) for time in model.sampler_times()]
+        maps = model.time(torch.cat(model.sampler_times()))[:, :, None, None].expand(-1, -1, *model.latent_grid)
+        self.times = self._given(maps, latent + model.forcings + model.config.season_maps)
+        # The first layer's weights of x, with a bias, for each time.
+        bias = self.times.hidden[:, :, :1] + self.denoiser.bias1
+        self.weights1 = torch.cat([self.denoiser.weight1[:, :latent].expand(len(bias), -1, -1), bias], dim=2)
 
-    def _given(self, maps: torch.Tensor, first: int) -> Latents:
+    def _given(self, maps: torch.Tensor, first: int) -> Given:
         """Return what maps of the condition (batch, n, nlat, nlon), from its number `first` on, add in the denoiser."""
         block, start = self.denoiser, self.latent + first
-        hidden = torch.matmul(block.weight1[:, :, start : start + maps.shape[1]], maps.flatten(2))
+        # Not matmul, whose result of one matrix and a batch lies in memory transposed.
+        weight = block.weight1[:, start : start + maps.shape[1]].expand(len(maps), -1, -1)
+        hidden = torch.bmm(weight, maps.flatten(2))
         norm_scores = tuple(norm.first.scores(maps, first) for norm in block.norms)
-        return Latents(block.spectral.scores(maps, start), norm_scores, hidden)
-
-    def _time(self, time: torch.Tensor) -> Latents:
-        """Return what a diffusion time adds; its hidden part is the first layer's weight of x with a bias."""
-        maps = self.model.time(time)[:, :, None, None].expand(-1, -1, *self.model.latent_grid)
-        given = self._given(maps, self.latent + self.model.forcings + self.model.config.season_maps)
-        bias = given.hidden[:, :, :1] + self.denoiser.bias1
-        return given._replace(hidden=torch.cat([self.denoiser.weight1[:, :, : self.latent], bias], dim=2))
+        return Given(block.spectral.scores(maps, start), norm_scores, hidden)
 
     @torch.no_grad()
     def month(self, forcing: torch.Tensor, month: torch.Tensor) -> Month:
@@ -159,60 +213,42 @@ class FastModel:
         """Prepare a month whose conditions are at hand."""
         model, block = self.model, self.decoder
         scores = block.spectral.scores(torch.cat([given.coarse, model.statics_coarse[None]], dim=1), self.latent)
-        modulations = []
-        for norm in block.norms:
-            modulation = norm.modulation(norm.first.scores(given.fine))
-            modulations.append(torch.matmul(modulation, norm.maps).chunk(2, dim=1))
-        rows = torch.cat([block.resample(given.coarse).flatten(2), self.statics], dim=1)
-        added = -model.climate_offset if given.forced is None else given.forced - model.climate_offset
-        added = added.reshape(1, len(block.bias_out), -1) + block.bias_out[:, None]
-        return Month(
-            self._given(given.coarse, self.latent),
-            scores,
-            rows,
-            modulations,
-            added,
-        )
+        numbers = [norm.numbers(norm.first.scores(given.fine)) for norm in block.norms]
+        rows = torch.cat([block.resample(given.coarse).flatten(2), model.statics_smooth[None].flatten(2)], dim=1)
+        added = -model.climate_offset if given.forced is None else given.forced[0] - model.climate_offset
+        return Month(self._given(given.coarse, self.latent), scores, rows, numbers, added.flatten(1))
 
     @torch.no_grad()
     def sample_next(self, state: torch.Tensor, before: Month, noise: torch.Tensor) -> torch.Tensor:
-        """Return the next latent as MonthlyDiffusion.sample_given does; `before`: the month of `state`."""
-        model = self.model
-        standard = model.standardize(state)
-        given = self._given(standard, 0)
-        given = Latents(
-            given.scores + before.denoiser.scores,
-            tuple(a + b for a, b in zip(given.norm_scores, before.denoiser.norm_scores, strict=True)),
-            given.hidden + before.denoiser.hidden,
-        )
-        times = iter(self.times)
-        return model.sample_by(lambda x, _: self._velocity(x, given, next(times)), standard, noise)
+        """Return the next latent as MonthlyDiffusion.sample_given does.
 
-    def _velocity(self, x: torch.Tensor, given: Latents, time: Latents) -> torch.Tensor:
-        block, batch = self.denoiser, len(x)
-        flat = x.flatten(2)
+        `before` is the month of `state`; `noise` is as MonthlyDiffusion.color gives it.
+        """
+        standard = self.model.standardize(state)
+        state, month = self._given(standard, 0), before.denoiser
+        scores = self.times.scores[:, None] + (state.scores + month.scores)
+        parts = zip(self.times.norm_scores, state.norm_scores, month.norm_scores, strict=True)
+        norm_scores = [time[:, None] + (here + given) for time, here, given in parts]
+        # Modulations do not depend on the sample: those of all times are computed together.
+        numbers = [
+            norm.numbers(each.flatten(0, 1)).unflatten(0, each.shape[:2])
+            for norm, each in zip(self.denoiser.norms, norm_scores, strict=True)
+        ]
+        hidden = state.hidden.add_(month.hidden)
+        evaluations = iter(zip(self.weights1, scores, *numbers, strict=True))
+        return self.model.sample_by(lambda x, _: self._velocity(x, hidden, *next(evaluations)), standard, noise)
+
+    def _velocity(self, x, hidden, weight1, scores, *numbers) -> torch.Tensor:
+        block, flat = self.denoiser, x.flatten(2)
         rows = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
-        y = torch.ops.aten.gelu_(block.spectral.fields(block.spectral.scores(x) + given.scores + time.scores))
-        first, second = block.norms
-        y = first.apply(y, first.modulation(given.norm_scores[0] + time.norm_scores[0]))
-        add_pointwise(y, rows, time.hidden, block.weight2, given.hidden)
-        y = second.apply(y, second.modulation(given.norm_scores[1] + time.norm_scores[1]))
-        return torch.baddbmm(block.bias_out[:, None], block.weight_out.expand(batch, -1, -1), y).view_as(x)
+        y = block.spectral.fields(block.spectral.scores(x) + scores)
+        return block.finish(y, rows, weight1, hidden, numbers).view_as(x)
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor, month: Month) -> torch.Tensor:
         """Return the fields (batch, fields, nlat, nlon) as MonthlyDiffusion.decode_given does."""
-        block, batch = self.decoder, len(latent)
-        y = torch.ops.aten.gelu_(block.spectral.fields(block.spectral.scores(latent) + month.decoder_scores))
-        y = self._modulate(y, 0, month)
-        rows = torch.cat([block.resample(latent).flatten(2), month.decoder_rows.expand(batch, -1, -1)], dim=1)
-        add_pointwise(y, rows, block.weight1, block.weight2, block.bias1)
-        y = self._modulate(y, 1, month)
-        out = torch.baddbmm(month.added, block.weight_out.expand(batch, -1, -1), y)
+        block = self.decoder
+        y = block.spectral.fields(block.spectral.scores(latent) + month.decoder_scores)
+        rows = torch.cat([block.resample(latent).flatten(2), month.decoder_rows.expand(len(latent), -1, -1)], dim=1)
+        out = block.finish(y, rows, block.weight1, block.bias1, month.decoder_numbers, month.added)
         return out.unflatten(2, self.model.grid)
-
-    def _modulate(self, y: torch.Tensor, number: int, month: Month) -> torch.Tensor:
-        """Return the decoder's norm `number` of y, in place."""
-        factor, shift = month.modulations[number]
-        size = self.decoder.norms[number].inverse_size(y)
-        return torch.addcmul(shift, y.mul_(size), factor, out=y)

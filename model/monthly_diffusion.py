@@ -218,14 +218,15 @@ class MonthlyDiffusion(nn.Module):
     def sample_given(self, state, coarse, noise) -> torch.Tensor:
         """Sample with the month's coarse conditions and the noise at hand."""
         standard = self.standardize(state)
-        return self.sample_by(lambda x, time: self.denoise_given(x, standard, coarse, time), standard, noise)
+        return self.sample_by(
+            lambda x, time: self.denoise_given(x, standard, coarse, time), standard, self.color(noise)
+        )
 
     def sample_by(self, velocity, standard: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return the latent that the config's sampler makes of white `noise`, after the `standard` state.
+        """Return the latent that the config's sampler makes of `noise` as `color` gives it, after the `standard` state.
 
         `velocity(x, time)` stands in for `denoise`.
         """
-        noise = self.color(noise)
         if self.config.sampler == "ancestral":
             sample = self.diffusion.ancestral(velocity, noise)
         else:

@@ -19,29 +19,6 @@ def tiles(u: torch.Tensor, size: int = TILE) -> list[tuple[int | slice, slice]]:
     return [(sample, slice(start, start + size)) for sample in range(batch) for start in range(0, points, size)]
 
 
-def add_pointwise(
-    y: torch.Tensor, u: torch.Tensor, weight1: torch.Tensor, weight2: torch.Tensor, known: torch.Tensor
-) -> None:
-    """Add W2 GELU(W1 u + known) to `y` (batch, outputs, points) in place, without a gradient.
-
-    Args:
-        y: changed in place.
-        u: (batch, n, points).
-        weight1: (1, hidden, n).
-        weight2: (1, outputs, hidden).
-        known: a bias, or what other inputs gave, (batch or 1, hidden, points or 1).
-    """
-    known = known.expand(len(y), -1, y.shape[2])
-    steps = [(slice(None), slice(None))]
-    if y.device.type == "cpu":
-        steps = [(slice(sample, sample + 1), points) for sample, points in tiles(y)]
-    for samples, points in steps:
-        part = y[samples, :, points]
-        w1, w2 = (weight.expand(len(part), -1, -1) for weight in (weight1, weight2))
-        hidden = torch.baddbmm(known[samples, :, points], w1, u[samples, :, points])
-        part.baddbmm_(w2, torch.ops.aten.gelu_(hidden))
-
-
 class PointwiseNetwork(torch.autograd.Function):
     """y + W2 GELU(W1 u + b1) of y (batch, outputs, points) and of u, which is given in parts."""
 

@@ -10,6 +10,8 @@ from model.device import generator
 from model.fast import FastModel
 from model.monthly_diffusion import MonthlyDiffusion
 
+NOISE_DRAWS = 8  # of a member that are colored together: the patterns of the color are many times their memory
+
 
 def members_together(device: torch.device) -> int:
     """Return how many members are computed at a time: always as many, so that a member's numbers depend on no other.
@@ -49,10 +51,15 @@ def simulate(
     size = members_together(device)
     blocks = [members[start : start + size] for start in range(0, len(members), size)]
 
-    def noise(block, draws):
+    def draw(block, draws):
         drawn = [torch.randn(draws, *model.latent_shape, generator=randoms[member]) for member in block]
         drawn += drawn[-1:] * (size - len(block))
         return torch.stack(drawn, dim=1).to(device)
+
+    def noises(block):
+        ahead = max(1, NOISE_DRAWS // model.draws)
+        while True:
+            yield from model.color(torch.stack([draw(block, model.draws) for _ in range(ahead)]))
 
     def number(index):
         return torch.tensor([dates[index][1]], device=device)
@@ -62,15 +69,16 @@ def simulate(
     for block in blocks:
         latent = mean.expand(size, -1, -1, -1)
         if model.config.initial_state == "posterior":
-            latent = latent + torch.exp(0.5 * log_variance) * noise(block, 1)[0]
+            latent = latent + torch.exp(0.5 * log_variance) * draw(block, 1)[0]
         latents.append(latent)
 
-    fast, before = FastModel(model), None
+    fast, before, noise = FastModel(model), None, [noises(block) for block in blocks]
     for index in range(len(dates)):
         given = fast.month(forcing(index).to(device), number(index))
         if before is not None:
-            drawn = (noise(block, model.draws) for block in blocks)
-            latents = [fast.sample_next(latent, before, draw) for latent, draw in zip(latents, drawn, strict=True)]
+            latents = [
+                fast.sample_next(latent, before, next(drawn)) for latent, drawn in zip(latents, noise, strict=True)
+            ]
         before = given
         yield torch.cat([fast.decode(latent, given) for latent in latents])[: len(members)]
 

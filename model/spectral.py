@@ -159,48 +159,6 @@ class LowRank(nn.Module):
         self.register_buffer("places_out", _transposed(self.packed_out, outer), persistent=False)
         self.register_buffer("unit", self.harmonics(torch.ones(1, 1, *source)), persistent=False)
 
-    def input_constant(self, maps: bool) -> torch.Tensor:
-        """Return what fields are multiplied with: Bhat (2 rank, points), or B (2 rank, harmonics * 2) for spectra."""
-        real, imag = _real_view(self.B)
-        if not maps:
-            real, imag = (part.flatten(1)[:, self.packed_in] for part in (real, imag))
-            return torch.cat([torch.stack([real, -imag], -1), torch.stack([imag, real], -1)]).flatten(1)
-        rows = torch.cat([torch.stack([real, -imag], 2), torch.stack([imag, real], 2)])
-        rows = torch.einsum("rmcl,mlk->rkmc", rows, self.analysis)
-        return torch.matmul(rows.flatten(2), self.fourier_in).flatten(1)
-
-    def output_constant(self, maps: bool) -> torch.Tensor:
-        """Return what `mix` is multiplied with: Ahat (2 rank, points), or A (2 rank, harmonics * 2) for spectra."""
-        real, imag = _real_view(self.A)[:, :, : len(self.synthesis)]
-        if not maps:
-            real, imag = (part.flatten(1)[:, self.packed_out] for part in (real, imag))
-            return torch.cat([torch.stack([real, imag], -1), torch.stack([-imag, real], -1)]).flatten(1)
-        rows = torch.cat([torch.stack([real, imag], 2), torch.stack([-imag, real], 2)])
-        rows = torch.einsum("rmcl,mkl->rkmc", rows, self.synthesis)
-        return torch.matmul(rows.flatten(2), self.fourier_out).flatten(1)
-
-    def inner(self, u: torch.Tensor, constant: torch.Tensor, maps: bool) -> torch.Tensor:
-        """Return <B_r, U_i>, (batch, inputs, 2 rank), real, then imaginary, of `u` (batch, inputs, nlat, nlon)."""
-        if maps:
-            return torch.matmul(u.flatten(2), constant.T)
-        # Transforms as matrix products, in an order that leaves nothing to be copied: (orders, 2 fields, nlat), then
-        # (orders, degrees, 2 fields), of which the harmonics that are not zero are taken as whole rows of memory.
-        orders, degrees, nlat = self.analysis.shape
-        rows = torch.mm(self.fourier_in, u.reshape(-1, self.source.nlon).T).view(orders, -1, nlat)
-        spectrum = torch.bmm(self.analysis, rows.transpose(1, 2)).view(orders * degrees, -1)
-        spectrum = spectrum.index_select(0, self.packed_in).view(2 * len(self.packed_in), -1)
-        return torch.mm(constant, spectrum).T.unflatten(0, u.shape[:2])
-
-    def outer(self, mixed: torch.Tensor, constant: torch.Tensor, maps: bool) -> torch.Tensor:
-        """Return the output fields (batch, outputs, nlat, nlon) of weights `mixed` (batch, outputs, 2 rank)."""
-        if maps:
-            return torch.matmul(mixed, constant).unflatten(-1, self.target)
-        orders, _, degrees = self.synthesis.shape
-        packed = torch.mm(constant.T, mixed.flatten(0, 1).T).view(len(self.packed_out), -1)
-        dense = packed.new_zeros(orders * degrees, packed.shape[1]).index_copy(0, self.packed_out, packed)
-        rows = torch.bmm(dense.unflatten(0, (orders, degrees)).transpose(1, 2), self.synthesis.transpose(1, 2))
-        return torch.mm(rows.view(2 * orders, -1).T, self.fourier_out).view(*mixed.shape[:2], *self.target)
-
     def maps_win(self, fields: int, grid: Grid, harmonics: int, kept: bool = False) -> bool:
         """Tell whether maps cost less than spectra of `fields` fields: multiplications of transforms and products.
 
@@ -221,28 +179,61 @@ class LowRank(nn.Module):
         spectrum = Take.apply(spectrum, 0, self.packed_in).view(len(self.packed_in), 2, -1)
         return torch.view_as_complex(spectrum.permute(2, 0, 1).contiguous()).unflatten(0, u.shape[:2])
 
-    def scores(self, parts: list[torch.Tensor], offset=None, maps: torch.Tensor | None = None) -> torch.Tensor:
+    def input_spectra(self) -> torch.Tensor:
+        """Return B, packed, complex (rank, harmonics)."""
+        return Take.apply(self.B.flatten(1), 1, self.places_in)
+
+    def output_spectra(self) -> torch.Tensor:
+        """Return A, packed, complex (rank, harmonics)."""
+        return Take.apply(self.A.flatten(1), 1, self.places_out)
+
+    def inner(self, u: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
+        """Return <B_r, U_i>, complex (batch, n, rank).
+
+        Args:
+            u: (batch, n, nlat, nlon), or its `harmonics`.
+            constant: B, or its maps Bhat; these want `u` itself.
+        """
+        if constant.is_complex():
+            return torch.matmul(u if u.is_complex() else self.harmonics(u), constant.T)
+        return torch.complex(*torch.matmul(u.flatten(2), constant.T).chunk(2, dim=-1))
+
+    def outer(self, mixed: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
+        """Return the output fields (batch, outputs, nlat, nlon) of W_out s.
+
+        Args:
+            mixed: W_out s, complex (batch, outputs, rank).
+            constant: A, or its maps Ahat.
+        """
+        batch, outputs, _ = mixed.shape
+        if not constant.is_complex():
+            return torch.matmul(as_real(mixed), constant).unflatten(-1, self.target)
+        orders, _, degrees = self.synthesis.shape
+        packed = torch.view_as_real(torch.mm(constant.T, mixed.flatten(0, 1).T)).transpose(1, 2).flatten(1)
+        dense = packed.new_zeros(orders * degrees, packed.shape[1]).index_copy(0, self.packed_out, packed)
+        rows = dense.unflatten(0, (orders, degrees)).transpose(1, 2)
+        return synthesize(rows, self.synthesis.mT, self.fourier_out).view(batch, outputs, *self.target)
+
+    def scores(self, parts: list[torch.Tensor], offset=None, constant: torch.Tensor | None = None) -> torch.Tensor:
         """Return s_r = sum_i W_in[r,i] <B_r, U_i>, complex (batch, rank), of an input in parts.
 
         Args:
             parts: consecutive inputs, each (batch or 1, n, nlat, nlon), or their `harmonics`; where a part needs no
                 gradient, none is taken through its transform.
             offset: constants (inputs, 1) to add to the inputs.
-            maps: Bhat (2 rank, points), if it is at hand and the parts are no harmonics.
+            constant: B, or its maps, if at hand.
         """
         batch = max(len(part) for part in parts)
-        fields = sum(len(part) * part.shape[1] for part in parts)
-        if not parts[0].is_complex() and (maps is not None or self.maps_win(fields, self.source, len(self.packed_in))):
-            maps = input_maps([self])[0] if maps is None else maps
-            inner = [torch.complex(*torch.matmul(part.flatten(2), maps.T).chunk(2, dim=-1)) for part in parts]
-            unit = torch.complex(*maps.sum(1).chunk(2))
-        else:
-            spectra = Take.apply(self.B.flatten(1), 1, self.places_in).T
-            harmonics = [part if part.is_complex() else self.harmonics(part) for part in parts]
-            inner = [torch.matmul(part, spectra) for part in harmonics]
-            unit = torch.matmul(self.unit, spectra)
-        inner = torch.cat([part.expand(batch, -1, -1) for part in inner], dim=1)
+        if constant is None:
+            fields = sum(len(part) * part.shape[1] for part in parts)
+            maps = not parts[0].is_complex() and self.maps_win(fields, self.source, len(self.packed_in))
+            constant = input_maps([self])[0] if maps else self.input_spectra()
+        inner = torch.cat([self.inner(part, constant).expand(batch, -1, -1) for part in parts], dim=1)
         if offset is not None:
+            if constant.is_complex():
+                unit = torch.matmul(self.unit, constant.T)
+            else:
+                unit = torch.complex(*constant.sum(1).chunk(2))
             inner = inner + offset * unit
         return (inner * self.W_in.T).sum(1)
 
@@ -250,22 +241,17 @@ class LowRank(nn.Module):
         """Return W_out s, complex (batch, outputs, rank), of `scores` (batch, rank)."""
         return self.W_out * scores[:, None]
 
-    def fields(self, mixed: torch.Tensor, maps: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the output fields (batch, outputs, nlat, nlon) of `mix`; `maps`: Ahat (2 rank, points), if at hand."""
-        batch, outputs, _ = mixed.shape
-        if maps is not None or self.maps_win(batch * outputs, self.target, len(self.packed_out)):
-            maps = output_maps([self])[0] if maps is None else maps
-            return torch.matmul(as_real(mixed), maps).unflatten(-1, self.target)
-        orders, _, degrees = self.synthesis.shape
-        spectra = Take.apply(self.A.flatten(1), 1, self.places_out)
-        packed = torch.view_as_real(torch.mm(spectra.T, mixed.flatten(0, 1).T)).transpose(1, 2).flatten(1)
-        dense = packed.new_zeros(orders * degrees, packed.shape[1]).index_copy(0, self.packed_out, packed)
-        rows = dense.unflatten(0, (orders, degrees)).transpose(1, 2)
-        return synthesize(rows, self.synthesis.mT, self.fourier_out).view(batch, outputs, *self.target)
+    def fields(self, scores: torch.Tensor, constant: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the output fields (batch, outputs, nlat, nlon) of `scores`; `constant`: A, or its maps, if at hand."""
+        mixed = self.mix(scores)
+        if constant is None:
+            maps = self.maps_win(mixed.shape[0] * mixed.shape[1], self.target, len(self.packed_out))
+            constant = output_maps([self])[0] if maps else self.output_spectra()
+        return self.outer(mixed, constant)
 
     def forward(self, parts: list[torch.Tensor], offset: torch.Tensor | None = None) -> torch.Tensor:
         """Return fields (batch, outputs, nlat_out, nlon_out) of an input in parts, as `scores` takes them."""
-        return self.fields(self.mix(self.scores(parts, offset)))
+        return self.fields(self.scores(parts, offset))
 
 
 class Take(torch.autograd.Function):
@@ -326,11 +312,6 @@ def _of_each(operators: list[LowRank], maps: torch.Tensor) -> list[torch.Tensor]
 def as_real(z: torch.Tensor) -> torch.Tensor:
     """Return complex (..., n) as real (..., 2 n): real parts, then imaginary parts."""
     return torch.cat([z.real, z.imag], dim=-1)
-
-
-def _real_view(spectrum: torch.Tensor) -> torch.Tensor:
-    """Return real and imaginary parts (2, rank, mmax, lmax) of a complex (rank, lmax, mmax)."""
-    return torch.view_as_real(spectrum.transpose(1, 2)).movedim(-1, 0)
 
 
 def packed_harmonics(keep: Truncation, orders: int) -> torch.Tensor:
