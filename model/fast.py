@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from model.blocks import EPSILON, ConditionalBlock, ConditionalNorm
 from model.monthly_diffusion import Conditions, MonthlyDiffusion
-from model.pointwise import tiles
+from model.pointwise import mean_square, tiles
 from model.spectral import LowRank, as_real, input_maps, output_maps
 
 TILE = 3200  # points whose hidden channels a CPU's cache can hold
@@ -75,11 +75,6 @@ class Norm:
         numbers = as_real(self.weight_out * scores[:, None])
         return torch.cat([numbers, self.constants.expand(len(numbers), -1, -1)], dim=2)
 
-    def mean_square(self, x: torch.Tensor, points: slice, scratch: torch.Tensor) -> torch.Tensor:
-        """Return the share in the mean squares (batch,) of the `points` of `x` (batch, channels, n)."""
-        square = torch.mul(x, x, out=scratch.flatten()[: x.numel()].view(x.shape))
-        return torch.matmul(square, self.point_weights[points]).sum(1)
-
 
 class Block:
     """A conditional block with its constants at hand."""
@@ -120,7 +115,7 @@ class Block:
         def activate(part, samples, points):
             torch.ops.aten.gelu_(part)
             if not norm1.calibrated:
-                squares[0, samples] += norm1.mean_square(part, points, scratch)
+                squares[0, samples] += mean_square(part, norm1.point_weights[points])
 
         def mix(part, samples, points):
             factor, shift = torch.matmul(numbers1[samples], norm1.maps[:, points]).split(outputs, 1)
@@ -132,7 +127,7 @@ class Block:
             torch.baddbmm(known[at], weight1.expand(len(part), -1, -1), u[at], out=hidden)
             part.baddbmm_(self.weight2.expand(len(part), -1, -1), torch.ops.aten.gelu_(hidden))
             if not norm2.calibrated:
-                squares[1, samples] += norm2.mean_square(part, points, scratch)
+                squares[1, samples] += mean_square(part, norm2.point_weights[points])
 
         def close(part, samples, points):
             factor, shift = torch.matmul(numbers2[samples], norm2.maps[:, points]).split(outputs, 1)
