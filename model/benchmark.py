@@ -27,7 +27,7 @@ from model.device import pick_device, seeded
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
 from model.monthly_diffusion import MonthlyDiffusion
-from model.simulate import NOISE_DRAWS, members_together
+from model.simulate import members_together, months_colored_together
 from model.spectral import Grid
 from model.train import RealAdamW
 
@@ -115,7 +115,7 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
     fast = FastModel(model.eval())
     size = members_together(watch.device)
     latents = [torch.randn(size, *model.latent_shape, device=watch.device) for _ in range(-(-members // size))]
-    ahead = max(1, NOISE_DRAWS // model.draws)
+    ahead = months_colored_together(model)
     white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=watch.device)
     before = fast.month(pairs.forcing, pairs.month)
     parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0}

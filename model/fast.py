@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from model.blocks import EPSILON, ConditionalBlock, ConditionalNorm
 from model.monthly_diffusion import Conditions, MonthlyDiffusion
-from model.pointwise import mean_square, tiles
+from model.pointwise import add_product, mean_square, tiles
 from model.spectral import LowRank, as_real, input_maps, output_maps
 
 TILE = 3200  # points whose hidden channels a CPU's cache can hold
@@ -104,39 +104,36 @@ class Block:
         batch, outputs, _ = y.shape
         known = known.expand(batch, -1, y.shape[2])
         numbers1, numbers2 = (each.expand(batch, -1, -1) for each in numbers)
-        parts = []
-        for sample, points in tiles(y, TILE):
-            samples = slice(sample, sample + 1) if isinstance(sample, int) else sample
-            parts.append((y[samples, :, points], samples, points))
+        parts = [(y[sample, :, points], sample, points) for sample, points in tiles(y, TILE)]
         scratch = self.hidden(parts[0][0], len(weight1))
         squares = y.new_zeros(2, batch)
         out = torch.empty_like(y)
 
-        def activate(part, samples, points):
+        def activate(part, sample, points):
             torch.ops.aten.gelu_(part)
             if not norm1.calibrated:
-                squares[0, samples] += mean_square(part, norm1.point_weights[points])
+                squares[0, sample] += mean_square(part, norm1.point_weights[points])
 
-        def mix(part, samples, points):
-            factor, shift = torch.matmul(numbers1[samples], norm1.maps[:, points]).split(outputs, 1)
+        def mix(part, sample, points):
+            factor, shift = torch.matmul(numbers1[sample], norm1.maps[:, points]).split(outputs, dim=-2)
             if not norm1.calibrated:
-                part.mul_(inverse_root(squares[0, samples]))
+                part.mul_(inverse_root(squares[0, sample]))
             torch.addcmul(shift, part, factor, out=part)
-            hidden = scratch[:, :, : part.shape[2]]
-            at = (samples, slice(None), points)
-            torch.baddbmm(known[at], weight1.expand(len(part), -1, -1), u[at], out=hidden)
-            part.baddbmm_(self.weight2.expand(len(part), -1, -1), torch.ops.aten.gelu_(hidden))
+            hidden = scratch[..., : part.shape[-1]].copy_(known[sample, :, points])
+            add_product(hidden, weight1, u[sample, :, points])
+            add_product(part, self.weight2, torch.ops.aten.gelu_(hidden))
             if not norm2.calibrated:
-                squares[1, samples] += mean_square(part, norm2.point_weights[points])
+                squares[1, sample] += mean_square(part, norm2.point_weights[points])
 
-        def close(part, samples, points):
-            factor, shift = torch.matmul(numbers2[samples], norm2.maps[:, points]).split(outputs, 1)
+        def close(part, sample, points):
+            factor, shift = torch.matmul(numbers2[sample], norm2.maps[:, points]).split(outputs, dim=-2)
+            tile = out[sample, :, points].copy_(shift)
             if added is not None:
-                shift += added[:, points]
-            weight = self.weight_out.expand(len(part), -1, -1)
+                tile += added[:, points]
+            weight = self.weight_out
             if not norm2.calibrated:
-                weight = weight * inverse_root(squares[1, samples])
-            torch.baddbmm(shift, weight, part.mul_(factor), out=out[samples, :, points])
+                weight = weight * inverse_root(squares[1, sample])
+            add_product(tile, weight, part.mul_(factor))
 
         for steps in [[activate, mix, close]] if norm1.calibrated else [[activate], [mix], [close]]:
             for part in parts:
@@ -146,15 +143,15 @@ class Block:
 
     def hidden(self, part: torch.Tensor, channels: int) -> torch.Tensor:
         """Return memory for hidden channels at the points of `part`, the same at every call: it stays in cache."""
-        shape = (len(part), channels, part.shape[2])
+        shape = (*part.shape[:-2], channels, part.shape[-1])
         if self.scratch.shape != shape:
             self.scratch = part.new_empty(shape)
         return self.scratch
 
 
 def inverse_root(squares: torch.Tensor) -> torch.Tensor:
-    """Return 1 / r, shape (batch, 1, 1), of mean squares (batch,)."""
-    return (1 / (squares.sqrt() + EPSILON))[:, None, None]
+    """Return 1 / r, shape (..., 1, 1), of mean squares (...)."""
+    return (1 / (squares.sqrt() + EPSILON))[..., None, None]
 
 
 class Given(NamedTuple):
@@ -185,9 +182,10 @@ class FastModel:
         self.latent = latent
         self.denoiser, self.decoder = Block(model.denoiser, latent), Block(model.decoder, latent)
         maps = model.time(torch.cat(model.sampler_times()))[:, :, None, None].expand(-1, -1, *model.latent_grid)
-        self.times = self._given(maps, latent + model.forcings + model.config.season_maps)
-        # The first layer's weights of x, with a bias, for each time.
-        bias = self.times.hidden[:, :, :1] + self.denoiser.bias1
+        times = self._given(maps, latent + model.forcings + model.config.season_maps)
+        # The first layer's weights of x, with a bias, for each time: what a time adds is the same at every point.
+        bias = times.hidden[:, :, :1] + self.denoiser.bias1
+        self.times = times._replace(hidden=bias)
         self.weights1 = torch.cat([self.denoiser.weight1[:, :latent].expand(len(bias), -1, -1), bias], dim=2)
 
     def _given(self, maps: torch.Tensor, first: int) -> Given:

@@ -158,5 +158,5 @@ class ModulatedNorm(torch.autograd.Function):
 
 
 def mean_square(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return the mean square (batch,) of `x` (batch, channels, points) under weights (points,) of sum 1 / channels."""
-    return torch.matmul(x.square(), weights).sum(1)
+    """Return the mean square (...) of `x` (..., channels, points) under weights (points,) of sum 1 / channels."""
+    return torch.matmul(x.square(), weights).sum(-1)

@@ -13,6 +13,11 @@ from model.monthly_diffusion import MonthlyDiffusion
 NOISE_DRAWS = 8  # of a member that are colored together: the patterns of the color are many times their memory
 
 
+def months_colored_together(model: MonthlyDiffusion) -> int:
+    """Return of how many months the noise of a member is colored at a time."""
+    return max(1, NOISE_DRAWS // model.draws)
+
+
 def members_together(device: torch.device) -> int:
     """Return how many members are computed at a time: always as many, so that a member's numbers depend on no other.
 
@@ -57,9 +62,9 @@ def simulate(
         return torch.stack(drawn, dim=1).to(device)
 
     def noises(block):
-        ahead = max(1, NOISE_DRAWS // model.draws)
         while True:
-            yield from model.color(torch.stack([draw(block, model.draws) for _ in range(ahead)]))
+            months = [draw(block, model.draws) for _ in range(months_colored_together(model))]
+            yield from model.color(torch.stack(months))
 
     def number(index):
         return torch.tensor([dates[index][1]], device=device)

@@ -287,25 +287,23 @@ def synthesize(rows: torch.Tensor, legendre: torch.Tensor, fourier: torch.Tensor
 def input_maps(operators: list[LowRank]) -> list[torch.Tensor]:
     """Return Bhat (2 rank, points) of operators of one source grid, of the real, then of the imaginary scores."""
     first = operators[0]
-    spectra = torch.view_as_real(torch.cat([operator.B for operator in operators])).permute(2, 3, 0, 1)
-    real, imag = spectra.unbind(1)
-    rows = torch.stack([torch.stack([real, imag], 1), torch.stack([-imag, real], 1)], 1).flatten(1, 3)
-    return _of_each(operators, synthesize(rows, first.analysis, first.fourier_in))
+    return _maps([operator.B for operator in operators], first.analysis, first.fourier_in)
 
 
 def output_maps(operators: list[LowRank]) -> list[torch.Tensor]:
     """Return Ahat (2 rank, points) of operators of one target grid, to weigh by real, then by imaginary parts."""
     first = operators[0]
     orders = len(first.synthesis)
-    spectra = torch.view_as_real(torch.cat([operator.A[:, :, :orders] for operator in operators])).permute(2, 3, 0, 1)
-    real, imag = spectra.unbind(1)
-    rows = torch.stack([torch.stack([real, -imag], 1), torch.stack([imag, real], 1)], 1).flatten(1, 3)
-    return _of_each(operators, synthesize(rows, first.synthesis.mT, first.fourier_out))
+    spectra = [torch.conj_physical(operator.A[:, :, :orders]) for operator in operators]
+    return _maps(spectra, first.synthesis.mT, first.fourier_out)
 
 
-def _of_each(operators: list[LowRank], maps: torch.Tensor) -> list[torch.Tensor]:
-    """Return the share (2 rank, points) of each operator in maps (2 ranks of all, points)."""
-    shares = maps.view(2, -1, maps.shape[1]).split([len(operator.A) for operator in operators], dim=1)
+def _maps(spectra: list[torch.Tensor], legendre: torch.Tensor, fourier: torch.Tensor) -> list[torch.Tensor]:
+    """Return for each of the complex spectra (rank, degrees, orders) its real, then its imaginary maps."""
+    real, imag = torch.view_as_real(torch.cat(spectra)).permute(2, 3, 0, 1).unbind(1)
+    rows = torch.stack([torch.stack([real, imag], 1), torch.stack([-imag, real], 1)], 1).flatten(1, 3)
+    maps = synthesize(rows, legendre, fourier)
+    shares = maps.view(2, -1, maps.shape[1]).split([len(each) for each in spectra], dim=1)
     return [share.flatten(0, 1) for share in shares]
 
 

@@ -183,9 +183,9 @@ def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
 @torch.no_grad()
 def month_inputs(model: MonthlyDiffusion, months: Months, chunk: int = 12) -> MonthInputs:
     """Return the inputs of all months; their departures take the place of the fields of `months`, which are lost."""
-    whole = None
+    whole, given = None, (months.fields, months.forcings, months.number)
     for index in torch.arange(len(months.dates)).split(chunk):
-        part = model.inputs(*(values[index] for values in (months.fields, months.forcings, months.number)))
+        part = model.inputs(*(values[index] for values in given))
         if whole is None:
             rest = (values.new_empty(len(months.dates), *values.shape[1:]) for values in part[1:])
             whole = MonthInputs(months.fields, *rest)

@@ -6,6 +6,7 @@ import model_plain as plain
 import pytest
 import torch
 
+from model import fast as fast_form
 from model import pointwise
 from model.blocks import ConditionalNorm, calibrating
 from model.config import PUBLISHED, ModelConfig, TrainingConfig
@@ -124,9 +125,14 @@ def test_every_stage_equals_the_plain_implementation(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("grid", [GRID, Grid(25, 48)])
+@pytest.mark.parametrize(("grid", "tile"), [(GRID, 3200), (Grid(25, 48), 7), (Grid(25, 48), "whole grid")])
 @torch.no_grad()
-def test_the_fast_form_of_rollouts_equals_the_model(recipe, grid):
+def test_the_fast_form_of_rollouts_equals_the_model(recipe, grid, tile, monkeypatch):
+    """Whatever the tiles are, and where all samples of a batch are one, as on a GPU."""
+    if tile == "whole grid":
+        monkeypatch.setattr(fast_form, "tiles", lambda *_: [(slice(None), slice(None))])
+    else:
+        monkeypatch.setattr(fast_form, "TILE", tile)
     model = moved(make_model(grid=grid, seed=5, **RECIPES[recipe][0])).eval()
     pairs = make_pairs(batch=1, grid=grid)
     fast, given = FastModel(model), (pairs.forcing, pairs.month)
