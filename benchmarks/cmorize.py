@@ -4,10 +4,10 @@
 
 Makes a rollout and a forcing file of that size in the folder ``--work`` (2.5 GB at 1.5 degrees, removed at the end),
 then runs, each in a process of its own under CMOR's Python (CMOR_PYTHON, else /usr/bin/python3):
-cmorize.py on the native grid; the same values written with netCDF4 with CMOR's own chunks, deflate level and shuffle;
-both again with the writes alone timed, the calls of CMOR and of netCDF4 without what reads and derives the values;
-and check_simulation.py under this Python. Prints one line for each: seconds of wall clock, seconds of processor time,
-peak memory. Nothing else should run beside it.
+cmorize/simulation.py on the native grid; the same values written with netCDF4 with CMOR's own chunks, deflate level and
+shuffle; both again with the writes alone timed, the calls of CMOR and of netCDF4 without what reads and derives the
+values; and check/simulation.py under this Python. Prints one line for each: seconds of wall clock, seconds of processor
+time, peak memory. Nothing else should run beside it.
 """
 
 import argparse
@@ -21,8 +21,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path[:0] = [str(SCRIPTS), str(ROOT / "tests")]
 
 
 class Watch:
@@ -58,8 +56,8 @@ class WatchedCmor:
 
 
 def write_with_cmor(rollout, forcing, tables, folder):
-    """Seconds of wall clock and of processor time that CMOR's own calls take in cmorize.py on the native grid."""
-    import cmorize
+    """Seconds of wall clock and of processor time of CMOR's own calls in cmorize/simulation.py on the native grid."""
+    from workflow.scripts.cmorize import simulation as cmorize
 
     watch, cmor = Watch(), cmorize.import_cmor()
     cmorize.import_cmor = lambda: WatchedCmor(cmor, watch)
@@ -68,14 +66,15 @@ def write_with_cmor(rollout, forcing, tables, folder):
 
 
 def write_plain(rollout, forcing, tables, folder):
-    """What cmorize.py does on the native grid, with netCDF4 in place of CMOR and without its metadata.
+    """What cmorize/simulation.py does on the native grid, with netCDF4 in place of CMOR and without its metadata.
 
     Returns seconds of wall clock and of processor time that netCDF4's calls take.
     """
-    import cmorize
     import netCDF4
-    from cmor_fields import Simulation, source_channels
-    from months import month_range
+
+    from workflow.scripts.cmorize import simulation as cmorize
+    from workflow.scripts.cmorize.fields import Simulation, source_channels
+    from workflow.scripts.common.months import month_range
 
     settings = cmorize.read_settings(tables, "aimip", ["gn"])
     sources, months = source_channels(ROOT / "config" / "variables.csv"), len(month_range(*settings["period"]))
@@ -122,7 +121,7 @@ def writes_alone(way, rollout, forcing, tables, work):
     """Run this program with ``--alone``; print and return the seconds (wall clock, processor) it took to write."""
     folder = work / f"alone_{way}"
     folder.mkdir()
-    words = [made_python(), __file__, "--alone", way, rollout, forcing, tables, "--work", folder]
+    words = [*with_cmor(), __file__, "--alone", way, rollout, forcing, tables, "--work", folder]
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(list(map(str, words)), stdout=subprocess.PIPE, text=True, check=True, env=alone)
     wall, busy = map(float, done.stdout.split()[-2:])
@@ -131,17 +130,17 @@ def writes_alone(way, rollout, forcing, tables, work):
     return wall, busy
 
 
-def made_python():
-    """CMOR's Python, as the tests find it."""
-    import made
+def with_cmor():
+    """The words that start CMOR's Python with the project on its path, as the tests do."""
+    from tests.helpers import made
 
-    return made.CMOR_PYTHON
+    return made.WITH_CMOR
 
 
 def make_inputs(work, resolution, period):
     """Write a rollout, its forcing and the tables of the experiment aimip into the folder ``work``."""
-    import made
-    from cmor_tables import write_tables
+    from tests.helpers import made
+    from workflow.scripts.cmorize.tables import write_tables
 
     made.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
     made.write_forcing(work / "forcing.nc", resolution, period)
@@ -151,7 +150,7 @@ def make_inputs(work, resolution, period):
 
 def compare(work, resolution, period):
     """Make the inputs in the folder ``work``, run the three programs on them and print what each took."""
-    import made
+    from tests.helpers import made
 
     (work / "rollout/aimip").mkdir(parents=True)
     (work / "plain").mkdir()
@@ -161,10 +160,10 @@ def compare(work, resolution, period):
         maker = multiprocessing.get_context("spawn").Process(target=make_inputs, args=(work, resolution, period))
         maker.start()
         maker.join()
-        wall, busy = measure("cmorize.py", made.cmorize_command(work, grids=("gn",)))
+        wall, busy = measure("cmorize/simulation.py", made.cmorize_command(work, grids=("gn",)))
         plain_wall, plain_busy = measure(
             "netCDF4, same bytes",
-            [made.CMOR_PYTHON, __file__, "--alone", "netCDF4", rollout, forcing, tables, "--work", work / "plain"],
+            [*made.WITH_CMOR, __file__, "--alone", "netCDF4", rollout, forcing, tables, "--work", work / "plain"],
         )
         shutil.rmtree(work / "plain")
         print(f"CMOR takes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
@@ -172,11 +171,11 @@ def compare(work, resolution, period):
         plain_wall, plain_busy = writes_alone("netCDF4", rollout, forcing, tables, work)
         print(f"CMOR writes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
         check = (
-            f"import sys; sys.path[:0] = ['{SCRIPTS}']; from check_simulation import check_simulation; "
+            "from workflow.scripts.check.simulation import check_simulation; "
             f"check_simulation('{work / 'submission'}', '{tables}', '{made.FACTS}', '{made.FACTS / 'ranges.csv'}', "
             f"'aimip', 1, '{forcing}', '{work / 'check.json'}')"
         )
-        measure("check_simulation.py", [sys.executable, "-c", check])
+        measure("check/simulation.py", [sys.executable, "-c", check])
         size = sum(path.stat().st_size for path in (work / "submission").rglob("*.nc"))
         print(f"submitted files of one simulation: {size / 1e9:.2f} GB")
     finally:

@@ -20,8 +20,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path[:0] = [str(SCRIPTS), str(ROOT / "tests")]
 EXPERIMENTS = {"aimip": {"sst_offset": 0}, "aimip-p2k": {"sst_offset": 2}, "aimip-p4k": {"sst_offset": 4}}
 PERIODS = {"training": ["1985-01", "2014-12"], "validation": ["1979-01", "1984-12"], "test": ["2015-01", "2024-12"]}
 TABLE = ROOT / "config" / "variables.csv"
@@ -32,11 +30,12 @@ def make_inputs(work, resolution, period):
     """Write ERA5's years and static fields, and one simulation, into ``work``, of the made climate of the tests."""
     import netCDF4
     import numpy as np
-    from evaluation_tree import channels, write_axes, write_land, write_year
-    from grids import centres
-    from months import month_range, year_of
-    from summarize_reference import cmor_fields
-    from tables import read_variables
+
+    from tests.helpers.evaluation_tree import channels, write_axes, write_land, write_year
+    from workflow.scripts.common.grids import centres
+    from workflow.scripts.common.months import month_range, year_of
+    from workflow.scripts.common.variables import read_variables
+    from workflow.scripts.evaluate.summarize.reference import cmor_fields
 
     rows, (lat, lon), months = read_variables(TABLE, role="field"), centres(resolution), month_range(*period)
     for folder in ("era5", "simulation"):
@@ -70,14 +69,14 @@ def make_inputs(work, resolution, period):
 
 def summarize_simulation(work, periods, output):
     """The rule summarize."""
-    from summarize import summarize
+    from workflow.scripts.evaluate.summarize.simulation import summarize
 
     summarize(sorted((work / "simulation").glob("*.nc")), output, INDEX, periods, 5)
 
 
 def summarize_era5(work, periods):
     """The rule summarize_reference."""
-    from summarize_reference import summarize_reference
+    from workflow.scripts.evaluate.summarize.reference import summarize_reference
 
     files = sorted((work / "era5").glob("[12]*.nc"))
     summarize_reference(files, work / "reference.nc", TABLE, INDEX, periods, 5)
@@ -93,7 +92,7 @@ def settings(periods):
 
 def compute_metrics(work, periods):
     """The rule evaluate."""
-    from evaluate import evaluate
+    from workflow.scripts.evaluate.evaluation import evaluate
 
     names = {"csv": "metrics.csv", "netcdf": "metrics.nc", "scorecard": "card.json", "text": "card.txt"}
     outputs = {key: work / name for key, name in {**names, "html": "card.html"}.items()}
@@ -101,16 +100,26 @@ def compute_metrics(work, periods):
     evaluate(*paths, EXPERIMENTS, settings(periods), "made", outputs)
 
 
-def draw(work, periods, script):
-    """The rules plot_maps and plot_lines."""
-    import importlib
-
-    from evaluated import Evaluated
+def evaluated(work, periods):
+    """What the figures are drawn from."""
+    from workflow.scripts.evaluate.plots.results import Evaluated
 
     paths = work / "metrics.csv", work / "metrics.nc", work / "reference.nc", work / "era5/static.nc"
-    results, summaries = Evaluated(*paths, EXPERIMENTS, settings(periods), "made"), sorted(work.glob("summary/*/*.nc"))
-    function = getattr(importlib.import_module(script), script)
-    function(results, work / "figures") if script == "plot_maps" else function(results, summaries, work / "figures")
+    return Evaluated(*paths, EXPERIMENTS, settings(periods), "made")
+
+
+def draw_maps(work, periods):
+    """The rule plot_maps."""
+    from workflow.scripts.evaluate.plots.maps import plot_maps
+
+    plot_maps(evaluated(work, periods), work / "figures")
+
+
+def draw_lines(work, periods):
+    """The rule plot_lines."""
+    from workflow.scripts.evaluate.plots.lines import plot_lines
+
+    plot_lines(evaluated(work, periods), sorted(work.glob("summary/*/*.nc")), work / "figures")
 
 
 def measure(label, function, *arguments):
@@ -150,8 +159,8 @@ def main(work, resolution, members, period, computed):
     steps = {
         "summary of ERA5": (summarize_era5, work, periods),
         "metrics": (compute_metrics, work, periods),
-        "maps": (draw, work, periods, "plot_maps"),
-        "lines": (draw, work, periods, "plot_lines"),
+        "maps": (draw_maps, work, periods),
+        "lines": (draw_lines, work, periods),
     }
     rest = {name: measure(name, *step) for name, step in steps.items()}
     seconds = sum(cost[1] for cost in [*costs, *rest.values()])

@@ -7,7 +7,6 @@ Both read the same netCDF file of fields and write their result, best of three; 
 
 import argparse
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,12 +14,10 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
-
-from grids import centres, lat_edges
-from ncfiles import add_field, add_grid, new_file
-from regrid import Weights, regrid_mean
-from regrid_weights import box_weights, save_weights
+from workflow.scripts.common.grids import centres, lat_edges
+from workflow.scripts.common.ncfiles import add_field, add_grid, new_file
+from workflow.scripts.regrid.fields import Weights, regrid_mean
+from workflow.scripts.regrid.weights import box_weights, save_weights
 
 SOURCE = np.linspace(90, -90, 721), np.arange(1440) * 0.25
 TARGET = centres(1.5)

@@ -9,12 +9,9 @@ global mean, and the extremes of the field; stops where the rollout would, at a 
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from model import checkpoint, data
 from model.device import pick_device

@@ -7,6 +7,11 @@ environment_stamp=$(cat envs/requirements.txt envs/constraints.txt envs/workflow
 
 can_cmor() { "$1" -c "import ctypes, netCDF4; ctypes.CDLL('libuuid.so.1', ctypes.RTLD_GLOBAL); import cmor" >/dev/null 2>&1; }
 
+# The project itself, editable, so that model and workflow are imported from anywhere by their full names.
+install_project() {
+    "$1" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . || fail "pip could not install the project; its message is above"
+}
+
 fail() { echo "make: $1" >&2; exit 1; }
 
 with_conda() {
@@ -14,6 +19,7 @@ with_conda() {
     if [ "$(cat "$prefix/environment.stamp" 2>/dev/null)" != "$environment_stamp" ]; then
         echo "make: creating the conda environment .conda (first use)"
         "$1" env create --yes --quiet --prefix "$prefix" --file envs/workflow.yaml || fail "conda could not create the environment of envs/workflow.yaml; its message is above"
+        install_project "$prefix/bin/python"
         echo "$environment_stamp" >"$prefix/environment.stamp"
     fi
     if [ -z "${CMOR_PYTHON:-}" ] && [ ! -x "$PWD/.conda-cmor/bin/python" ]; then
@@ -38,6 +44,7 @@ with_venv() {
         "$1" -c "import ensurepip, venv" 2>/dev/null || install_packages python3-venv || fail "'$1 -m venv' does not work; as root 'apt-get install python3-venv'"
         "$1" -m venv --clear "$prefix" || fail "'$1 -m venv' failed; its message is above"
         "$prefix/bin/pip" install --quiet --disable-pip-version-check -r envs/requirements.txt -c envs/constraints.txt || fail "pip could not install envs/requirements.txt; its message is above"
+        install_project "$prefix/bin/python"
         echo "$environment_stamp" >"$prefix/environment.stamp"
     fi
     PATH=$prefix/bin:$PATH

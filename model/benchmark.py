@@ -55,7 +55,7 @@ class Stopwatch:
 
 def load_plain():
     """Return the plain implementation of the tests as a module."""
-    path = Path(__file__).parent.parent / "tests" / "model_plain.py"
+    path = Path(__file__).parent.parent / "tests" / "helpers" / "model_plain.py"
     spec = importlib.util.spec_from_file_location("model_plain", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

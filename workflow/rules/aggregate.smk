@@ -11,7 +11,7 @@ OUTPUTS  results/aggregate/era5/{year}.nc            CF monthly means with bound
 rule aggregate_era5:
     input:
         era5=aggregate_inputs,
-        modules=scripts("aggregate.py"),
+        modules=scripts("aggregate/means.py"),
     output:
         "results/aggregate/era5/{year}.nc",
     log:
@@ -30,13 +30,13 @@ rule aggregate_era5:
     message:
         "Making monthly means of ERA5 of {wildcards.year}"
     script:
-        "../scripts/aggregate.py"
+        "../scripts/aggregate/means.py"
 
 
 rule aggregate_static:
     input:
         static="results/regrid/static.nc",
-        modules=scripts("aggregate.py"),
+        modules=scripts("aggregate/means.py"),
     output:
         "results/aggregate/static.nc",
     log:
@@ -52,13 +52,13 @@ rule aggregate_static:
     message:
         "Describing the static fields"
     script:
-        "../scripts/aggregate.py"
+        "../scripts/aggregate/means.py"
 
 
 rule aggregate_forcing:
     input:
         forcing="results/regrid/forcing.nc",
-        modules=scripts("aggregate.py"),
+        modules=scripts("aggregate/means.py"),
     output:
         "results/aggregate/forcing/{period}.nc",
     log:
@@ -76,13 +76,13 @@ rule aggregate_forcing:
     message:
         "Making monthly means of the forcing over the {wildcards.period} period"
     script:
-        "../scripts/aggregate.py"
+        "../scripts/aggregate/means.py"
 
 
 rule complete:
     input:
         era5=expand("results/aggregate/era5/{year}.nc", year=YEARS),
-        modules=scripts("complete.py"),
+        modules=scripts("aggregate/complete.py"),
     output:
         "results/aggregate/complete.json",
     log:
@@ -100,4 +100,4 @@ rule complete:
     message:
         "Checking that every month is there once"
     script:
-        "../scripts/complete.py"
+        "../scripts/aggregate/complete.py"

@@ -14,7 +14,7 @@ rule check_simulation:
         facts=CMOR_FACTS,
         ranges=BASE / "config/cmor/ranges.csv",
         forcing="results/aggregate/forcing/simulation.nc",
-        modules=scripts("check_simulation.py", "prepare.py"),
+        modules=scripts("check/simulation.py", "check/prepare.py"),
     output:
         "results/check/{experiment}/r{member}i1p1f1.json",
     log:
@@ -34,13 +34,13 @@ rule check_simulation:
     message:
         "Checking {wildcards.experiment} r{wildcards.member}"
     script:
-        "../scripts/check_simulation.py"
+        "../scripts/check/simulation.py"
 
 
 rule check_experiment:
     input:
         simulations=expand("results/check/{{experiment}}/r{member}i1p1f1.json", member=MEMBERS),
-        modules=scripts("check_experiment.py"),
+        modules=scripts("check/experiment.py"),
     output:
         "results/check/{experiment}.json",
     log:
@@ -58,14 +58,14 @@ rule check_experiment:
     message:
         "Checking the members of {wildcards.experiment} together"
     script:
-        "../scripts/check_experiment.py"
+        "../scripts/check/experiment.py"
 
 
 rule check_submission:
     input:
         experiments=expand("results/check/{experiment}.json", experiment=EXPERIMENTS),
         forcing="results/aggregate/forcing/simulation.nc",
-        modules=scripts("check_submission.py"),
+        modules=scripts("check/submission.py"),
     output:
         result="results/check/submission.json",
         table="results/check/submission.csv",
@@ -85,4 +85,4 @@ rule check_submission:
     message:
         "Checking the experiments together"
     script:
-        "../scripts/check_submission.py"
+        "../scripts/check/submission.py"

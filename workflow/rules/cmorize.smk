@@ -9,7 +9,7 @@ OUTPUTS  results/cmorize/tables/{experiment}/*.json    MIP table and controlled 
 rule cmor_tables:
     input:
         facts=CMOR_FACTS,
-        modules=scripts("cmor_tables.py"),
+        modules=scripts("cmorize/tables.py"),
     output:
         cmor_table_files("{experiment}"),
     log:
@@ -31,7 +31,7 @@ rule cmor_tables:
     message:
         "Generating the CMOR tables and controlled vocabulary of {wildcards.experiment}"
     script:
-        "../scripts/cmor_tables.py"
+        "../scripts/cmorize/tables.py"
 
 
 # A shell rule, since CMOR may live in an interpreter of its own; that interpreter is no param, so it reruns nothing.
@@ -41,8 +41,8 @@ rule cmorize:
         forcing="results/aggregate/forcing/simulation.nc",
         tables=cmor_table_files("{experiment}"),
         variables=VARIABLES,
-        script=BASE / "workflow/scripts/cmorize.py",
-        modules=scripts("cmorize.py"),
+        script=BASE / "workflow/scripts/cmorize/simulation.py",
+        modules=scripts("cmorize/simulation.py"),
     output:
         submission_files("{experiment}", "{member}"),
     log:

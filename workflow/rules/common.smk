@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 
 BASE = Path(os.path.relpath(workflow.basedir))
-sys.path.insert(0, str(Path(workflow.basedir, "workflow/scripts")))
+sys.path.insert(0, workflow.basedir)
 
-from drs import submission_path
-from months import month_range, period_label, years
-from periods import evaluation_periods
-from settings import check_placeholders, validate_config
+from workflow.scripts.submission.drs import submission_path
+from workflow.scripts.common.months import month_range, period_label, years
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.common.settings import check_placeholders, validate_config
 from snakemake.exceptions import WorkflowError
-from tables import read_variables
+from workflow.scripts.common.variables import read_variables
 
 VARIABLES = BASE / "config/variables.csv"
 
@@ -119,7 +119,8 @@ def _imports(path):
             continue
         for name in filter(None, names):
             parts = Path(*name.split(".")).with_suffix(".py")
-            local += [root / parts for root in (path.parent, BASE) if (root / parts).is_file()]
+            if (BASE / parts).is_file():
+                local.append(BASE / parts)
     return local
 
 
@@ -151,7 +152,7 @@ def download_inputs(kind):
         if config["source"] == "local":
             return {"local": Path(config["local"]["folder"], config["local"][kind].format(**dict(wildcards)))}
         if config["source"] == "synthetic":
-            return {"planet": [*scripts("synthesize_era5.py"), *PLANET_DATA]}
+            return {"planet": [*scripts("planet/era5_files.py"), *PLANET_DATA]}
         return {}
 
     return inputs

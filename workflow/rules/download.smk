@@ -39,7 +39,7 @@ rule download_era5:
     message:
         "Getting ERA5 {wildcards.dataset} of {wildcards.year}"
     script:
-        "../scripts/download.py"
+        "../scripts/download/era5.py"
 
 
 rule download_static:
@@ -68,7 +68,7 @@ rule download_static:
     message:
         "Getting the static fields of ERA5"
     script:
-        "../scripts/download.py"
+        "../scripts/download/era5.py"
 
 
 rule download_forcing:
@@ -96,7 +96,7 @@ rule download_forcing:
     message:
         "Getting the AIMIP sea-surface temperature and sea ice"
     script:
-        "../scripts/download.py"
+        "../scripts/download/era5.py"
 
 
 rule download_archive:
@@ -123,4 +123,4 @@ rule download_archive:
     message:
         "Getting {wildcards.model} from the archive of AIMIP"
     script:
-        "../scripts/download_archive.py"
+        "../scripts/download/archive.py"

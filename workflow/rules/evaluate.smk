@@ -12,7 +12,7 @@ rule summarize:
     input:
         files=evaluated_files,
         index=BASE / "workflow/data/nino34_index.csv",
-        modules=scripts("summarize.py"),
+        modules=scripts("evaluate/summarize/simulation.py"),
     output:
         "results/evaluate/summary/{experiment}/r{member}i1p1f1.nc",
     log:
@@ -31,7 +31,7 @@ rule summarize:
     message:
         "Summarizing {wildcards.experiment} r{wildcards.member} for the evaluation"
     script:
-        "../scripts/summarize.py"
+        "../scripts/evaluate/summarize/simulation.py"
 
 
 rule summarize_reference:
@@ -39,7 +39,7 @@ rule summarize_reference:
         files=expand("results/aggregate/era5/{year}.nc", year=YEARS),
         variables=VARIABLES,
         index=BASE / "workflow/data/nino34_index.csv",
-        modules=scripts("summarize_reference.py"),
+        modules=scripts("evaluate/summarize/reference.py"),
     output:
         "results/evaluate/reference.nc",
     log:
@@ -58,7 +58,7 @@ rule summarize_reference:
     message:
         "Summarizing ERA5 for the evaluation"
     script:
-        "../scripts/summarize_reference.py"
+        "../scripts/evaluate/summarize/reference.py"
 
 
 rule summarize_tree:
@@ -66,7 +66,7 @@ rule summarize_tree:
         tree=model_tree,
         variables=VARIABLES,
         index=BASE / "workflow/data/nino34_index.csv",
-        modules=scripts("summarize_tree.py"),
+        modules=scripts("evaluate/summarize/tree.py"),
     output:
         directory("results/evaluate/models/{model}"),
     log:
@@ -87,14 +87,14 @@ rule summarize_tree:
     message:
         "Summarizing the submission of {wildcards.model} for the evaluation"
     script:
-        "../scripts/summarize_tree.py"
+        "../scripts/evaluate/summarize/tree.py"
 
 
 rule planet_truth:
     input:
         variables=VARIABLES,
         planet=PLANET_DATA,
-        modules=scripts("planet_truth.py"),
+        modules=scripts("evaluate/truth.py"),
     output:
         "results/evaluate/truth.nc",
     log:
@@ -115,7 +115,7 @@ rule planet_truth:
     message:
         "Computing the synthetic planet's own response and modes"
     script:
-        "../scripts/planet_truth.py"
+        "../scripts/evaluate/truth.py"
 
 
 rule evaluate:
@@ -125,7 +125,7 @@ rule evaluate:
         static="results/aggregate/static.nc",
         truth=TRUTH,
         models=expand("results/evaluate/models/{model}", model=MODELS),
-        modules=scripts("evaluate.py"),
+        modules=scripts("evaluate/evaluation.py"),
     output:
         csv=report(
             "results/evaluate/metrics.csv",
@@ -161,7 +161,7 @@ rule evaluate:
     message:
         "Computing AIMIP's metrics and the scorecard"
     script:
-        "../scripts/evaluate.py"
+        "../scripts/evaluate/evaluation.py"
 
 
 rule plot_maps:
@@ -170,7 +170,7 @@ rule plot_maps:
         maps="results/evaluate/metrics.nc",
         reference="results/evaluate/reference.nc",
         static="results/aggregate/static.nc",
-        modules=scripts("plot_maps.py"),
+        modules=scripts("evaluate/plots/maps.py"),
     output:
         figure("bias_training", "bias_training", "E1 bias", figure="maps", period="training"),
         figure("bias_test", "bias_test", "E1 bias", figure="maps", period="test"),
@@ -200,7 +200,7 @@ rule plot_maps:
     message:
         "Drawing the maps"
     script:
-        "../scripts/plot_maps.py"
+        "../scripts/evaluate/plots/maps.py"
 
 
 rule plot_lines:
@@ -210,7 +210,7 @@ rule plot_lines:
         reference="results/evaluate/reference.nc",
         static="results/aggregate/static.nc",
         summaries=SUMMARIES,
-        modules=scripts("plot_lines.py"),
+        modules=scripts("evaluate/plots/lines.py"),
     output:
         figure("scores", "scores", "E1 bias", figure="RMSB of all fields"),
         figure("series", "series", "Global means", figure="series"),
@@ -243,13 +243,13 @@ rule plot_lines:
     message:
         "Drawing series, sections and spectra"
     script:
-        "../scripts/plot_lines.py"
+        "../scripts/evaluate/plots/lines.py"
 
 
 rule plot_models:
     input:
         table="results/evaluate/metrics.csv",
-        modules=scripts("plot_models.py"),
+        modules=scripts("evaluate/plots/models.py"),
     output:
         figure("models", "models", "E1 bias", figure="models side by side"),
         pdf="results/evaluate/figures/models.pdf",
@@ -271,4 +271,4 @@ rule plot_models:
     message:
         "Drawing the models side by side"
     script:
-        "../scripts/plot_models.py"
+        "../scripts/evaluate/plots/models.py"

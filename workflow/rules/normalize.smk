@@ -14,7 +14,7 @@ rule normalize_statistics:
         forcing="results/aggregate/forcing/training.nc",
         static="results/aggregate/static.nc",
         variables=VARIABLES,
-        modules=scripts("normalize.py"),
+        modules=scripts("normalize/fields.py"),
     output:
         "results/normalize/statistics.nc",
     log:
@@ -34,7 +34,7 @@ rule normalize_statistics:
     message:
         "Computing statistics of the training period"
     script:
-        "../scripts/normalize.py"
+        "../scripts/normalize/fields.py"
 
 
 rule normalize_training:
@@ -44,7 +44,7 @@ rule normalize_training:
         static="results/aggregate/static.nc",
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
-        modules=scripts("normalize.py"),
+        modules=scripts("normalize/fields.py"),
     output:
         "results/normalize/training.nc",
     log:
@@ -64,7 +64,7 @@ rule normalize_training:
     message:
         "Normalizing the training and validation months"
     script:
-        "../scripts/normalize.py"
+        "../scripts/normalize/fields.py"
 
 
 rule normalize_initial:
@@ -74,7 +74,7 @@ rule normalize_initial:
         static="results/aggregate/static.nc",
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
-        modules=scripts("normalize.py"),
+        modules=scripts("normalize/fields.py"),
     output:
         "results/normalize/initial.nc",
     log:
@@ -93,14 +93,14 @@ rule normalize_initial:
     message:
         "Normalizing the first month"
     script:
-        "../scripts/normalize.py"
+        "../scripts/normalize/fields.py"
 
 
 rule normalize_forcing:
     input:
         forcing="results/aggregate/forcing/simulation.nc",
         statistics="results/normalize/statistics.nc",
-        modules=scripts("normalize.py"),
+        modules=scripts("normalize/fields.py"),
     output:
         "results/normalize/forcing/{experiment}.nc",
     log:
@@ -119,4 +119,4 @@ rule normalize_forcing:
     message:
         "Normalizing the forcing of {wildcards.experiment}"
     script:
-        "../scripts/normalize.py"
+        "../scripts/normalize/fields.py"

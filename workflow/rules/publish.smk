@@ -14,7 +14,7 @@ rule publish:
         checkpoint=CHECKPOINT,
         records=DOWNLOAD_RECORDS,
         facts=CMOR_FACTS,
-        modules=scripts("publish.py"),
+        modules=scripts("publish/product.py"),
     output:
         checkpoint=product_file("checkpoint.zip"),
         config=product_file("config.yaml"),
@@ -37,4 +37,4 @@ rule publish:
     message:
         "Writing the dataset card, provenance and manifest of the submission"
     script:
-        "../scripts/publish.py"
+        "../scripts/publish/product.py"

@@ -10,7 +10,7 @@ OUTPUTS  results/regrid/weights.nc      row, col, S: built once
 rule regrid_weights:
     input:
         static="results/download/static.era5",
-        modules=scripts("regrid_weights.py"),
+        modules=scripts("regrid/weights.py"),
     output:
         weights="results/regrid/weights.nc",
     log:
@@ -29,7 +29,7 @@ rule regrid_weights:
     message:
         "Building the weights from ERA5's grid to {params.resolution} degrees ({params.engine})"
     script:
-        "../scripts/regrid_weights.py"
+        "../scripts/regrid/weights.py"
 
 
 rule regrid_era5:
@@ -37,7 +37,7 @@ rule regrid_era5:
         era5=expand("results/download/{dataset}/{{year}}.era5", dataset=DATASETS),
         weights="results/regrid/weights.nc",
         variables=VARIABLES,
-        modules=scripts("regrid.py"),
+        modules=scripts("regrid/fields.py"),
     output:
         "results/regrid/era5/{year}.nc",
     log:
@@ -57,7 +57,7 @@ rule regrid_era5:
     message:
         "Regridding ERA5 of {wildcards.year}"
     script:
-        "../scripts/regrid.py"
+        "../scripts/regrid/fields.py"
 
 
 rule regrid_static:
@@ -65,7 +65,7 @@ rule regrid_static:
         static="results/download/static.era5",
         weights="results/regrid/weights.nc",
         variables=VARIABLES,
-        modules=scripts("regrid.py"),
+        modules=scripts("regrid/fields.py"),
     output:
         "results/regrid/static.nc",
     log:
@@ -83,7 +83,7 @@ rule regrid_static:
     message:
         "Regridding the static fields"
     script:
-        "../scripts/regrid.py"
+        "../scripts/regrid/fields.py"
 
 
 rule regrid_forcing:
@@ -91,7 +91,7 @@ rule regrid_forcing:
         forcing="results/download/forcing.nc",
         weights="results/regrid/weights.nc",
         variables=VARIABLES,
-        modules=scripts("regrid.py"),
+        modules=scripts("regrid/fields.py"),
     output:
         "results/regrid/forcing.nc",
     log:
@@ -109,4 +109,4 @@ rule regrid_forcing:
     message:
         "Regridding the forcing, over the sea only"
     script:
-        "../scripts/regrid.py"
+        "../scripts/regrid/fields.py"

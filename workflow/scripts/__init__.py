@@ -1,7 +1,5 @@
-"""Lets the programs here run as modules too: `python -m workflow.scripts.check_submission PATH`."""
+"""The programs of the workflow and what they share: a folder per stage, named as its rule file and its results.
 
-import sys
-from pathlib import Path
-
-# The scripts import each other by their plain names, as Snakemake runs them.
-sys.path.insert(0, str(Path(__file__).parent))
+Stages import ``common``, what stands below them (``inputs``, ``planet``, ``submission``) and their own folder; the
+contract is in pyproject.toml. A program runs as ``python -m workflow.scripts.STAGE.PROGRAM --help``.
+"""

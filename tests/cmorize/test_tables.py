@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import made
+from workflow.scripts.cmorize import tables as cmor_tables
+from workflow.scripts.common import experiments
+from workflow.scripts.common.grids import centres
+from workflow.scripts.common.variables import read_variables
+
+CMIP6_TABLES = Path("/usr/share/cmor/CMIP6")
+needs_cmip6 = pytest.mark.skipif(not CMIP6_TABLES.is_dir(), reason="Debian's cmor-tables are not installed")
+
+
+def entries():
+    return json.loads((made.FACTS / "AIMIP_Amon.json").read_text())["variable_entry"]
+
+
+def write(folder, experiment="aimip", offset=0, **changes):
+    cmor_tables.write_tables(folder, made.FACTS, experiment, offset, made.SUBMISSION | changes, 15.0, made.PERIOD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"source_id": "MD_1p5"}, "submission.source_id: 'MD_1p5'"),
+        ({"institution_id": "UMD PARETO"}, "submission.institution_id: 'UMD PARETO'"),
+        ({"version": "20261122"}, "submission.version: '20261122'"),
+        ({"version": "v20261322"}, "submission.version: 'v20261322'"),
+        ({"further_info_url": "http://example.org"}, "submission.further_info_url: 'http://example.org'"),
+        ({"contact": "see further_info_url"}, "submission.contact: 'see further_info_url'"),
+        ({"references": " "}, "submission.references is empty"),
+        ({"experiment": "aimip_p2k", "offset": 2}, "experiments: 'aimip_p2k'"),
+        ({"experiment": "AIMIP"}, "experiments: 'AIMIP'"),
+    ],
+)
+def test_a_wrong_name_stops_in_one_sentence_before_a_file_is_written(tmp_path, changes, words):
+    with pytest.raises(ValueError, match=r"^config ") as error:
+        write(tmp_path / "tables", **changes)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "tables").exists()
+
+
+def test_the_vocabulary_holds_the_names_of_the_config_and_no_others(tmp_path):
+    write(tmp_path, "aimip-p2k", 2, institution_id="ABC", source_id="X-1")
+    vocabulary = json.loads((tmp_path / "AIMIP_CV.json").read_text())["CV"]
+    assert list(vocabulary["institution_id"]) == ["ABC"]
+    assert list(vocabulary["source_id"]) == ["X-1"]
+    assert vocabulary["source_id"]["X-1"]["institution_id"] == ["ABC"]
+    assert list(vocabulary["experiment_id"]) == ["aimip-p2k"]
+    assert "raised by 2 K" in vocabulary["experiment_id"]["aimip-p2k"]["experiment"]
+    assert sorted(vocabulary["grid_label"]) == ["gn", "gr"]
+
+
+@pytest.mark.parametrize(("offset", "words"), [(3, "raised by 3 K"), (-2, "lowered by 2 K"), (0.5, "raised by 0.5 K")])
+def test_any_offset_is_said_in_words(offset, words):
+    assert cmor_tables.experiment_title(offset).endswith(f"sea surface temperature {words} everywhere")
+    assert experiments.recorded_offset(f"seed=1; {experiments.history_entry(offset)}; written by CMOR") == offset
+
+
+def test_the_license_is_cc_by_without_share_alike():
+    text = cmor_tables.LICENSE.format(institution="Nowhere")
+    assert text.startswith(
+        "AIMIP model data produced by Nowhere is licensed under a Creative Commons Attribution 4.0 International "
+        "License (https://creativecommons.org/licenses/by/4.0/)."
+    )
+    assert "ShareAlike" not in text
+
+
+@pytest.mark.parametrize(
+    ("resolution", "poles", "expected"),
+    [
+        (1.5, True, "250 km"),
+        (1.0, False, "1x1 degree"),
+        (4.5, True, "500 km"),
+        (0.25, True, "25 km"),
+        (15, True, "2500 km"),
+    ],
+)
+def test_nominal_resolution_is_cmip6s_name(resolution, poles, expected):
+    assert cmor_tables.nominal_resolution(*centres(resolution, poles)) == expected
+
+
+def test_mean_diameter_of_small_cells_is_that_of_flat_rectangles():
+    lat, lon = centres(0.5, poles=False)
+    side = np.deg2rad(0.5) * 6371
+    flat = np.average(side * np.hypot(1, np.cos(np.deg2rad(lat))), weights=np.cos(np.deg2rad(lat)))
+    assert cmor_tables.mean_diameter(lat, lon) == pytest.approx(flat, rel=5e-3)
+
+
+def test_the_table_has_the_variables_and_levels_that_the_channels_make():
+    channels = {}
+    for row in read_variables(made.VARIABLES, role="field"):
+        for name in row.cmor_name:
+            channels.setdefault(name, []).append(row.level)
+    axes = json.loads((made.FACTS / "AIMIP_coordinate.json").read_text())["axis_entry"]
+    assert set(entries()) == set(channels)
+    for name, entry in entries().items():
+        axis = next((each for each in entry["dimensions"].split() if each.startswith("plev")), None)
+        pressures = [float(level) / 100 for level in axes[axis]["requested"]] if axis else [None]
+        assert pressures == channels[name], name
+
+
+def test_every_variable_has_a_plausible_range():
+    lines = (made.FACTS / "ranges.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[0] for line in lines} == set(entries())
+
+
+@needs_cmip6
+@pytest.mark.parametrize("name", sorted(entries()))
+def test_the_table_agrees_with_cmip6s(name):
+    table, other = ("Emon", "tdps") if name == "tdas" else ("Amon", name)
+    known = json.loads((CMIP6_TABLES / f"CMIP6_{table}.json").read_text())["variable_entry"][other]
+    for key in ("standard_name", "units", "cell_methods", "long_name", "frequency", "type", "positive"):
+        assert entries()[name][key] == known[key], key
+
+
+@needs_cmip6
+def test_axes_agree_with_cmip6s():
+    own = json.loads((made.FACTS / "AIMIP_coordinate.json").read_text())["axis_entry"]
+    known = json.loads((CMIP6_TABLES / "CMIP6_coordinate.json").read_text())["axis_entry"]
+    for name, entry in own.items():
+        other = known["plev19" if name.startswith("plev") else name]
+        for key in ("standard_name", "units", "axis", "long_name", "out_name", "positive", "stored_direction", "type"):
+            assert entry[key] == other[key], (name, key)
+    assert "plev7" not in own, "CMIP6 gives that name to other levels"
+
+
+@needs_cmip6
+def test_required_attributes_are_cmip6s():
+    known = json.loads((CMIP6_TABLES / "CMIP6_CV.json").read_text())["CV"]
+    assert sorted(cmor_tables.REQUIRED_ATTRIBUTES) == sorted(known["required_global_attributes"])
+    assert {*cmor_tables.NOMINAL_RESOLUTIONS, "1x1 degree"} == set(known["nominal_resolution"])

@@ -1,0 +1,369 @@
+"""Downloads through the real cdsapi client from a stand-in on loopback: each fault ends in a right file or sentence."""
+
+import json
+import logging
+import re
+import time
+import zipfile
+from collections import Counter
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from tests.helpers import era5_files
+from tests.helpers.cds_faults import FATAL, FOR_EVER, RECOVERED, WRONG, covers
+from tests.helpers.cds_stand_in import KEY, StandIn
+from tests.helpers.project import left_over
+from workflow.scripts.common.variables import read_variables
+from workflow.scripts.download import cds as cds_client
+from workflow.scripts.download.era5 import download_era5, download_forcing
+from workflow.scripts.download.patience import Patience
+from workflow.scripts.inputs.era5 import open_era5
+
+VARIABLES = era5_files.VARIABLES
+MONTHS = [f"1979-{month:02d}" for month in range(1, 13)]
+SETTINGS = {"source": "cds", "product": "monthly", "era5t": False, "resolution": 15}
+LIMITS = {"first_wait": 0.01, "patience": 2 / 3600, "outage": 0.4 / 3600}
+
+
+def get(folder, dataset="single-levels", settings=SETTINGS, limits=LIMITS, months=MONTHS):
+    output = folder / "1979.era5"
+    download_era5(output, folder / "1979.json", VARIABLES, dataset, months, settings, limits)
+    return output
+
+
+@pytest.mark.parametrize("dataset", ["single-levels", "pressure-levels", "static"])
+def test_a_dataset_and_year_arrive_with_one_request_and_a_record(dataset, stand_in, replies, tmp_path):
+    output = get(tmp_path, dataset)
+    reply = replies / {"single-levels": "single", "pressure-levels": "pressure", "static": "static"}[dataset]
+    assert output.read_bytes() == reply.read_bytes()
+    assert left_over(tmp_path) == ["1979.era5", "1979.json"]
+    (collection, request), record = stand_in.requests[0], json.loads((tmp_path / "1979.json").read_text())
+    assert len(stand_in.requests) == 1 and record["requests"] == [request] and record["dataset"] == collection
+    assert record["request_ids"] == list(stand_in.jobs) and record["expver"] == ["0001"]
+    assert record["size"] == output.stat().st_size and re.fullmatch("[0-9a-f]{64}", record["sha256"])
+    rows = read_variables(VARIABLES, dataset=dataset)
+    assert set(request["variable"]) == {row.cds_name for row in rows}
+    assert request["product_type"] == ["monthly_averaged_reanalysis"] and request["time"] == ["00:00"]
+    assert "area" not in request and "grid" not in request
+    if dataset == "pressure-levels":
+        assert request["pressure_level"] == ["1000", "850", "700", "500", "250", "100", "50"]
+    assert all(isinstance(value, str) for values in request.values() if isinstance(values, list) for value in values)
+
+
+@pytest.mark.parametrize("fault", RECOVERED)
+def test_waiting_mends_what_waiting_can_mend(fault, stand_in, replies, tmp_path):
+    RECOVERED[fault].strike(stand_in)
+    assert get(tmp_path).read_bytes() == (replies / "single").read_bytes()
+    assert left_over(tmp_path) == ["1979.era5", "1979.json"]
+    assert not any(stand_in.faults.values()), "the fault never struck"
+    assert len(stand_in.requests) == RECOVERED[fault].requests, "a job was queued in vain"
+
+
+@covers("busy")
+@pytest.mark.filterwarnings("ignore:.*messages")  # the client warns where it cannot read the service's messages
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, "reset"])
+def test_every_call_bears_every_passing_failure(status, stand_in, replies, tmp_path):
+    for route in ("messages", "process", "submit", "job", "results"):
+        stand_in.fault(route, **({"reset": True} if status == "reset" else {"status": status}))
+    assert get(tmp_path, limits=LIMITS | {"outage": 10 / 3600}).read_bytes() == (replies / "single").read_bytes()
+    assert not any(stand_in.faults.values()) and len(stand_in.requests) == 1
+
+
+@covers("busy", "transfer")
+@pytest.mark.parametrize("route", ["process", "job", "results", "asset"])
+def test_a_call_without_an_answer_is_made_again(route, stand_in, replies, tmp_path, monkeypatch):
+    monkeypatch.setattr(cds_client, "TIMEOUT", 0.5)
+    stand_in.fault(route, stall=1.5)
+    begun = time.monotonic()
+    assert get(tmp_path, limits=LIMITS | {"outage": 10 / 3600}).read_bytes() == (replies / "single").read_bytes()
+    assert not any(stand_in.faults.values()) and time.monotonic() - begun >= 0.5
+    assert len(stand_in.requests) == 1
+
+
+@pytest.mark.parametrize("fault", FATAL)
+def test_what_waiting_cannot_mend_ends_in_one_sentence_and_no_file(fault, stand_in, monkeypatch, tmp_path):
+    FATAL[fault].strike(stand_in)
+    limits = LIMITS | {"patience": LIMITS["outage"]}
+    waits, wait = [], Patience.wait
+
+    def counted(patience, kind, sentence):
+        waits.append(kind)
+        wait(patience, kind, sentence)
+
+    monkeypatch.setattr(Patience, "wait", counted)
+    with pytest.raises((RuntimeError, ValueError), match=FATAL[fault].sentence) as caught:
+        get(tmp_path, limits=limits)
+    # Pauses that double from 0.01 s fill 0.4 s after 6 of them.
+    assert max(Counter(waits).values(), default=0) <= 12, "it tried for too long"
+    assert len(stand_in.calls) < 200, "it asked too often"
+    assert "\n" not in str(caught.value) and KEY not in str(caught.value)
+    assert [name for name in left_over(tmp_path) if not name.endswith(".job")] == []
+    assert len(stand_in.requests) <= FATAL[fault].requests, "a request that cannot succeed was sent again"
+
+
+@covers("for ever")
+@pytest.mark.filterwarnings("ignore:HTTPConnectionPool")  # the client warns; the test is on what we say
+def test_a_server_that_is_not_there_ends_in_one_sentence(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDSAPI_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(RuntimeError, match="no connection to http://127.0.0.1:9/api .* gave up"):
+        get(tmp_path)
+    assert left_over(tmp_path) == []
+
+
+@covers("key")
+@pytest.mark.parametrize("key", [None, "", "12345:abcdef"])
+def test_a_missing_or_old_key_is_refused_before_any_call(key, stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "no-such-file"))
+    monkeypatch.delenv("CDSAPI_KEY")
+    if key is not None:
+        monkeypatch.setenv("CDSAPI_KEY", key)
+    with pytest.raises(RuntimeError, match="get a key at https://cds.climate.copernicus.eu"):
+        get(tmp_path)
+    assert stand_in.calls == []
+
+
+def test_a_slash_at_the_end_of_the_address_does_no_harm(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDSAPI_URL", stand_in.url + "/")
+    assert get(tmp_path).is_file()
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(stand_in, replies, tmp_path, monkeypatch):
+    big = tmp_path / "big"
+    with zipfile.ZipFile(replies / "single") as source, zipfile.ZipFile(big, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+        lat, lon = era5_files.grid(1)
+        noise = np.random.default_rng(0).normal(size=(12, len(lat), len(lon))).astype(np.float32)
+        era5_files.write_member(tmp_path / "noise", {"msl": noise}, era5_files.month_starts(1979), lat, lon)
+        assert (tmp_path / "noise").stat().st_size > 2**21
+        target.write(tmp_path / "noise", "noise.bin")
+    stand_in.answer = lambda *_: big
+    stand_in.fault("asset", cut=2**20 + 5000)
+    rows = read_variables(VARIABLES, dataset="single-levels")
+    collection, request = cds_client.requests_for("single-levels", rows, MONTHS)[0]
+    cds_client.retrieve(collection, request, tmp_path / "out", lambda path: None, LIMITS, tmp_path / "job")
+    assert (tmp_path / "out").read_bytes() == big.read_bytes()
+    assert ("GET", "asset", 206) in stand_in.calls
+
+
+@covers("killed")
+def test_a_queued_request_is_found_again_after_an_interruption(stand_in, replies, tmp_path, monkeypatch):
+    def interrupted(self, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cds_client.Job, "download", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            get(tmp_path)
+    assert [name for name in left_over(tmp_path) if not name.endswith(".job")] == []
+    output = get(tmp_path)
+    assert output.read_bytes() == (replies / "single").read_bytes()
+    assert len(stand_in.requests) == 1, "the request was queued a second time"
+    assert left_over(tmp_path) == ["1979.era5", "1979.json"]
+
+
+@covers("forgotten")
+def test_a_job_that_the_server_forgot_is_submitted_anew(stand_in, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cds_client.Job, "download", lambda self, target: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            get(tmp_path)
+    stand_in.jobs.clear()
+    assert get(tmp_path).is_file()
+    assert len(stand_in.requests) == 2
+
+
+def test_the_key_is_never_logged(stand_in, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    get(tmp_path)
+    assert caplog.records and KEY not in caplog.text
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_reply_with_wrong_content_is_refused_by_name_and_leaves_no_file(fault, stand_in, tmp_path):
+    WRONG[fault].write(tmp_path / "reply", 1979)
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ValueError, match=WRONG[fault].sentence) as caught:
+        get(tmp_path / "out")
+    assert str(caught.value).startswith("the reply of the CDS for single-levels 1979")
+    assert left_over(tmp_path / "out") == []
+
+
+@covers("content")
+def test_a_level_that_is_missing_is_named(stand_in, tmp_path):
+    era5_files.write_pressure_levels(tmp_path / "reply", 1979, levels=(1000, 850, 700, 500, 250, 100))
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    with pytest.raises(ValueError, match="the reply of the CDS for pressure-levels 1979: .*lacks the level 50 hPa"):
+        get(tmp_path / "out", "pressure-levels")
+    assert left_over(tmp_path / "out") == []
+
+
+@covers("content")
+def test_damage_inside_a_netcdf_file_is_found(stand_in, replies, tmp_path):
+    whole = (replies / "pressure").read_bytes()
+    middle = len(whole) // 2
+    (tmp_path / "reply").write_bytes(whole[:middle] + bytes(500) + whole[middle + 500 :])
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    (tmp_path / "out").mkdir()
+    with pytest.raises(
+        ValueError, match="the reply of the CDS for pressure-levels 1979 is damaged .* download it again"
+    ):
+        get(tmp_path / "out", "pressure-levels")
+    assert left_over(tmp_path / "out") == []
+    assert stand_in.count("asset", "GET") == 2, "damage may come from the transfer: it is fetched once more"
+
+
+def test_preliminary_data_are_recorded_where_they_are_allowed(stand_in, tmp_path):
+    era5_files.write_single_levels(tmp_path / "reply", 1979, expver=["0001"] * 10 + ["0005"] * 2)
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    get(tmp_path, settings=SETTINGS | {"era5t": True})
+    assert json.loads((tmp_path / "1979.json").read_text())["expver"] == ["0001", "0005"]
+
+
+def hourly_answer(folder):
+    """Answers to hourly requests, made as they are asked."""
+    rows = {row.cds_name: row.short_name for row in read_variables(VARIABLES, dataset="single-levels")}
+
+    def answer(collection, request):
+        days = [f"{request['year'][0]}-{request['month'][0]}-{day}" for day in request["day"]]
+        times = np.array([f"{day}T{hour}" for day in days for hour in request["time"]], "datetime64[s]")
+        lat, lon = era5_files.grid(30)
+        fields = {rows[name]: era5_files.fake(rows[name], times, lat, lon) for name in request["variable"]}
+        path = folder / "-".join(["reply", *request["variable"], *request["year"]])
+        era5_files.write_member(path, fields, times, lat, lon)
+        return path
+
+    return answer
+
+
+def test_hourly_fields_arrive_by_month_and_variable_and_finished_parts_survive_an_interruption(
+    stand_in, tmp_path, monkeypatch
+):
+    table = tmp_path / "variables.csv"
+    lines = VARIABLES.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(line for line in lines if line.split(",")[3] in ("t2m", "avg_tprate"))]))
+    stand_in.answer = hourly_answer(tmp_path)
+    settings = SETTINGS | {"product": "hourly", "resolution": 30}
+    (tmp_path / "out").mkdir()
+    output, record = tmp_path / "out/1979.era5", tmp_path / "out/1979.json"
+    arguments = (output, record, table, "single-levels", ["1979-12"], settings, LIMITS)
+
+    stand_in.fault("asset", reset=False)  # the first part arrives; then the server is gone
+    stand_in.fault("asset", 404, times=FOR_EVER)
+    with pytest.raises(RuntimeError, match="broke off .* gave up"):
+        download_era5(*arguments)
+    assert not output.exists() and len(list((tmp_path / "out").rglob("*.part"))) == 1
+    stand_in.faults.clear()
+    download_era5(*arguments)
+    assert left_over(tmp_path / "out") == ["1979.era5", "1979.json"]
+
+    # A month of each variable, and the hour that ends December; none asked twice, the first not even fetched again.
+    asked = [
+        (request["variable"], request["year"], len(request["day"]), len(request["time"]))
+        for _, request in stand_in.requests
+    ]
+    rain = ["mean_total_precipitation_rate"]
+    assert asked == [(["2m_temperature"], ["1979"], 31, 24), (rain, ["1979"], 31, 24), (rain, ["1980"], 1, 1)]
+    about = json.loads(record.read_text())
+    assert about["request_ids"] == list(stand_in.jobs), "the id of a part that an earlier run fetched is lost"
+    assert about["requests"] == [request for _, request in stand_in.requests]
+    with open_era5(output, "hourly") as dataset:
+        assert dataset.sizes["time"] == 31 * 24 + 1
+        last = dataset.isel(time=-1)
+        assert np.isfinite(last["avg_tprate"]).all() and np.isnan(last["t2m"]).all()
+
+
+def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
+    with pytest.raises(ValueError, match="the CDS has no daily single-levels .* set download.product to monthly"):
+        get(tmp_path, settings=SETTINGS | {"product": "daily"})
+    assert stand_in.calls == []
+
+
+def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
+    settings = {"source": "local", "product": "monthly", "era5t": False}
+    output = tmp_path / "out/1979.era5"
+    args = (output, tmp_path / "1979.json", VARIABLES, "single-levels", MONTHS[9:], settings)
+    download_era5(*args, local=replies / "single")
+    assert output.is_symlink() and output.resolve() == (replies / "single").resolve()
+    record = json.loads((tmp_path / "1979.json").read_text())
+    assert record["file"] == str(replies / "single") and record["expver"] == ["0001"]
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(record["time"])).total_seconds() < 600
+    with pytest.raises(ValueError, match="pressure.*skt"):
+        download_era5(*args, local=replies / "pressure")
+    with pytest.raises(FileNotFoundError, match="check local.folder"):
+        download_era5(*args, local=replies / "none")
+    era5_files.write_single_levels(tmp_path / "short", 1979, range(1, 12))
+    with pytest.raises(ValueError, match="1979-12 is missing"):
+        download_era5(*args, local=tmp_path / "short")
+
+
+FORCING = {"source": "cds", "forcing_file": "forcing.nc", "forcing_sha256": None}
+
+
+def get_forcing(folder, server, settings=FORCING, period=("1978-10", "1981-12")):
+    output = folder / "forcing.nc"
+    settings = settings | {"forcing_record": server.record_url}
+    download_forcing(output, folder / "forcing.json", VARIABLES, period, settings, LIMITS)
+    return output
+
+
+@covers("zenodo")
+@pytest.mark.parametrize(
+    "fault", [None, {"cut": 5000}, {"status": 503}, {"reset": True}, {"zeros": True}, {"announce": 9}]
+)
+def test_the_forcing_comes_from_its_record_with_the_checksum_stated_there(fault, replies, tmp_path):
+    with StandIn(files=[replies / "forcing.nc"]) as server:
+        if fault:
+            server.fault("file", **fault)
+        output = get_forcing(tmp_path, server)
+        assert output.read_bytes() == (replies / "forcing.nc").read_bytes()
+        record = json.loads((tmp_path / "forcing.json").read_text())
+        assert record["record_checksum"].startswith("md5:") and len(record["sha256"]) == 64
+        assert left_over(tmp_path) == ["forcing.json", "forcing.nc"]
+
+
+@covers("zenodo wrong")
+def test_a_forcing_file_that_is_not_the_stated_one_is_refused(replies, tmp_path):
+    with StandIn(files=[replies / "forcing.nc", replies / "static"]) as server:
+        with pytest.raises(RuntimeError, match="arrived wrong twice: its sha256 is"):
+            get_forcing(tmp_path, server, FORCING | {"forcing_sha256": "0" * 64})
+        with pytest.raises(RuntimeError, match="has no file other.nc; it has forcing.nc, static"):
+            get_forcing(tmp_path, server, FORCING | {"forcing_file": "other.nc"})
+        with pytest.raises(ValueError, match="not the AIMIP forcing file"):
+            get_forcing(tmp_path, server, FORCING | {"forcing_file": "static"})
+        with pytest.raises(ValueError, match="1982-02 is missing"):
+            get_forcing(tmp_path, server, period=("1978-10", "1982-01"))
+        server.fault("file", 503, times=FOR_EVER)
+        with pytest.raises(RuntimeError, match="status 503; gave up"):
+            get_forcing(tmp_path, server)
+        server.checksum = "md5:" + "0" * 32
+        server.faults.clear()
+        with pytest.raises(RuntimeError, match="its md5 is"):
+            get_forcing(tmp_path, server)
+    assert left_over(tmp_path) == []
+
+
+def test_waits_grow_end_at_the_limit_and_start_anew_after_a_success(monkeypatch):
+    clock = {"now": 0.0}
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        clock["now"] += seconds
+
+    monkeypatch.setattr("workflow.scripts.download.patience.time.monotonic", lambda: clock["now"])
+    monkeypatch.setattr("workflow.scripts.download.patience.time.sleep", sleep)
+    patience = Patience(60, {"broken": 2})
+    for _ in range(6):
+        patience.wait("broken", "no answer")
+    assert waits == [60, 120, 240, 480, 960, 1800]
+    patience.success("broken")
+    patience.wait("broken", "no answer")
+    assert waits[-1] == 60
+    with pytest.raises(RuntimeError, match="no answer; gave up after .* tries in 2 hours, run it again later"):
+        for _ in range(100):
+            patience.wait("broken", "no answer")
+    assert sum(waits[6:]) == 2 * 3600, "it waits for the whole limit and not longer"

@@ -1,0 +1,273 @@
+"""Regridding against ESMF, against CDO, and against what conservation and constants demand."""
+
+import shutil
+import subprocess
+
+import netCDF4
+import numpy as np
+import pytest
+
+from tests.helpers import era5_files
+from tests.helpers.project import DATA
+from workflow.scripts.common.grids import area_mean, cell_areas, centres, lat_edges, lon_edges
+from workflow.scripts.regrid import fields as regrid
+from workflow.scripts.regrid import weights as regrid_weights
+
+REFERENCE = np.load(DATA / "esmf_reference.npz")  # every fourth longitude
+FINE = np.linspace(90, -90, 721), np.arange(1440) * 0.25
+VARIABLES = era5_files.VARIABLES
+
+
+def smooth(lat, lon):
+    lat, lon = np.deg2rad(lat)[:, None], np.deg2rad(lon)[None, :]
+    return 2 + np.cos(lat) ** 2 * np.cos(2 * lon)
+
+
+def wavy(lat, lon):
+    lat, lon = np.deg2rad(lat)[:, None], np.deg2rad(lon)[None, :]
+    return 2 + np.sin(2 * lat) ** 16 * np.cos(16 * lon)
+
+
+def is_land(lat, lon):
+    lat, lon = np.deg2rad(lat)[:, None], np.deg2rad(lon)[None, :]
+    return (np.sin(3 * lon) * np.cos(lat) + 0.6 * np.sin(5 * lat) > 0.55) | (np.abs(np.rad2deg(lat)) > 84) & (lon > -1)
+
+
+def sea_temperature(lat, lon):
+    values = 300 - 30 * np.sin(np.deg2rad(lat))[:, None] ** 2 + smooth(lat, lon)
+    return np.where(is_land(lat, lon), np.nan, values)
+
+
+def make_weights(path, source, target_resolution, build=regrid_weights.box_weights):
+    target = centres(target_resolution)
+    entries = build(*source, *target)
+    regrid_weights.save_weights(path, *entries, source, target, "test")
+    return regrid.Weights(path)
+
+
+@pytest.fixture(scope="module")
+def fine(tmp_path_factory):
+    """Weights from ERA5's 0.25 degrees to 1.5."""
+    return make_weights(tmp_path_factory.mktemp("weights") / "weights.nc", FINE, 1.5)
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory):
+    """Weights from 15 to 30 degrees: small, with pole half-cells and overlaps by halves."""
+    return make_weights(tmp_path_factory.mktemp("weights") / "weights.nc", era5_files.grid(15), 30)
+
+
+def test_the_weights_file_is_one_that_xesmf_would_write(fine):
+    with netCDF4.Dataset(fine.path) as file:
+        assert {"row", "col", "S"} <= set(file.variables) and file["row"].dimensions == ("n_s",)
+        row, col, share = (file[name][:].data for name in ("row", "col", "S"))
+        assert row.dtype.kind == col.dtype.kind == "i" and share.dtype == np.float64
+        assert (row.min(), row.max()) == (1, 121 * 240) and (col.min(), col.max()) == (1, 721 * 1440)
+    # The cell at the equator and Greenwich: 1.5 degrees wide, so 7 x 7 of 0.25, with halves and quarters at the rim.
+    cell = row == 60 * 240 + 1
+    lat, lon = np.divmod(col[cell] - 1, 1440)
+    assert sorted(set(lat)) == list(range(357, 364)) and sorted(set(lon)) == [0, 1, 2, 3, 1437, 1438, 1439]
+    assert share[cell].sum() == pytest.approx(1, abs=1e-15)
+
+
+@pytest.mark.parametrize(("field", "tolerance"), [(smooth, 1e-3), (wavy, 1e-3)])
+def test_means_agree_with_esmf_as_far_as_great_circles_allow(fine, field, tolerance):
+    # ESMF draws cell edges as great circles; the boxes follow the parallels. The difference was measured at up to 1e-4
+    # of the range for most fields and 5e-4 for a smooth one near 30 degrees.
+    ours, esmf = regrid.regrid_mean(fine, field(*FINE))[:, ::4], REFERENCE[field.__name__]
+    assert np.abs(ours - esmf).max() < tolerance
+    assert np.sqrt(np.mean((ours - esmf) ** 2)) < 4e-4
+
+
+@pytest.mark.parametrize("land_share", [0.5, 1.0])
+def test_sea_means_agree_with_esmf_that_skips_land(fine, land_share):
+    ours = regrid.regrid_sea(fine, sea_temperature(*FINE), 1 - land_share)[:, ::4]
+    esmf = REFERENCE[f"sst_skipna_{land_share}"]
+    # Cells whose share of sea is at the threshold to within the difference of the edges may fall on either side.
+    assert (np.isnan(ours) != np.isnan(esmf)).mean() < 2e-3
+    assert np.nanmax(np.abs(ours - esmf)) < 0.02 and np.sqrt(np.nanmean((ours - esmf) ** 2)) < 2e-3
+
+
+@pytest.mark.skipif(shutil.which("cdo") is None, reason="cdo is not installed: no comparison with cdo remapcon")
+def test_means_agree_with_cdo_remapcon(fine, tmp_path):
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as file:
+        for name, values, units in (("lat", FINE[0], "degrees_north"), ("lon", FINE[1], "degrees_east")):
+            file.createDimension(name, len(values))
+            variable = file.createVariable(name, "f8", (name,))
+            variable.units, variable.standard_name = units, {"lat": "latitude", "lon": "longitude"}[name]
+            edges = {"lat": lat_edges, "lon": lon_edges}[name](values)
+            variable[:], variable.bounds = values, f"{name}_bnds"
+            if "bnds" not in file.dimensions:
+                file.createDimension("bnds", 2)
+            file.createVariable(f"{name}_bnds", "f8", (name, "bnds"))[:] = np.stack([edges[:-1], edges[1:]], axis=1)
+        field = 50 * wavy(*FINE)
+        file.createVariable("field", "f8", ("lat", "lon"))[:] = field
+    lat, lon = centres(1.5)
+    lines = ["gridtype = lonlat", "xsize = 240", "ysize = 121", "xfirst = 0", "xinc = 1.5"]
+    edges = lat_edges(lat)
+    lines += ["yvals = " + " ".join(map(str, lat))]
+    lines += ["ybounds = " + " ".join(f"{low} {high}" for low, high in zip(edges[:-1], edges[1:], strict=True))]
+    (tmp_path / "grid.txt").write_text("\n".join(lines) + "\n")
+    command = ["cdo", "-s", "-b", "F64", f"remapcon,{tmp_path / 'grid.txt'}", tmp_path / "in.nc", tmp_path / "out.nc"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    with netCDF4.Dataset(tmp_path / "out.nc") as file:
+        theirs = file["field"][:].data
+    assert np.abs(regrid.regrid_mean(fine, field) - theirs).max() < 2e-5 * 50
+
+
+@pytest.mark.parametrize("resolution", [1.5, 4.5])
+def test_area_integrals_are_conserved(resolution, tmp_path, fine):
+    weights = fine if resolution == 1.5 else make_weights(tmp_path / "weights.nc", FINE, resolution)
+    noise = np.random.default_rng(1).normal(5, 1, (721, 1440)).astype(np.float32)
+    for field in (noise, wavy(*FINE).astype(np.float32)):
+        before = area_mean(field.astype(np.float64), *FINE)
+        after = area_mean(regrid.regrid_mean(weights, field).astype(np.float64), weights.lat, weights.lon)
+        assert after == pytest.approx(before, rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [1.0, 273.16, 1e5, 3e-6])
+def test_a_constant_stays_that_constant_exactly(fine, value):
+    value = np.float32(value)
+    assert (regrid.regrid_mean(fine, np.full((721, 1440), value)) == value).all()
+    sea = np.where(is_land(*FINE), np.float32(np.nan), value)
+    out = regrid.regrid_sea(fine, sea, 0.5)
+    np.testing.assert_allclose(out[np.isfinite(out)], value, rtol=1.2e-7)
+
+
+def test_poles_are_half_cells(coarse):
+    # The polar cell of 30 degrees reaches to 75 degrees: the half-cell at the pole (7.5 degrees) and half of the next.
+    source = era5_files.grid(15)
+    field = np.zeros((13, 24))
+    field[0] = 1
+    out = regrid.regrid_mean(coarse, field)
+    share = (1 - np.sin(np.deg2rad(82.5))) / (1 - np.sin(np.deg2rad(75)))
+    np.testing.assert_allclose(out[-1], share, rtol=1e-6)
+    assert (out[:-1] == 0).all() and coarse.lat[-1] == 90 and source[0][0] == 90
+
+
+def test_longitudes_join_round_the_globe(coarse):
+    # The target cell at 0 covers 345..15: half of the source cells at 345 and 15 (7.5 of 30 degrees), all of that at 0.
+    field = np.zeros((13, 24))
+    field[:, 23] = 1
+    np.testing.assert_allclose(regrid.regrid_mean(coarse, field)[3], [0.25] + [0] * 10 + [0.25], atol=1e-7)
+
+
+def test_missing_values_spread_in_means_and_are_left_out_over_the_sea(coarse):
+    field = np.full((13, 24), 10.0)
+    field[6, 4] = np.nan  # the source cell at the equator and 60 E, in the middle of the target cell there
+    mean, sea = regrid.regrid_mean(coarse, field), regrid.regrid_sea(coarse, field, 0.5)
+    assert np.isnan(mean[3, 2]) and np.isnan(mean).sum() == 1
+    assert (sea == 10).all()
+    field[5:8, 3:6] = np.nan
+    sea = regrid.regrid_sea(coarse, field, 0.5)
+    assert np.isnan(sea[3, 2]) and np.isnan(sea).sum() == 1
+
+
+def test_the_threshold_is_the_least_share_of_sea(coarse):
+    field = np.full((13, 24), 10.0)
+    field[5:8, 4] = np.nan  # half of the target cell at 60 E is land: 15 of its 30 degrees of longitude
+    assert np.isfinite(regrid.regrid_sea(coarse, field, 0.5)[3, 2])
+    assert np.isnan(regrid.regrid_sea(coarse, field, 0.51)[3, 2])
+    assert np.isnan(regrid.regrid_sea(coarse, np.full((13, 24), np.nan), 0)).all()
+
+
+def test_categories_are_chosen_never_averaged(coarse):
+    field = np.full((13, 24), 1.0)
+    field[6, 4] = 7  # covers half of the width and half of the height of the target cell at 60 E: a quarter
+    assert regrid.regrid_majority(coarse, field)[3, 2] == 1
+    field[5:8, 4] = 7  # half: a tie, which the lowest category wins
+    assert regrid.regrid_majority(coarse, field)[3, 2] == 1
+    field[5:8, 3:5] = 7  # three quarters
+    out = regrid.regrid_majority(coarse, field)
+    assert out[3, 2] == 7 and set(np.unique(out)) == {1, 7}
+
+
+def test_an_unknown_method_is_refused_by_name(coarse):
+    with pytest.raises(ValueError, match="regrid is 'bilinear', allowed are conservative, sea, majority"):
+        regrid.regrid_field(coarse, np.zeros((13, 24)), "bilinear", 0.5)
+
+
+def test_the_xesmf_engine_gives_the_same_weights_to_great_circles(tmp_path):
+    pytest.importorskip(
+        "xesmf", reason="xesmf is not installed here: its engine is tested where it is", exc_type=ImportError
+    )
+    esmf = make_weights(tmp_path / "esmf.nc", era5_files.grid(2.5), 7.5, regrid_weights.esmf_weights)
+    boxes = make_weights(tmp_path / "boxes.nc", era5_files.grid(2.5), 7.5)
+    field = smooth(*era5_files.grid(2.5))
+    assert np.abs(regrid.regrid_mean(esmf, field) - regrid.regrid_mean(boxes, field)).max() < 0.02
+    assert (regrid.regrid_mean(esmf, np.ones_like(field)) == 1).all()
+
+
+def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "xesmf", None)
+    era5_files.write_static(tmp_path / "static")
+    with pytest.raises(RuntimeError, match="xesmf is not installed; use envs/regrid.yaml or set it to boxes"):
+        regrid_weights.write_weights(tmp_path / "static", tmp_path / "weights.nc", 30, "xesmf")
+    assert not (tmp_path / "weights.nc").exists()
+
+
+@pytest.fixture
+def year(tmp_path):
+    """The files of a year at 15 degrees and the weights to 30."""
+    era5_files.write_static(tmp_path / "static")
+    era5_files.write_single_levels(tmp_path / "single", 1979)
+    era5_files.write_pressure_levels(tmp_path / "pressure", 1979, levels=(50, 100, 250, 500, 700, 850, 1000))
+    era5_files.write_forcing(tmp_path / "forcing.nc")
+    regrid_weights.write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
+    return tmp_path
+
+
+def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
+    sources = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
+    regrid.regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+    weights, times = regrid.Weights(year / "weights.nc"), era5_files.month_starts(1979)
+    lat, lon = era5_files.grid(15)
+    with netCDF4.Dataset(year / "out.nc") as file:
+        assert file["lat"][0] == -90 and file["lat"][-1] == 90 and file["lon"][0] == 0
+        assert list(file["level"][:]) == [1000, 850, 700, 500, 250, 100, 50]
+        dates = netCDF4.num2date(file["time"][:], file["time"].units, file["time"].calendar)
+        assert [(date.year, date.month, date.day) for date in dates] == [(1979, m, 1) for m in range(1, 13)]
+        for name, level, index in (("t", 850, 1), ("q", 50, 6), ("z", 500, 3)):
+            wanted = era5_files.fake(name, times, lat, lon, level)[7]
+            np.testing.assert_array_equal(file[name][7, index], regrid.regrid_mean(weights, wanted))
+        rain = era5_files.fake("avg_tprate", times, lat, lon)[11]
+        np.testing.assert_array_equal(file["avg_tprate"][11], regrid.regrid_mean(weights, rain))
+        assert np.ma.count(file["z"][:, 3]) == 12 * 7 * 12
+        assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
+
+
+def test_data_on_another_grid_than_the_weights_are_refused(year):
+    era5_files.write_single_levels(year / "other", 1979, resolution=10)
+    sources = {"single-levels": year / "other", "pressure-levels": year / "pressure"}
+    with pytest.raises(ValueError, match=r"other is on a grid of 19 x 36 points .* is for 13 x 24"):
+        regrid.regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+    assert not (year / "out.nc").exists()
+
+
+def test_datasets_of_different_months_are_refused(year):
+    era5_files.write_single_levels(year / "short", 1979, range(1, 12))
+    sources = {"single-levels": year / "short", "pressure-levels": year / "pressure"}
+    with pytest.raises(ValueError, match="1979-12 is in only one of single-levels and pressure-levels"):
+        regrid.regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+
+
+@pytest.mark.parametrize("south_first", [False, True])
+def test_the_forcing_covers_the_sea_and_leaves_ice_what_the_land_leaves(year, south_first):
+    era5_files.write_forcing(year / "forcing.nc", south_first=south_first)
+    regrid.regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 0.5)
+    with netCDF4.Dataset(year / "out.nc") as file:
+        sst, ice = (np.ma.filled(file[name][:], np.nan) for name in ("sst", "siconc"))
+        land = file["lsm"][:].data
+        assert len(file["time"]) == 40  # 1978-10..1982-01
+    np.testing.assert_array_equal(np.isnan(sst), np.isnan(ice))
+    assert 0 < np.isnan(sst[0]).mean() < 0.6 and (np.isnan(sst) == np.isnan(sst[:1])).all()
+    assert (ice[np.isfinite(ice)] >= 0).all() and np.nanmax(ice + land) <= 1 + 1e-6
+    assert np.nanmax(np.where(land > 0.05, ice + land, 0)) > 0.999, "the limit never bound: the test shows nothing"
+    # A mean over the sea alone stays within the values of the sea; a mean with land as 0 K would not.
+    assert np.nanmin(sst) > 260
+    lat, lon = era5_files.grid(15)
+    with netCDF4.Dataset(year / "forcing.nc") as source:
+        fraction = source["land_sea_mask"][:].data
+    before = area_mean(fraction, lat[::-1] if south_first else lat, lon)
+    assert area_mean(land, *centres(30)) == pytest.approx(before, rel=1e-6)
+    assert cell_areas(*centres(30)).sum() == pytest.approx(1)

@@ -1,0 +1,102 @@
+"""Environments that cannot be solved here are at least consistent: they parse, pin what pip pins, name every import."""
+
+import ast
+import re
+import sys
+
+import pytest
+import yaml
+
+from tests.helpers.project import ROOT
+
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+PROVIDES = {
+    "netCDF4": "netcdf4",
+    "yaml": "pyyaml",
+    "torch_harmonics": "torch-harmonics",
+    "compliance_checker": "compliance-checker",
+    "ecmwf": "ecmwf-datastores-client",
+    "cmip6_cv": "cmor",
+    "contourpy": "matplotlib",
+}
+# xesmf is one of two engines and imported only where the config asks for it; torch.utils.tensorboard needs tensorboard.
+STANDARD = set(sys.stdlib_module_names)
+
+
+def pins(path):
+    """name -> version of every 'name==version' line."""
+    return dict(re.findall(r"^\s*-?\s*([\w.-]+)==([\w.+-]+)\s*$", path.read_text(), flags=re.MULTILINE))
+
+
+def packages(path):
+    """Names of all packages that a conda environment file asks for, lower case."""
+    names = set()
+    for entry in yaml.safe_load(path.read_text())["dependencies"]:
+        for text in entry["pip"] if isinstance(entry, dict) else [entry]:
+            names.add(re.split("[=<>]", text)[0].strip().lower())
+    return names
+
+
+def rule_blocks():
+    """(rule file, text of one rule) for every rule of the workflow."""
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"(?m)^\s*rule\b", path.read_text())[1:]:
+            yield path, block
+
+
+def third_party_imports(path, seen=None):
+    """Top-level packages that a file imports, also through local modules, without the standard library."""
+    seen = set() if seen is None else seen
+    if path in seen:
+        return set()
+    seen.add(path)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            local = [base / (name.replace(".", "/") + ".py") for base in (path.parent, ROOT)]
+            existing = [candidate for candidate in local if candidate.is_file()]
+            if existing:
+                found |= third_party_imports(existing[0], seen)
+            elif not any((base / name.split(".")[0]).exists() for base in (path.parent, ROOT)):
+                if not (path.parent / f"{name.split('.')[0]}.py").is_file():
+                    found.add(name.split(".")[0])
+    return found - STANDARD
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_conda_pins_equal_pip_pins(path):
+    environment = yaml.safe_load(path.read_text())
+    assert "nodefaults" in environment["channels"]
+    tested = pins(ROOT / "envs/requirements.txt")
+    for name, version in pins(path).items():
+        assert tested[name] == version, f"{path.name} pins {name}=={version}, tested is {tested.get(name)}"
+
+
+def test_requirements_agree_with_constraints():
+    constraints = {name.lower(): version for name, version in pins(ROOT / "envs/constraints.txt").items()}
+    for name, version in pins(ROOT / "envs/requirements.txt").items():
+        assert constraints[name.lower()] == version
+
+
+def test_every_rule_names_an_environment_that_holds_its_imports():
+    checked = 0
+    for path, block in rule_blocks():
+        scripts = re.findall(r'"\.\./(scripts/\w+\.py)"|(workflow/scripts/\w+\.py)|-m (model\.\w+)', block)
+        environment = re.search(r'"\.\./\.\./envs/(\w+\.yaml)"', block)
+        if not scripts:
+            continue
+        assert environment, f"a rule in {path.name} has a script but no conda environment"
+        available = packages(ROOT / "envs" / environment[1])
+        for relative, from_root, module in scripts:
+            script = ROOT / (from_root or (relative and f"workflow/{relative}") or module.replace(".", "/") + ".py")
+            needed = {PROVIDES.get(name, name).lower() for name in third_party_imports(script)} - {"snakemake"}
+            optional = {"xesmf"} if environment[1] != "regrid.yaml" else set()
+            assert needed - optional <= available, f"{environment[1]} lacks {needed - available} for {script.name}"
+            checked += 1
+    assert checked >= 15

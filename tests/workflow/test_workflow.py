@@ -1,0 +1,158 @@
+"""The workflow as a whole: lint, the DAGs of the shipped configs, and the test config run to its end."""
+
+import json
+import re
+
+import netCDF4
+import numpy as np
+import pytest
+
+from tests.helpers.project import ROOT, load_config, snakemake
+
+STAGES = ["download", "regrid", "aggregate", "normalize", "train", "rollout", "cmorize", "check", "publish", "evaluate"]
+
+
+def job_counts(output):
+    """Rule -> number of jobs from the table that a dry-run prints."""
+    table = output.split("Job stats:")[-1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"(?m)^(\S+)\s+(\d+)\s*$", table)}
+
+
+def rules():
+    """(name of the file, text of one rule) for every rule of the workflow."""
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"(?m)^\s*rule\b", path.read_text())[1:]:
+            yield path.name, block
+
+
+def test_lint(tmp_path):
+    done = snakemake(tmp_path, "--lint", overlay=ROOT / "config/test.yaml")
+    assert "Congratulations" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_rule_file_per_stage_that_opens_with_its_files(stage):
+    text = (ROOT / f"workflow/rules/{stage}.smk").read_text()
+    assert text.startswith('"""')
+    assert "INPUTS" in text and "OUTPUTS" in text
+
+
+@pytest.mark.parametrize("directive", ["message:", "log:", "benchmark:", "conda:", "resources:"])
+def test_every_rule_has(directive):
+    lacking = [f"{name}: {block.split(':')[0].strip()}" for name, block in rules() if directive not in block]
+    assert not lacking
+
+
+def test_no_rule_hides_or_loses_data():
+    assert not [name for name, block in rules() if re.search(r"\b(temp|ancient|protected)\(", block)]
+
+
+def test_full_submission_has_the_expected_jobs(tmp_path):
+    counts = job_counts(snakemake(tmp_path, "--dry-run", "all").stdout)
+    assert counts["download_era5"] == 2 * 47
+    assert counts["regrid_era5"] == counts["aggregate_era5"] == 47
+    assert counts["train"] == counts["check_submission"] == counts["evaluate"] == 1
+    assert counts["rollout_1"] == counts["check_experiment"] == 3
+    assert counts["cmorize"] == counts["check_simulation"] == counts["summarize"] == 15
+
+
+def test_one_experiment_needs_no_test_period(tmp_path):
+    """The years after training are downloaded for the evaluation alone: nothing that makes a simulation reads them."""
+    done = snakemake(tmp_path, "--dry-run", "aimip-p2k")
+    counts = job_counts(done.stdout)
+    assert counts["download_era5"] == 2 * 37
+    assert counts["cmorize"] == 5
+    assert "single-levels/2014.era5" in done.stdout
+    assert "single-levels/2015.era5" not in done.stdout
+
+
+def test_members_come_in_blocks_of_fixed_place(tmp_path):
+    overlay = ROOT / "config/demo.yaml"
+    counts = job_counts(
+        snakemake(tmp_path, "--dry-run", "submission", "--config", "members=12", overlay=overlay).stdout
+    )
+    assert (counts["rollout_1"], counts["rollout_2"], counts["rollout_3"]) == (3, 3, 3)
+    assert counts["cmorize"] == 36
+
+
+@pytest.mark.parametrize("overlay", ["demo", "test"])
+def test_overlays_have_a_dag(tmp_path, overlay):
+    counts = job_counts(snakemake(tmp_path, "--dry-run", "all", overlay=ROOT / f"config/{overlay}.yaml").stdout)
+    config = load_config(overlay)
+    experiments = [name for name, entry in config["experiments"].items() if entry is not None]
+    assert counts["cmorize"] == len(experiments) * config["members"]
+
+
+def test_published_checkpoint_takes_the_place_of_training(tmp_path):
+    checkpoint = tmp_path / "published.zip"
+    checkpoint.touch()
+    setting = f'model={{"checkpoint": "{checkpoint}"}}'
+    counts = job_counts(snakemake(tmp_path, "--dry-run", "submission", "--config", setting).stdout)
+    assert "train" not in counts
+    assert counts["rollout_1"] == 3
+
+
+def test_wrong_config_stops_in_one_sentence(tmp_path):
+    done = snakemake(tmp_path, "--dry-run", "all", "--config", "membres=3", check=False)
+    assert done.returncode != 0
+    (sentence,) = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("config: ")]
+    assert "'membres' = 3" in sentence and "members" in sentence
+
+
+def test_a_run_on_real_data_does_not_start_with_the_shipped_contact(tmp_path):
+    done = snakemake(tmp_path, "submission", check=False)
+    assert done.returncode != 0
+    assert "config: 'submission.contact' is 'monthly-diffusion@example.org'" in done.stdout + done.stderr
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "logs").exists()
+
+
+def test_run_to_the_end(finished):
+    config = load_config("test")
+    submission = finished.run / "results/submission"
+    experiments = [name for name, entry in config["experiments"].items() if entry is not None]
+    files = sorted(submission.rglob("*.nc"))
+    assert len(files) == len(experiments) * config["members"] * 14 * 2
+    beside = {path.name for path in submission.rglob("*") if path.is_file() and path.suffix != ".nc"}
+    assert {"manifest.csv", "provenance.json", "README.md"} <= beside
+    assert not [path for path in submission.rglob(".*")], "a file was left half-written"
+    for path in files:
+        variable, table, source, experiment, member, grid, period = path.stem.split("_")
+        below = path.relative_to(submission).parts
+        assert below[:-1] == (
+            "UMD-PARETO", source, experiment, member, table, variable, grid, config["submission"]["version"]
+        )  # fmt: skip
+        assert period == "197810-198112"
+        with netCDF4.Dataset(path) as data:
+            assert data[variable].shape[0] == 39
+            assert data[variable].dtype == np.float32
+            assert np.isfinite(np.ma.filled(data[variable][:], np.nan)).all()
+            assert data.cmor_version
+            assert data.experiment_id == experiment and data.variant_label == member
+
+
+def test_members_and_experiments_differ(finished):
+    def values(variable, experiment, member):
+        (path,) = (finished.run / "results/submission").glob(f"*/*/{experiment}/{member}/Amon/{variable}/gn/*/*.nc")
+        with netCDF4.Dataset(path) as data:
+            return data[variable][:].filled()
+
+    assert np.abs(values("tas", "aimip", "r1i1p1f1") - values("tas", "aimip", "r2i1p1f1")).max() > 1e-3
+    warming = values("ts", "aimip-p4k", "r1i1p1f1") - values("ts", "aimip", "r1i1p1f1")
+    assert np.isclose(warming, 4, atol=1e-3).mean() > 0.2, "the prescribed sea is not 4 K warmer"
+
+
+def test_checks_gate_the_product(finished):
+    result = json.loads((finished.run / "results/check/submission.json").read_text())
+    assert result
+    done = snakemake(finished.run, "--summary", overlay=finished.project / "config/test.yaml", project=finished.project)
+    assert "results/check/aimip-p4k.json" in done.stdout
+
+
+def test_report_opens_offline(finished, tmp_path):
+    report = tmp_path / "report.html"
+    snakemake(finished.run, "--report", report, overlay=finished.project / "config/test.yaml", project=finished.project)
+    text = report.read_text()
+    assert len(text) > 100_000
+    for caption in ("response_aimip-p4k", "scorecard"):
+        assert caption in text

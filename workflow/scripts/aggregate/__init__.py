@@ -1,0 +1,1 @@
+"""Stage aggregate: monthly means."""

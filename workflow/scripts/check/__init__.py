@@ -1,0 +1,1 @@
+"""Stage check: rules on files, simulations and submissions, ours and anybody's."""

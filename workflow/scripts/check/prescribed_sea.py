@@ -1,0 +1,68 @@
+"""The prescribed sea in submitted ts: over ice-free open sea ts is the forcing's SST plus the experiment's offset."""
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.submission.derive import open_sea
+
+SLAB = 24  # months in memory at a time
+TOLERANCE = 1e-4  # K; ts is single precision, whose steps near 300 K are 3e-5
+
+
+class PrescribedSea:
+    """Open-sea mask and SST (K) of the forcing, on its own grid or on any other by exact conservative boxes."""
+
+    def __init__(self, path):
+        self.dataset = netCDF4.Dataset(path)
+        self.lat, self.lon = (np.asarray(self.dataset[name][:]) for name in ("lat", "lon"))
+        self.land = np.ma.filled(self.dataset["lsm"][:], 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.dataset.close()
+
+    def months(self, months, lat, lon):
+        """SST (K) and open-sea mask (time, lat, lon) of a slice of months on the grid of ``lat``, ``lon``."""
+        sst, ice = (np.ma.filled(self.dataset[name][months], np.nan) for name in ("sst", "siconc"))
+        mask = open_sea(self.land, ice) & np.isfinite(sst)
+        if lat.shape == self.lat.shape and np.allclose(lat, self.lat):
+            return sst, mask
+        rows, columns = lat_overlap(self.lat, lat), lon_overlap(self.lon, lon).T
+        sea = rows @ mask.astype(np.float64) @ columns
+        # A regridded cell is open sea only where every cell it overlaps is.
+        return rows @ np.where(mask, sst, 0) @ columns, sea > 1 - 1e-9
+
+
+def sea_findings(path, sea, offset, control=None):
+    """Sentences on a file ``path`` of ts whose open sea is not as prescribed; arguments as of ``offset_misfit``."""
+    worst, count = offset_misfit(path, sea, offset, control)
+    if not count:
+        yield "the forcing has no open sea on this grid, so no value was compared"
+    elif not worst <= TOLERANCE:  # so that NaN is found too
+        base = "ts of the control" if control else "the SST"
+        yield f"ts over ice-free sea differs from {base} + {offset:g} K by up to {worst:g} K"
+
+
+def offset_misfit(path, sea, offset, control=None):
+    """Largest misfit (K) of ts over open sea, NaN if one is NaN, and how many values were compared.
+
+    Without ``control``: of the file ``path`` from SST + ``offset`` (K). With it: of ``path`` minus the file
+    ``control`` from ``offset``. ``sea`` is a PrescribedSea of the same months.
+    """
+    worst, count = 0.0, 0
+    with netCDF4.Dataset(path) as file, netCDF4.Dataset(control or path) as other:
+        file.set_auto_mask(False)
+        other.set_auto_mask(False)
+        lat, lon = file["lat"][:], file["lon"][:]
+        for start in range(0, file["ts"].shape[0], SLAB):
+            months = slice(start, start + SLAB)
+            sst, mask = sea.months(months, lat, lon)
+            values = file["ts"][months].astype(np.float64)
+            base = other["ts"][months].astype(np.float64) if control else sst
+            misfit = np.abs(values - base - offset)[mask]
+            count += misfit.size
+            worst = float(np.maximum(worst, misfit.max(initial=0)))  # keeps NaN, which max() would lose
+    return worst, count

@@ -1,0 +1,173 @@
+"""Check the CMOR files of one simulation, each read once; what they hold goes into a summary for the later checks.
+
+The summary (JSON) has institution_id, source_id, experiment, member_id, sst_offset (K), the ``files`` (path, variable,
+grid, version, tracking_id, size, sha256 of the file, sha256 of its values, mean by level) and the ``report`` of the
+rules. A finding that gates raises, so that no summary is written.
+"""
+
+import json
+import logging
+from pathlib import Path
+
+# Imported for the rules that they register.
+from workflow.scripts.check import attributes, axes, names, sets, values  # noqa: F401
+from workflow.scripts.check.conformance import cf_findings, prepare_findings
+from workflow.scripts.check.files import read_files
+from workflow.scripts.check.prescribed_sea import PrescribedSea, sea_findings
+from workflow.scripts.check.rules import RULES, Report, expectation
+from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.checksums import digests
+from workflow.scripts.common.experiments import named_offset, recorded_offset
+from workflow.scripts.submission.cmor_python import cmor_python
+from workflow.scripts.submission.drs import member_label
+
+CF_RULE = "cf-conventions"
+PREPARE_RULE = "prepare"
+SEA_RULE = "prescribed-sea"
+# Rules that need no more than the path, and those that need no more than the header.
+PATH_RULES = {name for name, rule in RULES.items() if rule.function.__module__ == names.__name__}
+VALUE_RULES = {name for name, rule in RULES.items() if rule.function.__module__ == values.__name__}
+FILE_RULES = {name for name, rule in RULES.items() if rule.scope == "file"}
+FIELD_RULES = {
+    "single-precision",
+    "fill-value",
+    "compression",
+    "standard-name",
+    "units",
+    "cell-methods",
+    "long-name",
+    "height",
+    "dimensions",
+    "levels",
+}
+
+
+def check_files(paths, root, expected, forcing=None, allow=(), conformance=True, tables=None):
+    """Put every rule to the files of one simulation. Returns its summary and the Report.
+
+    ``paths`` lie below ``root``, the folder that holds the institution. ``expected``: an Expectation.
+    ``forcing``: the monthly forcing on the native grid, for ts over the prescribed sea; needs ``expected.settings``.
+    ``conformance``: put the checks by others too. ``tables``: the folder of those CMOR wrote by, for PrePARE.
+    """
+    report = Report(tuple(allow))
+    files, comparisons = read_files(sorted(paths), root)
+    own = expected.settings is not None
+    for file in files:
+        report.apply("file", file.relative, file, expected, own=own, skip=_not_applicable(file, expected))
+    sound = [file for file in files if file.facets is not None and not file.error]
+    if sound:
+        subject = "/".join(sound[0].relative.split("/")[:4])
+        report.apply("simulation", subject, sound, comparisons, expected, own=own)
+    if conformance:
+        for path, message in cf_findings([file.path for file in sound]):
+            report.add(CF_RULE, str(path.relative_to(root)), message)
+        report.count(CF_RULE, len(sound))
+        _check_prepared(report, sound, root, tables)
+    else:
+        for name in (CF_RULE, PREPARE_RULE):
+            report.leave_out(name, "not asked for")
+    if forcing is not None:
+        _check_sea(report, sound, expected, forcing)
+    return summary(sound), report
+
+
+def _not_applicable(file, expected):
+    """Names of the rules that cannot be put to a file, because of what is wrong with it."""
+    if file.facets is None:
+        return FILE_RULES - {"layout", "name-parts"}
+    if file.error:
+        return FILE_RULES - PATH_RULES - {"readable"}
+    skip = set()
+    if file.variable not in expected.entries:
+        skip |= VALUE_RULES | FIELD_RULES
+    if file.variable not in file.variables:
+        skip |= VALUE_RULES | FIELD_RULES
+    if file.statistics is None:
+        skip |= VALUE_RULES
+    return skip
+
+
+def _check_prepared(report, files, root, tables):
+    if tables is None:
+        report.leave_out(PREPARE_RULE, "it needs the tables that the files were written by, which are not here")
+        return
+    found = prepare_findings([file.path for file in files], tables)
+    if found is None:
+        report.leave_out(PREPARE_RULE, f"PrePARE: not installed, the CMOR of {cmor_python()} has none")
+        return
+    report.count(PREPARE_RULE, len(files))
+    for path, message in found:
+        report.add(PREPARE_RULE, str(path.relative_to(root)), message)
+
+
+def _check_sea(report, files, expected, forcing):
+    with PrescribedSea(forcing) as sea:
+        for file in files:
+            if file.variable == "ts" and file.statistics is not None and file.statistics.months == len(expected.months):
+                report.count(SEA_RULE)
+                for message in sea_findings(file.path, sea, expected.settings["sst_offset"]):
+                    report.add(SEA_RULE, file.relative, message)
+
+
+def summary(files):
+    """What later checks and the manifest need of a simulation, as a dict."""
+    first = files[0].facets if files else {}
+    stated = [recorded_offset(str(file.attributes.get("history", ""))) for file in files]
+    return {
+        "institution_id": first.get("institution_id", ""),
+        "source_id": first.get("source_id", ""),
+        "experiment": first.get("experiment_id", ""),
+        "member_id": first.get("member_id", ""),
+        # What a file states goes before what the experiment's name lets guess; None where neither does.
+        "sst_offset": next(
+            (offset for offset in stated if offset is not None), named_offset(first.get("experiment_id", ""))
+        ),
+        "files": [
+            {
+                "path": file.relative,
+                "variable": file.variable,
+                "grid": file.grid,
+                "version": file.facets["version"],
+                "tracking_id": str(file.attributes.get("tracking_id", "")),
+                **digests(file.path),  # size, sha256
+                "data_sha256": file.statistics.digest.hexdigest() if file.statistics else "",
+                "mean": file.area_mean().tolist() if file.statistics and file.statistics.months else [],
+            }
+            for file in files
+        ],
+    }
+
+
+def check_simulation(submission, tables, facts, ranges, experiment, member, forcing, result, allow=()):
+    """Check one simulation of our own submission and write its summary to ``result``.
+
+    ``submission``: the root, results/submission. ``tables``: folder of cmorize/tables.py for the experiment. ``facts``
+    and ``ranges``: config/cmor and its ranges.csv. ``member``: its number. ``forcing``: monthly forcing on the native
+    grid. ``allow``: rules that only warn. Raises RuntimeError with the first finding.
+    """
+    root, expected = Path(submission), expectation(facts, ranges, tables)
+    facets = expected.settings["attributes"]
+    folder = root / facets["institution_id"] / facets["source_id"] / experiment / member_label(member)
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    if not paths:
+        raise RuntimeError(f"{folder} holds no file")
+    content, report = check_files(paths, root, expected, forcing, allow, tables=tables)
+    for finding in report.findings:
+        (logging.error if finding.gate else logging.warning)("%s", finding)
+    report.raise_on_gates()
+    with atomic_path(result) as temporary:
+        temporary.write_text(json.dumps({**content, "report": report.as_dict()}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from workflow.scripts.common import runlog
+
+    runlog.start(snakemake.log[0])
+    check_simulation(
+        tables=Path(snakemake.input.tables[0]).parent,
+        facts=Path(snakemake.input.facts[0]).parent,
+        ranges=snakemake.input.ranges,
+        forcing=snakemake.input.forcing,
+        result=snakemake.output[0],
+        **{key: snakemake.params[key] for key in ("submission", "experiment", "member")},
+    )

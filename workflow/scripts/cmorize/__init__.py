@@ -1,0 +1,1 @@
+"""Stage cmorize: the submission's files, written by CMOR."""

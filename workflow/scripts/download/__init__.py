@@ -1,0 +1,1 @@
+"""Stage download: ERA5 and the forcing from the source that the config names."""

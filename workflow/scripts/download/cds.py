@@ -1,0 +1,251 @@
+"""Requests to the Copernicus Climate Data Store through its own client, cdsapi, with an end to every wait.
+
+The client alone tries a dead server for 16 hours and does not try again at all when the queue is full. Here one request
+is submitted once, its id is kept in a small file so that a later run finds the job instead of queueing another, and
+each failure is judged: busy and broken are waited out, up to limits from the config; what waiting cannot mend ends at
+once with one sentence that says what to do.
+"""
+
+import calendar
+import hashlib
+import json
+import logging
+import re
+import sys
+import time
+from pathlib import Path
+
+import cdsapi
+import requests
+from cdsapi.api import get_url_key_verify
+from ecmwf.datastores.processing import DownloadError, LinkError, ProcessingFailedError
+
+from workflow.scripts.download.patience import Patience
+from workflow.scripts.inputs.era5 import END_OF_HOUR, Unreadable
+
+COLLECTIONS = {
+    ("single-levels", "monthly"): "reanalysis-era5-single-levels-monthly-means",
+    ("pressure-levels", "monthly"): "reanalysis-era5-pressure-levels-monthly-means",
+    ("static", "monthly"): "reanalysis-era5-single-levels-monthly-means",
+    ("single-levels", "hourly"): "reanalysis-era5-single-levels",
+    ("pressure-levels", "hourly"): "reanalysis-era5-pressure-levels",
+}
+STATIC_MONTH = "1979-01"  # static fields are the same in every month; one is asked
+KEY_HELP = (
+    "get a key at https://cds.climate.copernicus.eu/how-to-api and write it to ~/.cdsapirc or to the environment "
+    "variables CDSAPI_URL and CDSAPI_KEY"
+)
+QUEUE_FULL = ("number queued requests", "temporarily limited")
+# Failures to wait out: too many calls; a job rejected for a full queue; no answer; a reply breaks off; a forgotten job.
+BUSY, FULL, BROKEN, TRANSFER, GONE = "busy", "full", "broken", "transfer", "gone"
+WAIT_CODES = {408: BROKEN, 429: BUSY, 500: BROKEN, 502: BROKEN, 503: BROKEN, 504: BROKEN}
+QUICK_TRIES = 3  # tries of one call inside the client, which also resume a broken transfer
+TIMEOUT = 60  # seconds without a byte after which a call counts as broken
+LONGEST_POLL = 60.0  # seconds between two looks at a queued job
+
+
+class _Gone(Exception):
+    """The job is no longer known to the server: submit it anew."""
+
+
+def requests_for(dataset, rows, months, product="monthly"):
+    """The requests that deliver ``rows`` (Variables of ``dataset``) for ``months`` ("YYYY-MM" of one year).
+
+    A list of (collection, request). Monthly means take one request; hourly ones take one per month and variable, which
+    stays below the limit of the CDS, and the hour that ends the last month.
+    """
+    if (dataset, product) not in COLLECTIONS:
+        raise ValueError(
+            f"the CDS has no {product} {dataset} that this workflow reads; set download.product to monthly"
+        )
+    collection = COLLECTIONS[dataset, product]
+    names = list(dict.fromkeys(row.cds_name for row in rows))
+    levels = [str(level) for level in sorted({row.level for row in rows if row.level is not None}, reverse=True)]
+    shared = {"data_format": "netcdf", "download_format": "unarchived"} | ({"pressure_level": levels} if levels else {})
+    year = months[0][:4]
+    if product == "monthly":
+        asked = {"variable": names, "year": [year], "month": [month[5:] for month in months], "time": ["00:00"]}
+        return [(collection, {"product_type": ["monthly_averaged_reanalysis"]} | asked | shared)]
+    shared["product_type"] = ["reanalysis"]
+    hours = [f"{hour:02d}:00" for hour in range(24)]
+    wanted = []
+    for month in months:
+        days = [f"{day + 1:02d}" for day in range(calendar.monthrange(int(year), int(month[5:]))[1])]
+        when = {"year": [year], "month": [month[5:]], "day": days, "time": hours}
+        wanted += [(collection, {"variable": [name]} | when | shared) for name in names]
+    ended = [row.cds_name for row in rows if row.short_name in END_OF_HOUR]
+    if ended:
+        number = int(year) * 12 + int(months[-1][5:])  # months since year 0 of the month after the last
+        following = {"year": [str(number // 12)], "month": [f"{number % 12 + 1:02d}"], "day": ["01"], "time": ["00:00"]}
+        wanted.append((collection, {"variable": ended} | following | shared))
+    return wanted
+
+
+def retrieve(collection, request, target, check, limits, job_file):
+    """Deliver one reply of the CDS to ``target``, checked; returns the id of the request.
+
+    ``check(target)`` raises Unreadable for a damaged file, which is fetched once more, or ValueError for wrong content.
+    ``limits``: dict with ``first_wait`` (s), ``patience`` (hours for a full queue), ``outage`` (hours for a server that
+    does not answer). ``job_file``: where the id of the queued job is kept meanwhile. Raises RuntimeError or ValueError
+    with one sentence; nothing good is then at ``target``.
+    """
+    url, key = credentials()
+    outage = dict.fromkeys((BROKEN, TRANSFER, GONE), limits["outage"])
+    patience = Patience(limits["first_wait"], dict.fromkeys((BUSY, FULL), limits["patience"]) | outage)
+    job = Job(url, key, collection, request, Path(job_file), limits["first_wait"])
+    for attempt in (1, 2):
+        _deliver(job, target, patience, url)
+        try:
+            check(target)
+            break
+        except ValueError as error:
+            if attempt == 2 or not isinstance(error, Unreadable):
+                job.forget()  # the next run must not fetch the same wrong reply
+                raise
+            logging.warning("%s; fetching it again", error)
+    identity = job.remote.request_id
+    job.forget()
+    return identity
+
+
+def _deliver(job, target, patience, url):
+    """Bring ``job`` to its end and its reply to ``target``, waiting out what waiting can mend."""
+    while True:
+        step = BROKEN
+        try:
+            job.submit(patience)
+            job.wait(patience)
+            step = TRANSFER
+            job.download(target)
+            return
+        except _Gone:
+            job.forget()
+            patience.wait(GONE, f"{job.collection}: {url} no longer knows the request")
+        except Exception as error:  # the client raises many kinds, bare Exception among them; judge() sorts them all
+            kind, sentence = judge(error, url)
+            if kind in (None, FULL):
+                job.forget()
+            if kind is None:
+                raise RuntimeError(f"{job.collection}: {sentence}") from error
+            patience.wait(step if kind == BROKEN else kind, f"{job.collection}: {sentence}")
+
+
+class Job:
+    """One request on its way: queued, found again after an interruption, waited for, downloaded."""
+
+    def __init__(self, url, key, collection, request, file, first_wait):
+        self.options = {"url": url, "key": key, "retry_max": QUICK_TRIES, "sleep_max": min(first_wait, LONGEST_POLL)}
+        self.options["timeout"] = TIMEOUT
+        self.collection, self.request, self.file, self.first_wait = collection, request, file, first_wait
+        text = json.dumps([url, collection, request], sort_keys=True)
+        self.mark = hashlib.sha256(text.encode()).hexdigest()
+        self.client = self.remote = None
+
+    def submit(self, patience):
+        """Have a queued job: the one at hand, the one an earlier run left, or a new one."""
+        if self.remote is not None:
+            return
+        if self.client is None:
+            # The client prints the key among its debugging messages; those go nowhere.
+            callbacks = {f"{level}_callback": getattr(logging, level) for level in ("info", "warning", "error")}
+            callbacks["debug_callback"] = lambda *_: None
+            self.client = cdsapi.Client(**self.options, progress=False, wait_until_complete=False, **callbacks)
+        if self.file.exists():
+            identity, _, mark = self.file.read_text(encoding="utf-8").partition(" ")
+            if mark.strip() == self.mark:
+                logging.info("found the queued request %s of an earlier run", identity)
+                self.remote = self._known(lambda: self.client.client.get_remote(identity))
+        if self.remote is None:
+            self.remote = self.client.retrieve(self.collection, self.request)
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.write_text(f"{self.remote.request_id} {self.mark}\n", encoding="utf-8")
+        patience.success(BROKEN)
+
+    def wait(self, patience):
+        """Return when the job is done, however long it is queued; raises what the server says if it never will be."""
+        pause = min(1.0, self.first_wait)
+        while not self._known(lambda: self.remote.results_ready):
+            patience.success(BROKEN)
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_POLL)
+
+    def download(self, target):
+        """Fetch the reply to ``target``."""
+        self._known(lambda: self.remote.get_results()).download(str(target))
+
+    def forget(self):
+        """Let go of the job, so that the next ``submit`` makes a new one."""
+        self.remote = None
+        self.file.unlink(missing_ok=True)
+
+    def _known(self, call):
+        try:
+            return call()
+        except requests.HTTPError as error:
+            if error.response is not None and error.response.status_code in (404, 410):
+                raise _Gone from error
+            raise
+
+
+def judge(error, url):
+    """What to do about a failure: (BUSY, FULL or BROKEN to wait, None to stop; the sentence that says why)."""
+    text = " ".join(str(error).split())
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return _judge_status(error.response.status_code, text, url)
+    if isinstance(error, requests.exceptions.SSLError):
+        return None, f"no secure connection to {url} ({text}); check the certificates of this machine"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return BROKEN, f"the proxy to {url} does not answer ({text}); check http_proxy and no_proxy"
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        return BROKEN, f"{url} answers with something that is not the CDS API; check CDSAPI_URL or wait for the service"
+    if isinstance(error, requests.exceptions.RequestException):
+        return BROKEN, f"no connection to {url} ({type(error).__name__}: {text[:200]})"
+    if isinstance(error, DownloadError | AssertionError):
+        return BROKEN, f"the download from {url} broke off ({text})"
+    if isinstance(error, ProcessingFailedError):
+        return None, f"the CDS ended the job ({text}); if you deleted it on the website, run again to submit it anew"
+    if isinstance(error, LinkError | KeyError):
+        return None, f"the CDS answered in a form that this client does not know ({text}); update cdsapi"
+    if isinstance(error, OSError):
+        return None, f"the reply cannot be stored ({text}); check the disk"
+    return None, f"the CDS client failed ({type(error).__name__}: {text})"
+
+
+def _judge_status(code, text, url):
+    reason = re.sub(r"^\d+ Client Error: .*? for url: \S+ ?", "", text)
+    if any(words in text.lower() for words in QUEUE_FULL):
+        return FULL, f"the queue of the CDS is full for this user ({reason})"
+    if code in WAIT_CODES:
+        return WAIT_CODES[code], f"{url} answers with status {code}"
+    if code == 401:
+        return None, f"the CDS refused the key ({reason}); {KEY_HELP}"
+    if code == 403 and "licence" in text.lower():
+        page = re.search(r"https?://\S+", reason)
+        where = page[0].rstrip(".,;)") if page else "https://cds.climate.copernicus.eu, tab Download of the dataset"
+        return None, f"a licence of the dataset is not accepted yet; log in, accept it at {where} and run again"
+    if code == 403 and ("cost limits" in text.lower() or "too large" in text.lower()):
+        return None, f"the CDS finds the request too large ({reason}); ask for fewer levels or variables at a time"
+    if code == 404:
+        return None, f"{url} does not know what was asked ({reason}); CDSAPI_URL has to end in /api, without a slash"
+    return (
+        None,
+        f"the CDS refused the request with status {code} ({reason}); correct config/variables.csv or the config",
+    )
+
+
+def credentials():
+    """(url, key) as cdsapi finds them. Raises RuntimeError with one sentence if they are missing or of the old kind."""
+    try:
+        url, key, _ = get_url_key_verify(None, None, None)
+    except Exception as error:  # cdsapi raises the bare class
+        raise RuntimeError(f"no key for the Climate Data Store; {KEY_HELP}") from error
+    if not key or ":" in key:
+        raise RuntimeError(f"the key for the Climate Data Store is {'of the old kind' if key else 'empty'}; {KEY_HELP}")
+    return url.rstrip("/"), key
+
+
+if __name__ == "__main__":  # asked before a long run, which would stop at its first request
+    try:
+        credentials()
+    except RuntimeError as error:
+        sys.exit(f"cds: {error}")

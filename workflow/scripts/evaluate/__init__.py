@@ -1,0 +1,1 @@
+"""Stage evaluate: AIMIP's metrics, the scorecard and the figures."""

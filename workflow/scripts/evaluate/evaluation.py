@@ -1,0 +1,205 @@
+"""AIMIP's metrics E1, E2, E3 and E5 of every member, and a scorecard, from the summaries of simulations and reference.
+
+metrics.csv has one value a row (source, experiment, member, metric, period, field, value, units); metrics.nc the same
+values as arrays, the spectra and the ensemble means of the maps. E4 is not applicable: it needs daily data.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.metrics.scores import (
+    COLUMNS,
+    INDEX_FIELDS,
+    REFERENCE,
+    Results,
+    evaluate_drift,
+    evaluate_ensemble,
+    evaluate_history,
+    evaluate_modes,
+    evaluate_reference,
+    evaluate_response,
+    evaluate_spectra,
+    evaluate_true_modes,
+)
+from workflow.scripts.evaluate.scorecard.layout import format_html, format_text
+from workflow.scripts.evaluate.scorecard.lines import build_scorecard
+from workflow.scripts.evaluate.summarize.reader import SummaryFile
+from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM, write_labels
+
+
+def write_csv(path, rows):
+    """The tidy table; nothing is rounded, so that it reads back as computed."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_netcdf(path, results, grid, fields, units, skipped):
+    """Metrics as arrays (source, experiment, member, period, field), NaN where undefined, and ensemble-mean maps."""
+    with atomic_path(path) as temporary, netCDF4.Dataset(temporary, "w") as data:
+        data.setncatts({"title": "AIMIP evaluation metrics", "skipped": json.dumps(skipped)})
+        axes = {name: list(dict.fromkeys(row[name] for row in results.rows)) for name in COLUMNS[:3]}
+        axes["period"] = list(dict.fromkeys(row["period"] for row in results.rows))
+        axes["field"] = [*fields, *INDEX_FIELDS, WIND_SPECTRUM]
+        for name, values in axes.items():
+            data.createDimension(name, len(values))
+            labels = data.createVariable(name, str, (name,))
+            for number, value in enumerate(values):
+                labels[number] = value
+        labels = data.createVariable("units", str, ("field",))
+        for number, field in enumerate(axes["field"]):
+            labels[number] = (units | {WIND_SPECTRUM: "m2 s-2"}).get(field) or units[INDEX_FIELDS[field]]
+        for name, values in (("lat", grid.lat), ("lon", grid.lon)):
+            data.createDimension(name, len(values))
+            data.createVariable(name, "f8", (name,))[:] = values
+        order = {name: {value: number for number, value in enumerate(values)} for name, values in axes.items()}
+        for metric in dict.fromkeys(row["metric"] for row in results.rows):
+            array = np.full([len(values) for values in axes.values()], np.nan)
+            for row in results.rows:
+                if row["metric"] == metric:
+                    array[tuple(order[name][row[name]] for name in axes)] = row["value"]
+            data.createVariable(metric, "f8", tuple(axes), zlib=True, fill_value=np.nan)[:] = array
+        write_spectra(data, results, order)
+        for name, experiments in results.maps.items():
+            dims = ("experiment", "period", "field", "lat", "lon")
+            variable = data.createVariable(f"{name}_map", "f4", dims, zlib=True, complevel=1, fill_value=np.nan)
+            for experiment, periods in experiments.items():
+                for period, maps in periods.items():
+                    variable[order["experiment"][experiment], order["period"][period], : len(fields)] = maps
+
+
+def write_spectra(data, results, order):
+    """Spectra of fields by total wavenumber and of indices by period, for each source, experiment and member.
+
+    A run on a coarser grid than others ends at a smaller wavenumber, with NaN from there on.
+    """
+    wavenumbers = max((len(power) for found in results.spectra.values() for power in found.values()), default=0)
+    periods = [period for found in results.index_spectra.values() for period, _ in found.values()]
+    kinds = {
+        "spectrum": (results.spectra, "spectral_field", ("wavenumber", np.arange(wavenumbers)), "units squared"),
+        "index_spectrum": (
+            {
+                run: {name: density for name, (_, density) in found.items()}
+                for run, found in results.index_spectra.items()
+            },
+            "index",
+            ("index_period", periods[0] if periods else []),
+            "units squared times months",
+        ),
+    }
+    for name, (runs, label, (axis, values), units) in kinds.items():
+        names = list(dict.fromkeys(field for found in runs.values() for field in found))
+        write_labels(data, label, names)
+        data.createDimension(axis, len(values))
+        data.createVariable(axis, "f8", (axis,))[:] = values
+        variable = data.createVariable(name, "f8", (*COLUMNS[:3], label, axis), zlib=True, fill_value=np.nan)
+        variable.units = units
+        for run, found in runs.items():
+            place = tuple(order[key][value] for key, value in zip(COLUMNS, run, strict=False))
+            for field, power in found.items():
+                variable[(*place, names.index(field), slice(len(power)))] = power
+
+
+def read_land_fraction(path, grid):
+    """Land fraction (lat, lon) of the model grid; raises ValueError if it is on another grid."""
+    with netCDF4.Dataset(path) as data:
+        data.set_auto_mask(False)
+        land = np.asarray(data["lsm"][:], np.float64).reshape(-1, *data["lsm"].shape[-2:])[0]
+    if land.shape != (len(grid.lat), len(grid.lon)):
+        raise ValueError(
+            f"{path} has a grid of {land.shape}, the reference {(len(grid.lat), len(grid.lon))}: regrid again"
+        )
+    return np.nan_to_num(np.clip(land, 0, 1))
+
+
+def read_truth(path):
+    """Responses {experiment: {field: (lat, lon)}} and deviations of indices {name: value} of evaluate/truth.py."""
+    with netCDF4.Dataset(path) as data:
+        data.set_auto_mask(False)
+        experiments, fields = data["experiment"][:].tolist(), data["field"][:].tolist()
+        values = data["response"][:].astype(np.float64)
+        modes = dict(zip(data["index"][:].tolist(), data["index_std"][:].tolist(), strict=True))
+    return {name: dict(zip(fields, maps, strict=True)) for name, maps in zip(experiments, values, strict=True)}, modes
+
+
+def by_experiment(paths, experiments):
+    """Summaries as {experiment: {member: SummaryFile}}, for paths that end in {experiment}/{member}.nc."""
+    members = [SummaryFile(path) for path in paths]
+    return {name: {item.member: item for item in members if item.experiment == name} for name in experiments}
+
+
+def check_fields(groups, reference):
+    """Raise ValueError if a summary has a field that the reference lacks."""
+    members = [item for group in groups.values() for item in group.values()]
+    for member in members:
+        absent = sorted(set(member.fields) - set(reference.fields))
+        if absent:
+            raise ValueError(f"{member.path} has {', '.join(absent)}, which the reference {reference.path} lacks")
+
+
+def evaluate(reference, summaries, static, experiments, settings, source, outputs, truth=None, models=None):
+    """Evaluate all simulations.
+
+    reference, summaries, static: paths (summaries end in {experiment}/{member}.nc); experiments: {name: {sst_offset}};
+    settings: the config's ``evaluation`` with ``periods`` and ``reference_name`` added; source: name of the model;
+    outputs: paths by name (csv, netcdf, scorecard, text, html); truth: of evaluate/truth.py, on the synthetic planet;
+    models: {name: folder of summaries} of other models.
+    """
+    reference, periods = SummaryFile(reference), evaluation_periods(settings["periods"])
+    ours = by_experiment(summaries, experiments)
+    (control, *_) = [name for name, value in experiments.items() if value["sst_offset"] == 0]
+    if not ours[control]:
+        raise ValueError(f"no summary of the control experiment '{control}' was given; make its simulations first")
+    check_fields(ours, reference)
+    results, land = Results(), read_land_fraction(static, reference)
+    known, modes = read_truth(truth) if truth else ({}, {})
+    history = list(ours[control].values())
+    evaluate_reference(results, reference, history[0].fields, history[0].units, settings["max_latitude"])
+    evaluate_modes(results, [reference], REFERENCE, periods["training"])
+    evaluate_spectra(results, [reference], REFERENCE)
+    others = {
+        name: by_experiment(sorted(Path(path).glob("*/*.nc")), experiments) for name, path in (models or {}).items()
+    }
+    for name, groups in {source: ours, **others}.items():
+        count = len(history) if name == source else 0
+        for member in groups[control].values():
+            evaluate_history(results, reference, member, name, settings["max_latitude"], count)
+        for experiment, group in groups.items():
+            if experiment != control and group:
+                truth_of = known.get(experiment)
+                evaluate_response(results, reference, groups[control], group, name, land, truth_of, bool(count))
+        members = list(groups[control].values())
+        if not members:
+            continue
+        evaluate_drift(results, reference, members, name)
+        evaluate_ensemble(results, reference, members, name, periods)
+        evaluate_modes(results, members, name, periods["training"])
+        evaluate_spectra(results, members, name)
+    evaluate_true_modes(results, modes, history[0].units)
+    skipped = {**reference.skipped, "E4": "the temporal variance metric needs daily data; this model is monthly"}
+    write_csv(outputs["csv"], results.rows)
+    write_netcdf(outputs["netcdf"], results, reference, history[0].fields, history[0].units, skipped)
+    card = build_scorecard(results.rows, source, control, experiments, {**settings, "periods": periods}, skipped)
+    texts = {"scorecard": json.dumps(card, indent=1), "text": format_text(card), "html": format_html(card)}
+    for name, text in texts.items():
+        with atomic_path(outputs[name]) as temporary:
+            Path(temporary).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from workflow.scripts.common import runlog
+
+    runlog.start(snakemake.log[0])
+    files, params = snakemake.input, snakemake.params
+    settings = {**params.settings, "periods": params.periods, "reference_name": params.reference_name}
+    paths = files.reference, files.summaries, files.static
+    truth = files.truth[0] if files.get("truth") else None
+    models = {Path(path).name: path for path in files.get("models", [])}
+    evaluate(*paths, params.experiments, settings, params.source, dict(snakemake.output.items()), truth, models)

@@ -1,0 +1,156 @@
+"""AIMIP's evaluation metrics as plain functions of arrays. Needs numpy only.
+
+E1 (time-mean bias), E2 (trend) and E3 (ENSO regression) are linear in the monthly fields. Each is therefore a row of
+month weights w, and the statistic of a field x(month, lat, lon) is sum_m w[m] x[m]: one pass over the data gives them
+all, in memory that does not grow with the number of months. E4 needs daily data, which a monthly model does not have.
+E5 is the difference of two time means. Definitions: AIMIP specification V7 and its evaluation notebooks.
+"""
+
+import numpy as np
+
+from workflow.scripts.common.months import mid_times, month_of_year, month_range, parse_month, year_of
+
+
+class TooShort(ValueError):
+    """A period that is too short for a metric, or data that do not cover it: a reason to skip it, not a failure."""
+
+
+def latitude_weights(lat, max_latitude=90.0):
+    """cos(lat), zero beyond ``max_latitude`` degrees: AIMIP's weights, float64 (lat,)."""
+    lat = np.asarray(lat, np.float64)
+    return np.where(np.abs(lat) <= max_latitude, np.clip(np.cos(np.deg2rad(lat)), 0, None), 0.0)
+
+
+def weighted_mean(field, lat, max_latitude=90.0, weights=None):
+    """Mean over the last two axes (lat, lon): sum(w x) / sum(w) with w = cos(lat), NaN left out.
+
+    ``weights`` (lat, lon), for example a land fraction, multiplies w. NaN where no cell is left.
+    """
+    field = np.asarray(field, np.float64)
+    w = np.broadcast_to(latitude_weights(lat, max_latitude)[:, None], field.shape[-2:])
+    w = w if weights is None else w * weights
+    known = np.isfinite(field)
+    if known.all():
+        total = w.sum()
+        return np.tensordot(field, w, axes=2) / total if total > 0 else np.full(field.shape[:-2], np.nan)
+    total = np.where(known, w, 0).sum((-2, -1))
+    summed = np.where(known, field * w, 0).sum((-2, -1))
+    return np.divide(summed, total, out=np.full(np.shape(summed), np.nan), where=total > 0)
+
+
+def rms(field, lat, max_latitude=90.0):
+    """Root of the weighted mean square over the last two axes (lat, lon); RMSB where the field is a time-mean bias."""
+    return np.sqrt(weighted_mean(np.square(np.asarray(field, np.float64)), lat, max_latitude))
+
+
+def mean_weights(months, start, end):
+    """E1, E5: month weights of the unweighted mean over ``start``..``end``, both included, float64 (month,).
+
+    Raises TooShort if a month of the period is not among ``months``.
+    """
+    months = np.asarray(months, "datetime64[M]")
+    absent = np.setdiff1d(month_range(start, end), months)
+    if absent.size:
+        raise TooShort(f"the data lack {absent.size} months of {start}..{end}, the first is {absent[0]}")
+    inside = (months >= parse_month(start)) & (months <= parse_month(end))
+    return inside / inside.sum()
+
+
+def complete_years(months, start, end):
+    """Calendar years with all twelve months both in ``months`` and in the period, int array."""
+    months = np.asarray(months, "datetime64[M]")
+    inside = months[(months >= parse_month(start)) & (months <= parse_month(end))]
+    values, counts = np.unique(year_of(inside), return_counts=True)
+    return values[counts == 12]
+
+
+def trend_weights(months, start, end, minimum_years=2):
+    """E2: month weights of the least-squares slope, per decade, of the annual means (months unweighted) on the year.
+
+    Equal to ``np.polyfit(year / 10, annual_mean, 1)[0]``. Raises TooShort below ``minimum_years`` complete years.
+    """
+    found = _enough_years(months, start, end, max(2, minimum_years))
+    decades = (found - found.mean()) / 10
+    slope = dict(zip(found.tolist(), decades / np.sum(decades**2) / 12, strict=True))
+    return np.array([slope.get(year, 0.0) for year in year_of(months).tolist()])
+
+
+def regression_weights(months, index_times, index_values, start, end, minimum_years=1):
+    """E3: month weights of mean_t(I' x) / var_t(I'), I' = I - mean_t(I), in field units per unit of the index.
+
+    The index (values at ``index_times``, days since 1978-10-01) is interpolated linearly to each mid-month; nothing is
+    detrended or deseasonalized. Raises TooShort below ``minimum_years`` complete years or outside the index.
+    """
+    _enough_years(months, start, end, minimum_years)
+    mean = mean_weights(months, start, end)
+    times = mid_times(months)
+    inside = mean > 0
+    if times[inside].min() < index_times[0] or times[inside].max() > index_times[-1]:
+        raise TooShort(f"the ENSO index does not cover {start}..{end}")
+    index = np.interp(times, index_times, index_values)
+    anomaly = np.where(inside, index - (mean * index).sum(), 0)
+    return anomaly / np.sum(anomaly**2)
+
+
+def _enough_years(months, start, end, minimum):
+    found = complete_years(months, start, end)
+    if len(found) < minimum:
+        plural = "" if len(found) == 1 else "s"
+        raise TooShort(f"{start}..{end} has {len(found)} complete year{plural} in the data and {minimum} are needed")
+    return found
+
+
+def land_sea_means(field, lat, land_fraction):
+    """Means of a field over land and over sea, and their ratio (nan where the sea mean is 0): three floats."""
+    land = weighted_mean(field, lat, weights=land_fraction)
+    sea = weighted_mean(field, lat, weights=1 - land_fraction)
+    return float(land), float(sea), float(land / sea) if sea else np.nan
+
+
+def deseasonalize(series, months):
+    """Series (.., month) minus its mean of each calendar month."""
+    series, calendar = np.array(series, np.float64), month_of_year(months)
+    for month in np.unique(calendar):
+        chosen = calendar == month
+        series[..., chosen] -= series[..., chosen].mean(-1, keepdims=True)
+    return series
+
+
+def decorrelation_time(series):
+    """Months at which the autocorrelation of a series falls to 1/e, linearly between lags; nan if it never does."""
+    x = np.asarray(series, np.float64) - np.mean(series)
+    variance = np.sum(x**2)
+    previous = 1.0
+    for lag in range(1, len(x) // 2) if variance > 0 else ():
+        value = np.sum(x[:-lag] * x[lag:]) / variance
+        if value < np.exp(-1):
+            return lag - 1 + (previous - np.exp(-1)) / (previous - value)
+        previous = value
+    return np.nan
+
+
+def smooth_spectrum(series, bins=12):
+    """Power spectral density of a monthly series, averaged in bins of equal width in log frequency.
+
+    Returns period (months) and density (units squared times months); over frequency it integrates to the variance.
+    """
+    count = len(series)
+    power = 2 * np.abs(np.fft.rfft(series - np.mean(series))[1:]) ** 2 / count
+    if count % 2 == 0:
+        power[-1] /= 2
+    frequency = np.fft.rfftfreq(count)[1:]
+    place = np.digitize(frequency, np.geomspace(frequency[0], frequency[-1] * 1.001, bins + 1))
+    used = np.unique(place)
+    frequency, power = (np.array([values[place == bin].mean() for bin in used]) for values in (frequency, power))
+    return 1 / frequency, power
+
+
+def band_variance(series, low, high):
+    """Variance of a monthly series at periods from ``low`` up to, not including, ``high`` months; the bands of a
+    partition of all periods from 2 months on add up to the variance."""
+    count = len(series)
+    power = 2 * np.abs(np.fft.rfft(series - np.mean(series))[1:]) ** 2 / count**2
+    if count % 2 == 0:
+        power[-1] /= 2
+    period = 1 / np.fft.rfftfreq(count)[1:]
+    return float(power[(period >= low) & (period < high)].sum())

@@ -1,0 +1,70 @@
+"""How an ensemble's spread compares with its error, from monthly means over boxes of 15 degrees.
+
+Members of an ensemble whose spread is right are such that truth might be one more of them: the spread-skill ratio is
+1, and truth takes every rank among the members equally often. Needs numpy only.
+"""
+
+import numpy as np
+
+from workflow.scripts.common.grids import cell_areas, centres, lat_overlap, lon_overlap
+from workflow.scripts.common.months import month_of_year
+
+BOX_LAT, BOX_LON = centres(15, poles=False)
+BOX_FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
+
+
+class Boxes:
+    """Area means over the 12 x 24 boxes, for fields on the grid of ``lat`` and ``lon``."""
+
+    def __init__(self, lat, lon):
+        self.rows, self.columns = lat_overlap(lat, BOX_LAT), lon_overlap(lon, BOX_LON).T
+
+    def mean(self, values):
+        """(.., lat, lon) to (.., 12, 24)."""
+        return self.rows @ values @ self.columns
+
+
+def box_mean(values):
+    """Area mean of ``values`` (.., 12, 24) over the globe."""
+    return np.tensordot(values, cell_areas(BOX_LAT, BOX_LON), axes=2)
+
+
+def spread_and_error(members, truth):
+    """Ensemble spread and error of the ensemble mean, area mean over boxes and mean over months: two floats.
+
+    members: (member, month, 12, 24), at least two; truth: (month, 12, 24). The spread is the root of the mean variance
+    of members times (n + 1) / n, the factor that makes it equal to the error where truth is one more member.
+    """
+    count = len(members)
+    error = box_mean((members.mean(0) - truth) ** 2).mean()
+    spread = box_mean(members.var(0, ddof=1)).mean() * (count + 1) / count
+    return float(np.sqrt(spread)), float(np.sqrt(error))
+
+
+def crps(members, truth):
+    """Continuous ranked probability score of members (member, ..) against ``truth`` (..), fair for few members.
+
+    mean |x_i - y| - sum_ij |x_i - x_j| / (2 n (n - 1)), in the units of the field; with one member the absolute error.
+    """
+    x = np.sort(np.asarray(members, np.float64), axis=0)
+    count = len(x)
+    error = np.abs(x - truth).mean(0)
+    if count == 1:
+        return error
+    rank = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, *[1] * (x.ndim - 1))
+    return error - (rank * x).sum(0) / (count * (count - 1))
+
+
+def rank_shares(members, truth):
+    """Share of months and area in which ``truth`` is above 0, 1, .., n members, (n + 1), summing to 1."""
+    ranks = (members < truth).sum(0)
+    return np.array([box_mean((ranks == rank).astype(float)).mean() for rank in range(len(members) + 1)])
+
+
+def climatology_ensemble(values, months, wanted):
+    """Training values of the same calendar month as an ensemble: (year, wanted month, 12, 24).
+
+    values: (month, 12, 24) of whole years at ``months``; wanted: months to predict.
+    """
+    calendar = month_of_year(months)
+    return np.stack([values[calendar == month] for month in month_of_year(wanted)], axis=1)

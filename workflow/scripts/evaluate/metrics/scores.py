@@ -1,0 +1,242 @@
+"""AIMIP's metrics of simulations from their summaries, as rows of a tidy table and ensemble-mean maps.
+
+Every metric is computed per member; medians and ranges over members come after. E1 to E3 are taken over |lat| up to
+``max_latitude``, as AIMIP does. The baseline ``climatology`` predicts, for the test period, the reference's mean of
+the training span.
+"""
+
+import numpy as np
+
+from workflow.scripts.common.months import parse_month
+from workflow.scripts.evaluate.metrics.along_time import (
+    band_variance,
+    decorrelation_time,
+    deseasonalize,
+    land_sea_means,
+    rms,
+    smooth_spectrum,
+    weighted_mean,
+)
+from workflow.scripts.evaluate.metrics.ensemble import (
+    BOX_FIELDS,
+    box_mean,
+    climatology_ensemble,
+    crps,
+    rank_shares,
+    spread_and_error,
+)
+from workflow.scripts.evaluate.metrics.indices import INDICES
+from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
+
+COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")
+REFERENCE, BASELINE, TRUTH = "reference", "climatology", "truth"
+INDEX_FIELDS = {name: field for name, (field, _) in INDICES.items()}
+PERIODS = {"mean": ("training", "test"), "trend": ("training", "test", "full"), "enso": ("training", "test")}
+INDEX_BANDS = ((2, 6), (6, 18), (18, 60), (60, np.inf))  # months
+WAVE_BANDS = ((1, 3), (4, 10), (11, 30), (31, 59))  # total wavenumbers
+
+
+class Results:
+    """Rows of the tidy table, maps {name: {experiment: {period: (field, lat, lon)}}} of ensemble means, and spectra.
+
+    spectra: {(source, experiment, member): {field: power by total wavenumber}}; index_spectra: the same with
+    {index: (period in months, density)}.
+    """
+
+    def __init__(self):
+        self.rows, self.maps, self.spectra, self.index_spectra = [], {}, {}, {}
+
+    def add(self, source, experiment, member, metric, period, fields, values, units):
+        """One row for each field; ``units`` is a text or a {field: text}."""
+        for field, value in zip(fields, np.atleast_1d(values), strict=True):
+            text = units if isinstance(units, str) else units[field]
+            row = (source, experiment, member, metric, period, field, float(value), text)
+            self.rows.append(dict(zip(COLUMNS, row, strict=True)))
+
+    def add_map(self, name, experiment, period, values, count):
+        """Add one of ``count`` members' maps to the ensemble mean ``name`` of that experiment and period."""
+        periods = self.maps.setdefault(name, {}).setdefault(experiment, {})
+        periods[period] = periods.get(period, 0) + values / count
+
+
+def per_year(units):
+    """Units of a trend per decade, {field: text}."""
+    return {field: f"{text} decade-1" for field, text in units.items()}
+
+
+def kinds(units):
+    """Statistic's prefix: names of the mean and the RMS of its bias, and its units {field: text}."""
+    return {
+        "mean": ("E1_bias", "E1_rmsb", units),
+        "trend": ("E2_trend_bias", "E2_trend_rms", per_year(units)),
+        "enso": ("E3_enso_bias", "E3_enso_rms", {field: f"{text} K-1" for field, text in units.items()}),
+    }
+
+
+def evaluate_reference(results, reference, fields, units, max_latitude):
+    """Means, trends, ENSO regressions and interannual variability of the reference, and the climatology's bias."""
+    lat = reference.lat
+    for kind, (_, _, unit) in kinds(units).items():
+        for period in PERIODS[kind]:
+            if reference.has(f"{kind}_{period}"):
+                mean = weighted_mean(reference.maps(f"{kind}_{period}", fields), lat, max_latitude)
+                results.add(REFERENCE, "", "", f"{kind}_global", period, fields, mean, unit)
+    for period in ("training", "test"):
+        if reference.has(f"std_{period}"):
+            std = rms(reference.maps(f"std_{period}", fields), lat, max_latitude)
+            results.add(REFERENCE, "", "", "interannual_std", period, fields, std, units)
+    bias = reference.maps("mean_training", fields) - reference.maps("mean_test", fields)
+    results.add(BASELINE, "", "", "E1_bias", "test", fields, weighted_mean(bias, lat, max_latitude), units)
+    results.add(BASELINE, "", "", "E1_rmsb", "test", fields, rms(bias, lat, max_latitude), units)
+
+
+def evaluate_history(results, reference, member, source, max_latitude, count=0):
+    """E1, E2, E3 and the interannual variability of one member of the control experiment, into ``results``.
+
+    Fields are those that the reference has too. count: members whose maps are averaged; 0 to keep no maps.
+    """
+    fields, units, lat = [name for name in member.fields if name in reference.fields], member.units, reference.lat
+    key = source, member.experiment, member.member
+    for kind, (mean_name, rms_name, unit) in kinds(units).items():
+        for period in PERIODS[kind]:
+            statistic = f"{kind}_{period}"
+            if not (reference.has(statistic) and member.has(statistic)):
+                continue
+            predicted = member.maps_on(reference, statistic, fields)
+            bias = predicted - reference.maps(statistic, fields)
+            results.add(*key, f"{kind}_global", period, fields, weighted_mean(predicted, lat, max_latitude), unit)
+            results.add(*key, mean_name, period, fields, weighted_mean(bias, lat, max_latitude), unit)
+            results.add(*key, rms_name, period, fields, rms(bias, lat, max_latitude), unit)
+            if count:
+                results.add_map(mean_name, member.experiment, period, bias, count)
+    for period in ("training", "test"):
+        if member.has(f"std_{period}"):
+            std = rms(member.maps_on(reference, f"std_{period}", fields), lat, max_latitude)
+            results.add(*key, "interannual_std", period, fields, std, units)
+
+
+def evaluate_drift(results, reference, members, source):
+    """Change from the first to the last decade beyond the reference's own, per field, into ``results``.
+
+    members: summaries of the control experiment; none, where the reference is too short for two decades.
+    """
+    if not reference.has("mean_first"):
+        return
+    for member in members:
+        fields, units = [name for name in member.fields if name in reference.fields], member.units
+        forced = reference.maps("mean_last", fields) - reference.maps("mean_first", fields)
+        change = member.maps_on(reference, "mean_last", fields) - member.maps_on(reference, "mean_first", fields)
+        drift = weighted_mean(change - forced, reference.lat)
+        results.add(source, member.experiment, member.member, "drift", "last-first", fields, drift, units)
+
+
+def evaluate_response(results, grid, control, warmed, source, land, truth=None, maps=True):
+    """E5: mean(warmed) - mean(control) over the whole simulation, member by member, into ``results``.
+
+    control, warmed: {member: SummaryFile}; a member that one of the two lacks is left out. land: fraction (lat, lon);
+    truth: true response {field: (lat, lon)} where it is known, as on the synthetic planet; maps: whether to keep them.
+    """
+    both = [name for name in warmed if name in control]
+    if truth and maps:
+        first = next(iter(warmed.values()))
+        response = np.stack([truth[field] for field in first.fields])
+        add_response(results, (TRUTH, first.experiment, ""), first.fields, first.units, response, grid.lat, land)
+        results.add_map("E5_truth", first.experiment, "simulation", response, 1)
+    for name in both:
+        member = warmed[name]
+        fields = [field for field in member.fields if field in control[name].fields and field in grid.fields]
+        units = member.units
+        response = member.maps_on(grid, "mean_simulation", fields)
+        response = response - control[name].maps_on(grid, "mean_simulation", fields)
+        add_response(results, (source, member.experiment, name), fields, units, response, grid.lat, land)
+        if truth:
+            error = rms(response - np.stack([truth[field] for field in fields]), grid.lat)
+            results.add(source, member.experiment, name, "E5_error_rms", "simulation", fields, error, units)
+        if maps:
+            results.add_map("E5_response", member.experiment, "simulation", response, len(both))
+
+
+def evaluate_ensemble(results, reference, members, source, periods):
+    """Spread, error, CRPS and ranks of the reference among the members over the test period, into ``results``.
+
+    The CRPS of climatology takes the reference's training values of the same calendar month as its ensemble.
+    """
+    inside = {
+        name: (reference.months >= parse_month(start)) & (reference.months <= parse_month(end))
+        for name, (start, end) in periods.items()
+    }
+    training, test = inside["training"], inside["test"]
+    for field in BOX_FIELDS:
+        truth, ours = reference.boxes(field), [member.boxes(field) for member in members]
+        # A field that a model leaves out, in some member or below the ground, has no fair ensemble.
+        if truth is None or any(values is None or np.isnan(values).any() for values in ours):
+            continue
+        units, ours = members[0].units[field], np.stack(ours)[:, test]
+        past = climatology_ensemble(truth[training], reference.months[training], reference.months[test])
+        known, key = truth[test], (source, members[0].experiment, "all")
+        for ensemble, owner in ((ours, key), (past, (BASELINE, "", ""))):
+            score = box_mean(crps(ensemble, known)).mean()
+            results.add(*owner, "ensemble_crps", "test", [field], score, units)
+        if len(members) > 1:
+            spread, error = spread_and_error(ours, known)
+            results.add(*key, "ensemble_spread", "test", [field], spread, units)
+            results.add(*key, "ensemble_error", "test", [field], error, units)
+            results.add(*key, "ensemble_spread_skill", "test", [field], spread / error if error else np.nan, "1")
+            for rank, share in enumerate(rank_shares(ours, known)):
+                results.add(*key, f"ensemble_rank_{rank}", "test", [field], share, "1")
+
+
+def add_response(results, key, fields, units, response, lat, land):
+    """Rows of one response (field, lat, lon): global, land and sea means, and the ratio of land to sea."""
+    means = np.array([land_sea_means(field, lat, land) for field in response])
+    results.add(*key, "E5_response", "simulation", fields, weighted_mean(response, lat), units)
+    names = "E5_response_land", "E5_response_sea", "E5_land_sea_ratio"
+    for metric, values, unit in zip(names, means.T, (units, units, "1"), strict=True):
+        results.add(*key, metric, "simulation", fields, values, unit)
+
+
+def evaluate_modes(results, summaries, source, period):
+    """Variability of each index in monthly anomalies from the mean annual cycle over the training span.
+
+    Standard deviation, decorrelation time (months), variance by bands of periods and spectrum; and the time mean and
+    the standard deviation of the mean annual cycle, which tell a polar vortex' strength and season. summaries: of the
+    control experiment, or of the reference alone.
+    """
+    start, end = map(parse_month, period)
+    for summary in summaries:
+        key = (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
+        inside = (summary.months >= start) & (summary.months <= end)
+        for name, values in summary.indices.items():
+            units = summary.units[INDEX_FIELDS[name]]
+            anomaly = deseasonalize(values[inside], summary.months[inside])
+            if np.isnan(anomaly).any():
+                continue
+            results.add(*key, "index_mean", "training", [name], values[inside].mean(), units)
+            results.add(*key, "index_annual_cycle", "training", [name], (values[inside] - anomaly).std(), units)
+            results.add(*key, "index_std", "training", [name], anomaly.std(), units)
+            results.add(*key, "index_decorrelation", "training", [name], decorrelation_time(anomaly), "month")
+            for low, high in INDEX_BANDS:
+                band = f"index_variance_{low}-{high:g}_months"
+                results.add(*key, band, "training", [name], band_variance(anomaly, low, high), f"({units})2")
+            results.index_spectra.setdefault(key, {})[name] = smooth_spectrum(anomaly)
+
+
+def evaluate_true_modes(results, truth, units):
+    """The planet's own standard deviation of each index, {name: value}, as rows of ``results``; units: of fields."""
+    for name, value in truth.items():
+        results.add(TRUTH, "", "", "index_std", "training", [name], value, units[INDEX_FIELDS[name]])
+
+
+def evaluate_spectra(results, summaries, source):
+    """Power by total wavenumber over the test period, and its sums over bands that the grid holds, into ``results``.
+
+    summaries: as in ``evaluate_modes``.
+    """
+    for summary in summaries:
+        key = (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
+        for name, power in summary.spectra.items():
+            units = "m2 s-2" if name == WIND_SPECTRUM else f"({summary.units[name]})2"
+            for low, high in WAVE_BANDS:
+                if high < len(power):
+                    results.add(*key, f"power_{low}-{high}", "test", [name], power[low : high + 1].sum(), units)
+            results.spectra.setdefault(key, {})[name] = power

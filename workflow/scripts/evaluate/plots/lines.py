@@ -1,0 +1,212 @@
+"""Figures that are no maps: RMSB table, global means, zonal-mean sections, land and sea, ensemble; and variability.
+
+Ours is blue (line: median member, band: lowest to highest), the reference black. One job draws them all.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from workflow.scripts.common.months import parse_month, year_of
+from workflow.scripts.evaluate.display import long_name, scale_of, split_field
+from workflow.scripts.evaluate.plots.results import Evaluated
+from workflow.scripts.evaluate.plots.style import BLACK, BLUE, SKY, colormap, note_figure, save, symmetric_limit
+from workflow.scripts.evaluate.plots.variability import (
+    band,
+    both,
+    decimal_years,
+    indices_figure,
+    legend,
+    spectra_figure,
+    stratosphere_figure,
+)
+from workflow.scripts.evaluate.scorecard.layout import number
+from workflow.scripts.evaluate.scorecard.lines import ALL_FIELDS, interannual_scale, scaled_rmsb
+from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means
+
+
+def scores_figure(results):
+    """Heat map: RMSB of every field in units of the interannual standard deviation, climatology and ours."""
+    title = f"E1: RMSB of {results.source} {results.control}, in standard deviations, {results.truth}"
+    table, sigma = results.table, interannual_scale(results.table)
+    if not sigma:
+        return note_figure(title, results.skipped["std_training"])
+    members, baseline = scaled_rmsb(table, results.source, results.control, "test")
+    training, _ = scaled_rmsb(table, results.source, results.control, "training")
+    rows = {ALL_FIELDS: [baseline, members.min(), np.median(members), members.max(), np.median(training)]}
+    for field, scale in sigma.items():
+        ours = results.members("E1_rmsb", "test", field) / scale
+        train = np.median(results.members("E1_rmsb", "training", field)) / scale
+        base = table.single("climatology", "E1_rmsb", "test", field) / scale
+        rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
+    values = np.array(list(rows.values()))
+    figure, axes = plt.subplots(figsize=(6.2, 0.19 * len(rows) + 1.5), layout="constrained")
+    figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
+    limit = max(2.0, float(np.quantile(values, 0.95)))
+    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=limit)
+    axes.set_xticks(range(5), ["climatology", "best member", "median", "worst member", "median"])
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_xlabel(f"left of the thick line: {results.span('test')}; right: {results.span('training')}")
+    axes.axvline(0.5, color="white", linewidth=1)
+    axes.axvline(3.5, color="white", linewidth=3)
+    axes.axhline(0.5, color="white", linewidth=2)
+    for (row, column), value in np.ndenumerate(values):
+        color = "white" if value < limit * 0.5 else "black"
+        weight = "bold" if column == 2 and value < values[row, 0] else "normal"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=7, fontweight=weight)
+    label = "standard deviations (bold: median member better than climatology)"
+    figure.colorbar(image, ax=axes, extend="max", label=label, aspect=40)
+    return figure
+
+
+def series_figure(results, members):
+    """Global means of each field: annual, or monthly where there are fewer than five whole years."""
+    reference, fields = results.reference, results.fields
+    rows = -(-len(fields) // 2)
+    figure, grid = plt.subplots(rows, 2, figsize=(7.6, 1.75 * rows + 0.5), layout="constrained", squeeze=False)
+    annual = len(annual_means(reference.series[:1], reference.months)[0]) >= 5
+    kind = "annual" if annual else "monthly"
+    figure.suptitle(f"Global {kind} means, {both(results)}, {results.span('simulation')}")
+    first, last = year_of(list(map(parse_month, results.periods["test"])))
+    for axes in grid.flat[len(fields) :]:
+        axes.axis("off")
+    for axes, field in zip(grid.flat, fields, strict=False):
+        factor, units = scale_of(field, reference.units[field])
+        every = np.stack([summary.global_mean(field) * factor for summary in (reference, *members)])
+        if annual:
+            time, every = annual_means(every, reference.months)
+            axes.axvspan(first - 0.5, last + 0.5, color="0.93", zorder=0, label="test period")
+        else:
+            time = decimal_years(reference.months)
+            axes.axvspan(first, last + 1, color="0.93", zorder=0, label="test period")
+        band(axes, time, every[1:], f"{results.source}, median and range of {len(members)}")
+        axes.plot(time, every[0], color=BLACK, label=results.truth, linewidth=1)
+        axes.set_title(f"{long_name(field)} ({units})")
+        axes.margins(x=0.01)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    legend(figure, grid.flat[0])
+    return figure
+
+
+def zonal_figure(results, period):
+    """Zonal-mean sections of the ensemble-mean bias of every variable on pressure levels."""
+    levels = {}
+    for field in results.table.fields("E1_rmsb", period):
+        variable, level = split_field(field)
+        if level is not None:
+            levels.setdefault(variable, []).append(level)
+    variables = [variable for variable, found in levels.items() if len(found) > 1]
+    rows = -(-len(variables) // 2)
+    figure, grid = plt.subplots(rows, 2, figsize=(7.6, 2.3 * rows + 0.5), layout="constrained", squeeze=False)
+    name = f"{results.source} {results.control} against {results.truth}"
+    figure.suptitle(f"E1: zonal-mean bias of {name}, {period} period {results.span(period)}")
+    for axes in grid.flat[len(variables) :]:
+        axes.axis("off")
+    for axes, variable in zip(grid.flat, variables, strict=False):
+        found = sorted(levels[variable], reverse=True)
+        factor, units = scale_of(variable, results.table.units("E1_bias", f"{variable}{found[0]}"))
+        maps = np.stack([results.map("E1_bias", period, f"{variable}{level}") for level in found])
+        section = maps.mean(-1) * factor
+        limit = symmetric_limit(section)
+        steps = np.linspace(-limit, limit, 13)
+        filled = axes.contourf(results.reference.lat, found, section, steps, cmap=colormap(variable), extend="both")
+        axes.set(yscale="log", ylim=(max(found), min(found)), title=f"{long_name(variable)} ({units})")
+        axes.set_yticks(found, [str(level) for level in found])
+        axes.minorticks_off()
+        axes.set_xticks([-90, -60, -30, 0, 30, 60, 90], ["90S", "60S", "30S", "0", "30N", "60N", "90N"])
+        axes.set_ylabel("hPa")
+        figure.colorbar(filled, ax=axes, aspect=30, ticks=np.linspace(-limit, limit, 5))
+    return figure
+
+
+def land_sea_figure(results):
+    """Response over land, over sea and of the globe in each warmed experiment, members as dots, and the truth."""
+    names = [name for name in results.experiments if name != results.control]
+    fields = [
+        field for field in ("tas", "pr", "huss") if results.table.fields("E5_response_land", "simulation").count(field)
+    ]
+    title = f"E5: response over land and sea, {results.source}, mean of {results.span('simulation')}"
+    if not names or not fields:
+        return note_figure(title, "there is no experiment with a warmer sea, or none of its members has a control")
+    figure, grid = plt.subplots(1, len(fields), figsize=(7.6, 2.9), layout="constrained", squeeze=False)
+    figure.suptitle(f"{title}\nin titles: ratio of land to sea, median member")
+    kinds = ("E5_response_land", "land"), ("E5_response_sea", "sea"), ("E5_response", "globe")
+    places = [(name, metric, label) for name in names for metric, label in kinds]
+    for axes, field in zip(grid.flat, fields, strict=True):
+        factor, units = scale_of(field, results.table.units("E5_response", field))
+        for place, (name, metric, _) in enumerate(places):
+            ours = results.members(metric, "simulation", field, name) * factor
+            axes.bar(place, np.median(ours), color=SKY, label=f"{results.source}, median" if not place else None)
+            label = f"members ({ours.size})" if not place else None
+            axes.plot(np.full(ours.size, place), ours, ".", color=BLUE, markersize=3, label=label)
+            truth = results.table.members("truth", metric, "simulation", field, name) * factor
+            if truth.size:
+                label = f"truth of {results.truth}" if not place else None
+                axes.plot([place - 0.4, place + 0.4], [truth[0]] * 2, color=BLACK, linewidth=1.5, label=label)
+        ratios = [np.median(results.members("E5_land_sea_ratio", "simulation", field, name)) for name in names]
+        text = ", ".join(f"{name}: {ratio:.2f}" for name, ratio in zip(names, ratios, strict=True))
+        axes.set_title(f"{long_name(field)} ({units})\n{text}")
+        axes.set_xticks(range(len(places)), [label for *_, label in places], rotation=45)
+        above = {"ha": "center", "va": "top", "transform": axes.transAxes, "fontsize": 7}
+        for place, name in enumerate(names):
+            axes.text((3 * place + 1.5) / len(places), 0.98, name, **above)
+        axes.axhline(0, color=BLACK, linewidth=0.6)
+        axes.margins(y=0.15)
+    legend(figure, grid.flat[0])
+    return figure
+
+
+def ensemble_figure(results):
+    """Rank histogram of the reference among the members for each field of boxes, with spread and error in titles."""
+    fields = [field for field in results.table.fields("ensemble_spread", "test")]
+    title = (
+        f"Ensemble of {results.source} {results.control}, monthly means over 15-degree boxes, {results.span('test')}"
+    )
+    if not fields:
+        return note_figure(title, "one member has no spread")
+    rows = -(-len(fields) // 3)
+    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.2 * rows + 0.6), layout="constrained", squeeze=False)
+    figure.suptitle(f"{title}\nshare of months and area by number of members below {results.truth}; dashed: even")
+    for axes in grid.flat[len(fields) :]:
+        axes.axis("off")
+    for axes, field in zip(grid.flat, fields, strict=False):
+        factor, units = scale_of(field, results.reference.units[field])
+        ranks = [metric for metric in results.table.metrics("test", field) if metric.startswith("ensemble_rank_")]
+        shares = np.concatenate([results.members(metric, "test", field) for metric in ranks])
+        axes.bar(np.arange(len(shares)), shares, color=BLUE)
+        axes.axhline(1 / len(shares), color=BLACK, linestyle="--", linewidth=0.8)
+        spread, error = (results.members(f"ensemble_{kind}", "test", field)[0] * factor for kind in ("spread", "error"))
+        axes.set_title(f"{long_name(field)}\nspread {number(spread)}, error {number(error)} {units}")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    return figure
+
+
+def plot_lines(results, summaries, folder):
+    """Draw scores, series, zonal_bias, indices, ensemble, spectra, stratosphere and land_sea into ``folder``.
+
+    summaries: paths of all simulations' summaries; those of the control experiment are drawn.
+    """
+    members = [item for item in map(SummaryFile, summaries) if item.experiment == results.control]
+    save(scores_figure(results), f"{folder}/scores.png")
+    save(series_figure(results, members), f"{folder}/series.png")
+    save(zonal_figure(results, "test"), f"{folder}/zonal_bias.png")
+    save(indices_figure(results, members), f"{folder}/indices.png")
+    save(ensemble_figure(results), f"{folder}/ensemble.png")
+    save(spectra_figure(results, members), f"{folder}/spectra.png")
+    save(stratosphere_figure(results, members), f"{folder}/stratosphere.png")
+    save(land_sea_figure(results), f"{folder}/land_sea.png")
+
+
+if __name__ == "__main__":
+    from workflow.scripts.common import runlog
+
+    runlog.start(snakemake.log[0])
+    files, params = snakemake.input, snakemake.params
+    settings = {**params.settings, "periods": params.periods, "reference_name": params.reference_name}
+    paths = files.table, files.maps, files.reference, files.static
+    results = Evaluated(*paths, params.experiments, settings, params.source)
+    plot_lines(results, files.summaries, Path(snakemake.output[0]).parent)

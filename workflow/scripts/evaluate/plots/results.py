@@ -1,0 +1,61 @@
+"""What evaluate/evaluation.py wrote, read for the figures: numbers, maps, the reference and the words for titles."""
+
+import csv
+import json
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.scorecard.layout import number
+from workflow.scripts.evaluate.scorecard.lines import Table
+from workflow.scripts.evaluate.summarize.reader import SummaryFile
+
+
+class Evaluated:
+    """metrics.csv for numbers, metrics.nc for maps, the reference's summary for its own maps, and the land fraction.
+
+    table, maps, reference, static: paths of the four; experiments: {name: {sst_offset}}; settings: the config's
+    ``evaluation`` with ``periods`` and ``reference_name`` added; source: name of the model.
+    """
+
+    def __init__(self, table, maps, reference, static, experiments, settings, source):
+        with open(table, newline="", encoding="utf-8") as file:
+            self.table = Table(list(csv.DictReader(file)))
+        self.path, self.reference, self.source, self.experiments = maps, SummaryFile(reference), source, experiments
+        self.truth, self.fields = settings["reference_name"], settings["map_fields"]
+        self.periods = evaluation_periods(settings["periods"])
+        (self.control, *_) = [name for name, value in experiments.items() if value["sst_offset"] == 0]
+        with netCDF4.Dataset(static) as data:
+            self.land = np.ma.filled(data["lsm"][:], 0).reshape(-1, *data["lsm"].shape[-2:])[0]
+        with netCDF4.Dataset(maps) as data:
+            self.skipped = json.loads(data.skipped)
+            self.axes = {name: data[name][:].tolist() for name in ("experiment", "period", "field")}
+
+    def span(self, period):
+        """``2015-01 to 2024-12`` of a period's name."""
+        return " to ".join(self.periods[period])
+
+    def map(self, name, period, field, experiment=None):
+        """Ensemble-mean map (lat, lon) of a metric, of the control experiment if none is named."""
+        wanted = experiment or self.control, period, field
+        place = [self.axes[key].index(value) for key, value in zip(self.axes, wanted, strict=True)]
+        with netCDF4.Dataset(self.path) as data:
+            return np.asarray(data[f"{name}_map"][tuple(place)], np.float64)
+
+    def has_truth(self, experiment):
+        """Whether the true response of an experiment is known."""
+        return ("truth", experiment, "E5_response", "simulation", self.fields[0]) in self.table.values
+
+    def members(self, metric, period, field, experiment=None):
+        """Values of our members, float64 (member,)."""
+        return self.table.members(self.source, metric, period, field, experiment or self.control)
+
+    def known(self, metric, period, field):
+        """The reference's value of a metric, or None."""
+        return self.table.single("reference", metric, period, field)
+
+    def words(self, metric, period, field, factor, experiment=None):
+        """Text ``median [lowest, highest]`` of a metric over members, times ``factor``."""
+        values = self.members(metric, period, field, experiment) * factor
+        return f"{number(float(np.median(values)))} [{number(values.min())}, {number(values.max())}]"

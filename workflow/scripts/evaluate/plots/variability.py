@@ -1,0 +1,174 @@
+"""Figures of variability: indices, power by total wavenumber, and the stratosphere.
+
+Ours is blue (line: median member, band: lowest to highest), the reference black.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from workflow.scripts.common.months import parse_month
+from workflow.scripts.evaluate.display import long_name, scale_of, squared
+from workflow.scripts.evaluate.metrics.along_time import deseasonalize, smooth_spectrum
+from workflow.scripts.evaluate.metrics.indices import INDICES
+from workflow.scripts.evaluate.plots.style import BLACK, BLUE, SKY, symmetric_limit
+from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
+
+
+def indices_figure(results, members):
+    """Series and spectrum of each index of internal variability over the training span."""
+    reference = results.reference
+    figure, grid = plt.subplots(len(INDICES), 2, figsize=(7.6, 10.2), layout="constrained", width_ratios=(2, 1))
+    figure.suptitle(f"Internal variability: monthly anomalies, {both(results)}, {results.span('training')}")
+    start, end = map(parse_month, results.periods["training"])
+    inside = (reference.months >= start) & (reference.months <= end)
+    months = reference.months[inside]
+    for (left, right), (name, (field, _)) in zip(grid, INDICES.items(), strict=True):
+        factor, units = scale_of(field, reference.units[field])
+        truth, *ours = (deseasonalize(item.indices[name][inside], months) * factor for item in (reference, *members))
+        ours = np.stack(ours)
+        low, high = ours.min(0), ours.max(0)
+        label = f"range of {len(ours)} members"
+        left.fill_between(decimal_years(months), low, high, color=SKY, alpha=0.5, linewidth=0, label=label)
+        label = f"{results.source}, {members[0].member}"
+        left.plot(decimal_years(months), ours[0], color=BLUE, linewidth=0.6, label=label)
+        left.plot(decimal_years(months), truth, color=BLACK, linewidth=0.6, label=results.truth)
+        left.margins(x=0.01)
+        left.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        std = np.median(results.members("index_std", "training", name)) * factor
+        left.set_title(f"{name} ({field}): std {std:.2f} {units}, {results.truth} {truth.std():.2f}")
+        memory = np.median(results.members("index_decorrelation", "training", name))
+        known = results.known("index_decorrelation", "training", name)
+        right.set_title(f"1/e time {_months(memory)}, {results.truth} {_months(known)} months", fontsize=7)
+        period, _ = spectrum = smooth_spectrum(truth)
+        band(right, period, np.stack([smooth_spectrum(series)[1] for series in ours]), "")
+        right.plot(*spectrum, color=BLACK)
+        right.set(xscale="log", yscale="log", ylabel=f"{squared(units)} month")
+        log_axis(right.yaxis)
+        ticks = [tick for tick in (2, 6, 12, 24, 60, 120, 240) if tick <= period.max()]
+        right.xaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
+        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        right.invert_xaxis()
+    grid[-1, 1].set_xlabel("period (months)")
+    legend(figure, grid[0, 0])
+    return figure
+
+
+def spectra_figure(results, members):
+    """Power by total wavenumber of monthly fields over the test period; titles give ours over the reference's."""
+    reference = results.reference
+    names = [name for name in reference.spectra if all(name in member.spectra for member in members)]
+    rows = -(-len(names) // 3)
+    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.3 * rows + 0.6), layout="constrained", squeeze=False)
+    figure.suptitle(
+        f"Power by total wavenumber of monthly means, {results.span('test')}\n"
+        f"{both(results)}; in titles: ratio of the two at large and at small scales"
+    )
+    for axes in grid.flat[len(names) :]:
+        axes.axis("off")
+    for axes, name in zip(grid.flat, names, strict=False):
+        if name == WIND_SPECTRUM:
+            factor, units = 1, "m²/s²"
+        else:
+            factor, units = scale_of(name, reference.units[name])
+            factor, units = factor**2, squared(units)
+        truth, *ours = (summary.spectra[name][1:] * factor for summary in (reference, *members))
+        length = min(map(len, (truth, *ours)))
+        waves = np.arange(1, length + 1)
+        middle = np.median([power[:length] for power in ours], axis=0)
+        far = [_ratio(middle, truth[:length], low, high) for low, high in ((1, 3), (length // 2, length))]
+        band(
+            axes,
+            waves,
+            np.stack([power[:length] for power in ours]),
+            f"{results.source}, median and range of {len(ours)}",
+        )
+        axes.plot(waves, truth[:length], color=BLACK, label=results.truth)
+        axes.set(xscale="log", yscale="log", xlabel="total wavenumber")
+        axes.set_title(f"{long_name(name)}, {units}\n1-3: {far[0]}, {length // 2}-{length}: {far[1]}")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        log_axis(axes.yaxis)
+    legend(figure, grid.flat[0])
+    return figure
+
+
+def _ratio(ours, truth, low, high):
+    """Text of the ratio of the power summed over wavenumbers ``low``..``high`` of series that begin at 1."""
+    total = truth[low - 1 : high].sum()
+    return f"{ours[low - 1 : high].sum() / total:.2f} x" if total > 0 else "-"
+
+
+def stratosphere_figure(results, members):
+    """Mean annual cycle of zonal means in the stratosphere by latitude: reference, ours, and the difference."""
+    reference, span = results.reference, results.span("training")
+    fields = [name for name in reference.seasons if all(name in member.seasons for member in members)]
+    size = 7.6, 1.9 * len(fields) + 0.7
+    figure, grid = plt.subplots(len(fields), 3, figsize=size, layout="constrained", squeeze=False)
+    figure.suptitle(f"Stratosphere (the protocol's levels), zonal means by month, {span}\n{both(results)}")
+    for row, field in zip(grid, fields, strict=True):
+        factor, units = scale_of(field, reference.units[field])
+        truth = reference.seasons[field].T * factor
+        ours = np.mean([member.seasons[field] for member in members], axis=0).T * factor
+        limit = symmetric_limit(ours - truth)
+        low, high = min(truth.min(), ours.min()), max(truth.max(), ours.max())
+        wind = field.startswith("ua")
+        steps = MaxNLocator(12, symmetric=wind).tick_values(
+            *((-max(-low, high), max(-low, high)) if wind else (low, high))
+        )
+        cmap = "PuOr_r" if wind else "viridis"
+        rms = np.sqrt(np.average((ours - truth).mean(1) ** 2, weights=np.cos(np.deg2rad(reference.lat))))
+        panels = (
+            (truth, f"{long_name(field)}, {results.truth}", steps, cmap, "neither"),
+            (ours, f"{results.source}, mean of {len(members)}", steps, cmap, "neither"),
+            (
+                ours - truth,
+                f"difference, RMS of means {rms:.2g}",
+                np.linspace(-limit, limit, 13),
+                "RdBu_r",
+                "both",
+            ),
+        )
+        for axes, (values, title, levels, colors, extend) in zip(row, panels, strict=True):
+            filled = axes.contourf(np.arange(1, 13), reference.lat, values, levels, cmap=colors, extend=extend)
+            axes.set_title(title, fontsize=7)
+            axes.set_xticks(range(1, 13), "JFMAMJJASOND", fontsize=7)
+            axes.set_yticks([-90, -60, -30, 0, 30, 60, 90], ["", "60S", "30S", "0", "30N", "60N", ""])
+            if axes is not row[0]:
+                bar = figure.colorbar(filled, ax=axes, aspect=25)
+                bar.set_ticks(np.linspace(-limit, limit, 5) if axes is row[2] else levels[:: -(-len(levels) // 6)])
+                bar.ax.tick_params(labelsize=7)
+                bar.ax.set_title(units, fontsize=7, loc="left")
+    return figure
+
+
+def both(results):
+    """Name of our simulation and of the reference, for titles."""
+    return f"{results.source} {results.control} and {results.truth}"
+
+
+def decimal_years(months):
+    """Years with fractions, of the middle of ``months``."""
+    return 1970 + (months.astype(int) + 0.5) / 12
+
+
+def band(axes, x, members, label):
+    """Median line and range of ``members`` (member, x)."""
+    axes.fill_between(x, members.min(0), members.max(0), color=SKY, alpha=0.6, linewidth=0)
+    axes.plot(x, np.median(members, axis=0), color=BLUE, label=label)
+
+
+def legend(figure, axes):
+    """The legend of one panel, below all of them."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+
+def log_axis(axis):
+    """Few labels on a logarithmic axis: powers of ten, and thrice those where the axis is short."""
+    low, high = axis.get_view_interval()
+    subs = (1.0,) if high > 300 * low else (1.0, 3.0)
+    axis.set(major_locator=LogLocator(subs=subs, numticks=7), minor_locator=NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 1e-3 <= value < 1e4 else f"{value:.0e}"))
+
+
+def _months(value):
+    return "-" if value is None or np.isnan(value) else f"{value:.1f}"

@@ -1,0 +1,1 @@
+"""The scorecard: its lines, and how people see it."""

@@ -1,0 +1,242 @@
+"""The scorecard: one line for each headline metric with the reference, ours and a verdict, on one screen.
+
+The skill criterion: over the test period the median member's RMSB (E1) is below that of the reference's training-span
+climatology, as the mean over all fields in units of interannual standard deviation, and for each field of the
+config's ``evaluation.skill_fields``.
+"""
+
+import numpy as np
+
+from workflow.scripts.common.experiments import plausible_response
+from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
+from workflow.scripts.evaluate.metrics.indices import INDICES
+
+ALL_FIELDS = "mean of all fields"
+STRATOSPHERE = ("ta100", "ta50", "ua100", "ua50")
+SPECTRAL_LINES = [
+    *(("ke250", f"power_{band}", band) for band in ("1-3", "4-10", "11-30", "31-59")),
+    *((field, f"power_{band}", band) for field in ("tas", "pr") for band in ("4-10", "11-30")),
+]
+
+
+class Table:
+    """The tidy rows by key, for look-up."""
+
+    def __init__(self, rows):
+        self.rows, self.values, self.names, self.text = rows, {}, {}, {}
+        for row in rows:
+            key = row["source"], row["experiment"], row["metric"], row["period"], row["field"]
+            self.values.setdefault(key, []).append(float(row["value"]))
+            self.names.setdefault(key, []).append(row["member"])
+            self.text[row["metric"], row["field"]] = row["units"]
+
+    def members(self, source, metric, period, field, experiment):
+        """Values of the members, float64 (member,), in the table's order; empty where the metric was skipped."""
+        return np.array(self.values.get((source, experiment, metric, period, field), []))
+
+    def labels(self, source, metric, period, field, experiment):
+        """Names of the members whose values ``members`` gives."""
+        return self.names.get((source, experiment, metric, period, field), [])
+
+    def single(self, source, metric, period, field):
+        """The one value of a reference or baseline, or None."""
+        values = self.members(source, metric, period, field, "")
+        return float(values[0]) if values.size else None
+
+    def fields(self, metric, period):
+        """Fields that have a value of the metric in the period, in the table's order."""
+        return list(dict.fromkeys(key[-1] for key in self.values if key[2:4] == (metric, period)))
+
+    def metrics(self, period, field):
+        """Metrics that the field has in the period, in the table's order."""
+        return list(dict.fromkeys(key[2] for key in self.values if key[3:] == (period, field)))
+
+    def units(self, metric, field):
+        """Units of a metric of a field."""
+        return self.text.get((metric, field), "")
+
+
+def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference"):
+    """RMSB in units of the reference's interannual standard deviation (training span), mean over fields.
+
+    Returns (member,) for ``source`` and the baseline's number (None outside the test period), or (empty, None) where
+    the training span is too short for a standard deviation. Fields that never vary in the reference are left out.
+    """
+    sigma = interannual_scale(table, reference)
+    if not sigma:
+        return np.array([]), None
+    ours = [table.members(source, "E1_rmsb", period, field, experiment) / value for field, value in sigma.items()]
+    base = [table.single(baseline, "E1_rmsb", period, field) for field in sigma]
+    known = None not in base
+    return np.mean(ours, axis=0), float(np.mean(np.array(base) / list(sigma.values()))) if known else None
+
+
+def interannual_scale(table, reference="reference"):
+    """Interannual standard deviation of the reference in the training span, {field: value}, where it is not zero."""
+    wanted = reference, "", "interannual_std", "training"
+    return {key[-1]: values[0] for key, values in table.values.items() if key[:-1] == wanted and values[0] > 0}
+
+
+def line(section, name, units, reference, members, verdict="", factor=1.0):
+    """One line of the card: median, lowest and highest member, in display units."""
+    scaled = np.asarray(members) * factor
+    return {
+        "section": section,
+        "name": name,
+        "units": units,
+        "reference": None if reference is None else reference * factor,
+        "median": float(np.median(scaled)),
+        "low": float(scaled.min()),
+        "high": float(scaled.max()),
+        "verdict": verdict,
+    }
+
+
+def better(median, baseline):
+    """``better`` or ``worse`` than the baseline: a lower error is better."""
+    return "better" if median < baseline else "worse"
+
+
+def skill_lines(table, source, control, settings):
+    """Lines of E1 over the test period, and the criterion {name: met}."""
+    section = f"E1 RMSB {'..'.join(settings['periods']['test'])} (reference: training climatology)"
+    lines, criterion = [], {}
+    members, baseline = scaled_rmsb(table, source, control, "test")
+    if members.size:
+        verdict = better(np.median(members), baseline)
+        criterion[ALL_FIELDS] = verdict == "better"
+        lines.append(line(section, f"{ALL_FIELDS} *", "std", baseline, members, verdict))
+    for field in dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]]):
+        for row in rmsb_lines(table, source, control, section, [field]):
+            if field in settings["skill_fields"]:
+                row["name"] += " *"
+                criterion[field] = row["verdict"] == "better"
+            lines.append(row)
+    section = "Stratosphere, E1 RMSB, the protocol's two highest levels (reference: training climatology)"
+    lines += rmsb_lines(table, source, control, section, STRATOSPHERE)
+    return lines, criterion
+
+
+def rmsb_lines(table, source, control, section, fields):
+    """Lines of E1 over the test period for ``fields``, where they are known."""
+    lines = []
+    for field in fields:
+        members = table.members(source, "E1_rmsb", "test", field, control)
+        if members.size:
+            baseline = table.single("climatology", "E1_rmsb", "test", field)
+            factor, units = scale_of(field, table.units("E1_rmsb", field))
+            verdict = better(np.median(members), baseline)
+            lines.append(line(section, long_name(field), units, baseline, members, verdict, factor))
+    return lines
+
+
+def ratio_lines(table, source, control, name):
+    """Lines that set trends, variability and spectra beside the reference's; the verdict is the ratio of the two.
+
+    The standard deviations of indices stand beside the planet's own, where that is known.
+    """
+    reference_is = f"(reference: {name})"
+    known = any(key[0] == "truth" and key[2] == "index_std" for key in table.values)
+    index_is = "(reference: the planet's truth)" if known else reference_is
+    wanted = [
+        (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "training", "2 m temperature, training"),
+        (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "test", "2 m temperature, test"),
+        (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "full", "2 m temperature, both"),
+        *(
+            (f"Interannual standard deviation, training {reference_is}", "interannual_std", field, "training", None)
+            for field in ("tas", "pr", "zg500", "ua50")
+        ),
+        *(
+            (f"Indices, standard deviation, training {index_is}", "index_std", index, "training", index)
+            for index in INDICES
+        ),
+        *(
+            (f"Indices, decorrelation time, training {reference_is}", "index_decorrelation", index, "training", index)
+            for index in INDICES
+        ),
+        *(
+            (f"Power by total wavenumber, test {reference_is}", metric, field, "test", f"{long_name(field)}, {band}")
+            for field, metric, band in SPECTRAL_LINES
+        ),
+    ]
+    lines = []
+    for section, metric, field, period, label in wanted:
+        members = table.members(source, metric, period, field, control)
+        owner = "truth" if known and metric == "index_std" else "reference"
+        reference = table.single(owner, metric, period, field)
+        if members.size and reference is not None:
+            factor, text = scale_of_metric(metric, field, table.units(metric, field))
+            verdict = f"{np.median(members) / reference:.2f} x" if reference else ""
+            lines.append(line(section, label or long_name(field), text, reference, members, verdict, factor))
+    return lines
+
+
+def ensemble_lines(table, source, control):
+    """Lines of the ensemble's quality over the test period, and of drift where the run is long enough."""
+    lines, section = [], "Ensemble, monthly 15-degree means, test (reference: CRPS of climatology; spread/error 1)"
+    for field in ("tas", "pr", "zg500"):
+        factor, units = scale_of(field, table.units("ensemble_crps", field))
+        score = table.members(source, "ensemble_crps", "test", field, control)
+        if score.size:
+            baseline = table.single("climatology", "ensemble_crps", "test", field)
+            verdict = better(score[0], baseline)
+            lines.append(line(section, f"CRPS, {long_name(field)}", units, baseline, score, verdict, factor))
+    for field in ("tas", "pr", "zg500"):
+        ratio = table.members(source, "ensemble_spread_skill", "test", field, control)
+        if ratio.size:
+            verdict = "too little" if ratio[0] < 0.9 else "too much" if ratio[0] > 1.1 else "right"
+            lines.append(line(section, f"spread/error, {field}", "", 1.0, ratio, verdict))
+    drift = table.members(source, "drift", "last-first", "tas", control)
+    if drift.size:
+        section = "Drift, global mean, last less first decade beyond the reference's own change"
+        lines.append(line(section, long_name("tas"), "K", 0.0, drift))
+    return lines
+
+
+def response_lines(table, source, control, experiments):
+    """Lines of E5: global response of 2 m temperature and precipitation, and the land-sea warming ratio."""
+    lines, reference_is = (
+        [],
+        "; reference: the planet's truth" if any(key[0] == "truth" for key in table.values) else "",
+    )
+    for name, value in experiments.items():
+        warming = value["sst_offset"] - experiments[control]["sst_offset"]
+        section = f"E5 {name} - {control}, whole run (SST {warming:+g} K{reference_is})"
+        for metric, field, label in (
+            ("E5_response", "tas", "2 m temperature"),
+            ("E5_response", "pr", "precipitation"),
+            ("E5_land_sea_ratio", "tas", "land/sea warming ratio"),
+        ):
+            members = table.members(source, metric, "simulation", field, name)
+            if name == control or not members.size:
+                continue
+            factor, units = (1, "") if metric == "E5_land_sea_ratio" else scale_of(field, table.units(metric, field))
+            truth = table.members("truth", metric, "simulation", field, name)
+            truth = float(truth[0]) if truth.size else None
+            verdict = f"{np.median(members) / truth:.2f} x" if truth else ""
+            if truth is None and (metric, field) == ("E5_response", "tas"):
+                low, high = plausible_response(warming)
+                inside = low <= np.median(members) <= high
+                verdict = f"{'within' if inside else 'outside'} {low:g}..{high:g}"
+            lines.append(line(section, label, units, truth, members, verdict, factor))
+    return lines
+
+
+def build_scorecard(rows, source, control, experiments, settings, skipped):
+    """The scorecard as a dict for JSON: lines, the skill criterion and what was skipped, with reasons."""
+    table = Table(rows)
+    skill, criterion = skill_lines(table, source, control, settings)
+    ratios = ratio_lines(table, source, control, settings["reference_name"])
+    spread = ensemble_lines(table, source, control)
+    lines = [*skill, *ratios, *spread, *response_lines(table, source, control, experiments)]
+    members = len(table.members(source, "E1_rmsb", "test", rows[0]["field"], control))
+    return {
+        "source": source,
+        "experiment": control,
+        "members": members,
+        "periods": {name: "..".join(period) for name, period in settings["periods"].items()},
+        "criterion": criterion,
+        "criterion_met": ALL_FIELDS in criterion and all(criterion.values()),
+        "lines": lines,
+        "skipped": skipped,
+    }

@@ -1,0 +1,1 @@
+"""Simulations, the reference and other models' trees as small files of statistics."""

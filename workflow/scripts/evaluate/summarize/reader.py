@@ -1,0 +1,69 @@
+"""Reading what simulation.py wrote: the statistics of one simulation or of the reference."""
+
+import json
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.evaluate.summarize.simulation import read_months
+
+
+class SummaryFile:
+    """A summary opened for reading: small axes and series in memory, maps read when asked for.
+
+    experiment, member: from the path ``{experiment}/{member}.nc``; months, lat, lon, fields, units {field: text},
+    series (field, month), indices {name: (month,)}, spectra {field: (wavenumber,)}, seasons {field: (12, lat)},
+    skipped {statistic: reason}.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.experiment, self.member = self.path.parent.name, self.path.stem
+        with netCDF4.Dataset(path) as data:
+            data.set_auto_mask(False)
+            self.lat, self.lon, self.months = data["lat"][:], data["lon"][:], read_months(data, path)
+            self.statistics, self.fields = data["statistic"][:].tolist(), data["field"][:].tolist()
+            self.units = dict(zip(self.fields, data["units"][:].tolist(), strict=True))
+            self.series, self.skipped = data["series"][:], json.loads(data.skipped)
+            self.indices = dict(zip(data["index"][:].tolist(), data["indices"][:], strict=True))
+            self.spectra = dict(zip(data["spectral_field"][:].tolist(), data["spectra"][:], strict=True))
+            self.seasons = dict(zip(data["section_field"][:].tolist(), data["seasons"][:], strict=True))
+
+    def has(self, statistic):
+        """Whether the statistic is there; the reason is in ``skipped`` where it is not."""
+        return statistic in self.statistics
+
+    def maps(self, statistic, fields=None):
+        """Maps of a statistic, float64 (field, lat, lon), for ``fields`` in that order (default: all)."""
+        with netCDF4.Dataset(self.path) as data:
+            data.set_auto_mask(False)
+            values = data["statistics"][self.statistics.index(statistic)].astype(np.float64)
+        return values[[self.fields.index(field) for field in fields or self.fields]]
+
+    def maps_on(self, grid, statistic, fields):
+        """``maps`` on the grid of another summary: as they are if it is the same, else conservatively regridded."""
+        maps = self.maps(statistic, fields)
+        if np.array_equal(self.lat, grid.lat) and np.array_equal(self.lon, grid.lon):
+            return maps
+        return lat_overlap(self.lat, grid.lat) @ maps @ lon_overlap(self.lon, grid.lon).T
+
+    def boxes(self, field):
+        """Monthly means over 15-degree boxes (month, 12, 24) of a field, float64; None where it was not kept."""
+        with netCDF4.Dataset(self.path) as data:
+            data.set_auto_mask(False)
+            kept = data["box_field"][:].tolist()
+            return data["boxes"][kept.index(field)].astype(np.float64) if field in kept else None
+
+    def global_mean(self, field):
+        """Area mean (month,) of a field."""
+        return self.series[self.fields.index(field)]
+
+
+def annual_means(series, months):
+    """Years with twelve months and the mean of each, from the last axis of ``series`` (.., month)."""
+    years = months.astype("datetime64[Y]").astype(int) + 1970
+    values, counts = np.unique(years, return_counts=True)
+    complete = values[counts == 12]
+    return complete, np.stack([series[..., years == year].mean(-1) for year in complete], axis=-1)

@@ -1,0 +1,99 @@
+"""The regridded ERA5 as the same file of statistics that simulation.py makes of a simulation.
+
+ERA5's variables become the submission's by the formulas that the CMOR files are made with (submission/derive.py), one
+calendar year at a time. ``ts`` is ERA5's skin temperature everywhere, as in the reference files that AIMIP
+evaluates against.
+"""
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.months import month_range, year_of
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.common.variables import read_variables
+from workflow.scripts.evaluate.summarize.simulation import read_index, read_months
+from workflow.scripts.evaluate.summarize.summary import Summary, field_name
+from workflow.scripts.submission import derive
+
+
+def cmor_fields(channels, variables):
+    """Fields of the submission, {name: (array, units)}, from ERA5's ``channels`` {channel: array in ERA5's units}."""
+    fields = {}
+    for row in variables:
+        values = channels[row.channel]
+        for name in row.cmor_name:
+            if name == "huss":
+                dewpoint = derive.dewpoint_below(channels["d2m"], channels["t2m"])
+                values = derive.specific_humidity(dewpoint, channels["sp"])
+            elif name == "tdas":
+                values = derive.dewpoint_below(values, channels["t2m"])
+            elif name == "zg":
+                values = derive.geopotential_height(values)
+            elif name in ("hus", "pr"):
+                values = derive.non_negative(values)
+            fields[field_name(name, row.level)] = values, derive.UNITS.get(name, row.units)
+    return fields
+
+
+def read_channels(data, variables, path):
+    """All fields of a regridded ERA5 year, {channel: (month, lat, lon)}; raises ValueError for one that is missing."""
+    channels, arrays = {}, {}
+    for row in variables:
+        if row.short_name not in data.variables:
+            raise ValueError(f"{path} has no variable '{row.short_name}'; regrid and aggregate that year again")
+        if row.short_name not in arrays:
+            arrays[row.short_name] = data[row.short_name][:]
+        values = arrays[row.short_name]
+        if row.level is not None:
+            (found,) = np.nonzero(np.asarray(data["level"][:]) == row.level)
+            if not found.size:
+                raise ValueError(f"{path} has no level {row.level} hPa of '{row.short_name}'; regrid that year again")
+            values = values[:, found[0]]
+        channels[row.channel] = values
+    return channels
+
+
+def summarize_reference(files, output, variables, index, periods, minimum_years):
+    """Summarize ERA5.
+
+    files: monthly means on the model grid, one file per calendar year; output: the summary; variables: the variables
+    table (CSV); index, periods, minimum_years: see summarize.summarize.
+    """
+    variables = read_variables(variables, role="field")
+    periods = evaluation_periods(periods)
+    months = month_range(*periods["simulation"])
+    summary, seen = None, []
+    for path in sorted(files):
+        with netCDF4.Dataset(path) as data:
+            data.set_auto_mask(False)
+            found = read_months(data, path)
+            inside = (found >= months[0]) & (found <= months[-1])
+            if len(np.unique(year_of(found))) > 1:
+                raise ValueError(f"{path} holds {found[0]}..{found[-1]}; one calendar year per file is read")
+            if not inside.any():
+                continue
+            seen.extend(found[inside])
+            if summary is None:
+                summary = Summary(months, data["lat"][:], data["lon"][:], periods, read_index(index), minimum_years)
+            for name, (values, units) in cmor_fields(read_channels(data, variables, path), variables).items():
+                summary.add(name, found[inside], values[inside], units)
+    absent = np.setdiff1d(months, seen)
+    if absent.size:
+        raise ValueError(
+            f"ERA5 lacks {absent.size} months of the simulation, the first is {absent[0]}: aggregate it first"
+        )
+    summary.write(output, title="statistics of ERA5 on the model grid for the evaluation")
+
+
+if __name__ == "__main__":
+    from workflow.scripts.common import runlog
+
+    runlog.start(snakemake.log[0])
+    summarize_reference(
+        snakemake.input.files,
+        snakemake.output[0],
+        snakemake.input.variables,
+        snakemake.input.index,
+        snakemake.params.periods,
+        snakemake.params.minimum_years,
+    )

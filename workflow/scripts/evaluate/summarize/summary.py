@@ -1,0 +1,225 @@
+"""Running statistics of one simulation, or of the reference, and the small file that holds them.
+
+Output (netCDF4): ``statistics`` (statistic, field, lat, lon) with time means, trends and ENSO regressions per period,
+``series`` (field, time) global means, ``boxes`` (box_field, time, box_lat, box_lon) means over 15-degree boxes,
+``indices`` (index, time), ``spectra`` (spectral_field, wavenumber) mean power by total wavenumber over the test
+period, ``seasons`` (section_field, month, lat) zonal means of each calendar month over the training span, and the
+attribute ``skipped`` (JSON: statistic -> why it is not there). A field is a variable and its level: ``tas``, ``ta850``.
+"""
+
+import json
+import re
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, month_of_year, parse_month, year_of
+from workflow.scripts.evaluate.metrics.along_time import (
+    TooShort,
+    complete_years,
+    mean_weights,
+    regression_weights,
+    trend_weights,
+    weighted_mean,
+)
+from workflow.scripts.evaluate.metrics.ensemble import BOX_FIELDS, BOX_LAT, BOX_LON, Boxes
+from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
+from workflow.scripts.evaluate.metrics.spherical import Harmonics
+
+SPECTRAL_FIELDS = ("pr", "tas", "zg500", "ta50")
+WIND, WIND_SPECTRUM = ("ua250", "va250"), "ke250"  # kinetic energy of the wind at 250 hPa
+SECTION_FIELDS = ("ua50", "ua100", "ta50", "ta100")  # the levels of the protocol in the stratosphere
+
+
+def month_weights(months, periods, index, minimum_years):
+    """Rows of month weights by statistic name, {name: (month,)}, and {name: reason} for those that cannot be had.
+
+    ``mean_first`` and ``mean_last`` are the first and the last decade of training and test, for drift.
+    """
+    training, test = periods["training"], periods["test"]
+    wanted = {f"mean_{name}": (mean_weights, (months, *periods[name])) for name in ("simulation", "training", "test")}
+    decade = np.timedelta64(119, "M")
+    first, last = parse_month(training[0]), parse_month(test[1])
+    if last - first + 1 >= 2 * (decade + 1):
+        wanted["mean_first"] = mean_weights, (months, str(first), str(first + decade))
+        wanted["mean_last"] = mean_weights, (months, str(last - decade), str(last))
+    for name, period in (("training", training), ("test", test)):
+        wanted[f"trend_{name}"] = trend_weights, (months, *period, minimum_years)
+        wanted[f"enso_{name}"] = regression_weights, (months, *index, *period, minimum_years)
+    wanted["trend_full"] = trend_weights, (months, *periods["full"], minimum_years)
+    rows, skipped = {}, {}
+    if "mean_first" not in wanted:
+        skipped["mean_first"] = skipped["mean_last"] = f"{first}..{last} is shorter than two decades"
+    for name, (function, arguments) in wanted.items():
+        try:
+            rows[name] = function(*arguments)
+        except TooShort as reason:
+            skipped[name] = str(reason)
+    return rows, skipped
+
+
+class Summary:
+    """Running statistics of one simulation, filled by calendar years of fields in any order.
+
+    months: all months of the simulation, ``datetime64[M]``; lat, lon: cell centres in degrees; periods: see
+    ``evaluation_periods``; index: see ``read_index``. Memory does not grow with the number of months but for the wind
+    at one level over the test period, which is kept until its other component has come.
+    """
+
+    def __init__(self, months, lat, lon, periods, index, minimum_years):
+        self.months, self.lat, self.lon = months, np.asarray(lat), np.asarray(lon)
+        self.rows, self.skipped = month_weights(months, periods, index, minimum_years)
+        self.weights = np.array(list(self.rows.values()))
+        self.years = {name: complete_years(months, *periods[name]) for name in ("training", "test")}
+        for name, found in self.years.items():
+            if len(found) < 2:
+                self.skipped[f"std_{name}"] = f"{'..'.join(periods[name])} has fewer than two complete years"
+        self.spectral = mean_weights(months, *periods["test"]) > 0
+        self.seasonal = mean_weights(months, *periods["training"]) > 0
+        self.harmonics, self.spectra, self.wind = None, {}, {}
+        self.index_weights = {name: index_weights(name, lat, lon) for name in INDICES}
+        self.fields, self.units, self.indices = {}, {}, {}
+        self.boxes, self.box_series, self.seasons = Boxes(self.lat, self.lon), {}, {}
+
+    def add(self, field, months, values, units=""):
+        """Take in ``values`` (month, lat, lon) of a field: of each calendar year all the months that the data have."""
+        values = np.asarray(values, np.float64)
+        start = int((months[0] - self.months[0]).astype(int))
+        span = slice(start, start + len(months))
+        if field not in self.fields:
+            self.fields[field] = self._empty()
+            self.units[field] = units
+        sums = self.fields[field]
+        sums["linear"] += np.tensordot(self.weights[:, span], values, axes=1)
+        sums["series"][span] = weighted_mean(values, self.lat)
+        for name, years in self.years.items():
+            for year in np.intersect1d(years, year_of(months)):
+                annual = values[year_of(months) == year].mean(0)
+                sums.setdefault("base", annual)  # Squares are summed about the first year: no loss of digits.
+                sums[name] += np.stack([annual - sums["base"], (annual - sums["base"]) ** 2])
+        if field in SPECTRAL_FIELDS + WIND and self.spectral[span].any():
+            self._add_spectrum(field, start, values[self.spectral[span]])
+        if field in SECTION_FIELDS:
+            inside = self.seasonal[span]
+            every = month_of_year(self.months[self.seasonal])
+            for month, row in zip(month_of_year(months[inside]) - 1, values[inside].mean(-1), strict=True):
+                self.seasons.setdefault(field, np.zeros((12, len(self.lat))))[month] += row / (every == month + 1).sum()
+        if field in BOX_FIELDS:
+            shape = len(self.months), len(BOX_LAT), len(BOX_LON)
+            self.box_series.setdefault(field, np.full(shape, np.nan))[span] = self.boxes.mean(values)
+        for name, (source, _) in INDICES.items():
+            if source == field:
+                row = self.indices.setdefault(name, np.full(len(self.months), np.nan))
+                row[span] = np.tensordot(values, self.index_weights[name], axes=2)
+
+    def _add_spectrum(self, field, start, values):
+        """Take in months of the test period (month, lat, lon), NaN in all of the spectrum if there is one in them."""
+        if self.harmonics is None:
+            self.harmonics = Harmonics(self.lat, self.lon)
+        if field in SPECTRAL_FIELDS:
+            self._add_power(field, self.harmonics.power(values))
+            return
+        other = self.wind.pop((WIND[1 - WIND.index(field)], start), None)
+        if other is None:
+            self.wind[field, start] = values.astype(np.float32)
+        else:
+            pair = (values, other) if field == WIND[0] else (other, values)
+            self._add_power(WIND_SPECTRUM, self.harmonics.kinetic_energy(*pair))
+
+    def _add_power(self, name, power):
+        self.spectra[name] = self.spectra.get(name, 0) + power.sum(0) / self.spectral.sum()
+
+    def _empty(self):
+        shape = len(self.lat), len(self.lon)
+        return {
+            "linear": np.zeros((len(self.weights), *shape)),
+            "series": np.full(len(self.months), np.nan),
+            "training": np.zeros((2, *shape)),
+            "test": np.zeros((2, *shape)),
+        }
+
+    def statistics(self, field):
+        """Maps (lat, lon) of a field by statistic name: the linear ones, and std_* = interannual standard deviation."""
+        maps = dict(zip(self.rows, self.fields[field]["linear"], strict=True))
+        for name, years in self.years.items():
+            if len(years) > 1:
+                total, squares = self.fields[field][name]
+                maps[f"std_{name}"] = np.sqrt(np.clip(squares - total**2 / len(years), 0, None) / (len(years) - 1))
+        return maps
+
+    def write(self, path, **attributes):
+        """Write the summary; fields in alphabetical order of variable, then surface first."""
+        fields = sorted(self.fields, key=field_order)
+        names = list(self.statistics(fields[0]))
+        spectral = [name for name in (*SPECTRAL_FIELDS, WIND_SPECTRUM) if name in self.spectra]
+        spectral = [name for name in spectral if np.isfinite(self.spectra[name]).all()]
+        sections = [field for field in SECTION_FIELDS if field in self.seasons]
+        boxed = [field for field in fields if field in BOX_FIELDS]
+        with atomic_path(path) as temporary, netCDF4.Dataset(temporary, "w") as data:
+            data.setncatts({**attributes, "skipped": json.dumps(self.skipped)})
+            write_labels(data, "statistic", names)
+            write_labels(data, "field", fields)
+            write_labels(data, "spectral_field", spectral)
+            write_labels(data, "box_field", boxed)
+            write_labels(data, "section_field", sections)
+            write_labels(data, "index", list(self.indices))
+            write_labels(data, "units", [self.units[field] for field in fields], "field")
+            axes = {"lat": self.lat, "lon": self.lon, "box_lat": BOX_LAT, "box_lon": BOX_LON}
+            for name, values in axes.items():
+                data.createDimension(name, len(values))
+                data.createVariable(name, "f8", (name,))[:] = values
+                data[name].units = "degrees_north" if name.endswith("lat") else "degrees_east"
+            data.createDimension("time", len(self.months))
+            data.createVariable("time", "f8", ("time",))[:] = mid_times(self.months)
+            data["time"].setncatts({"units": TIME_UNITS, "calendar": CALENDAR})
+            maps = data.createVariable(
+                "statistics",
+                "f4",
+                ("statistic", "field", "lat", "lon"),
+                zlib=True,
+                complevel=1,
+                chunksizes=(1, 1, len(self.lat), len(self.lon)),
+            )
+            series = data.createVariable("series", "f8", ("field", "time"))
+            for number, field in enumerate(fields):
+                statistics = self.statistics(field)
+                for row, name in enumerate(names):
+                    maps[row, number] = statistics[name]
+                series[number] = self.fields[field]["series"]
+            boxes = data.createVariable("boxes", "f4", ("box_field", "time", "box_lat", "box_lon"))
+            for number, field in enumerate(boxed):
+                boxes[number] = self.box_series[field]
+            indices = data.createVariable("indices", "f8", ("index", "time"))
+            for number, values in enumerate(self.indices.values()):
+                indices[number] = values
+            degree = self.harmonics.degree if self.harmonics else 0
+            data.createDimension("wavenumber", degree + 1)
+            data.createVariable("wavenumber", "i4", ("wavenumber",))[:] = np.arange(degree + 1)
+            spectra = data.createVariable("spectra", "f8", ("spectral_field", "wavenumber"))
+            for number, name in enumerate(spectral):
+                spectra[number] = self.spectra[name]
+            data.createDimension("month", 12)
+            seasons = data.createVariable("seasons", "f8", ("section_field", "month", "lat"))
+            for number, field in enumerate(sections):
+                seasons[number] = self.seasons[field]
+
+
+def write_labels(data, name, values, dimension=None):
+    """Write texts as the coordinate ``name`` of a netCDF dataset, or as a variable along ``dimension``."""
+    if dimension is None:
+        data.createDimension(name, len(values))
+    variable = data.createVariable(name, str, (dimension or name,))
+    for number, value in enumerate(values):
+        variable[number] = value
+
+
+def field_order(field):
+    """Sort key of a field's name: surface fields first, then by variable and from the ground up."""
+    name, level = re.fullmatch(r"(\D+)(\d*)", field).groups()
+    return bool(level), name, -int(level or 0)
+
+
+def field_name(variable, level=None):
+    """``tas`` at the surface, ``ta850`` at a pressure level in hPa."""
+    return variable if level is None else f"{variable}{level:.0f}"

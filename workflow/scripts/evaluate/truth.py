@@ -1,0 +1,97 @@
+"""The synthetic planet's own truth on the model grid, which no observation has: its response and its modes' amplitude.
+
+Output (netCDF4): ``response`` (experiment, field, lat, lon), mean over all months of the simulation of the fields with
+the experiment's SST offset less those without, internal modes and noise left out; fields as in the submission.
+``index_std`` (index): standard deviation of each index of variability, deseasonalized, that any number of members on
+this planet would have: the modes' amplitudes exactly, and what SST and noise add over the training span.
+"""
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.grids import centres
+from workflow.scripts.common.months import month_range
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.common.variables import read_variables
+from workflow.scripts.evaluate.metrics.along_time import deseasonalize
+from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
+from workflow.scripts.evaluate.summarize.reference import cmor_fields
+from workflow.scripts.evaluate.summarize.simulation import year_slices
+from workflow.scripts.evaluate.summarize.summary import field_name, field_order, write_labels
+from workflow.scripts.planet.world import Planet
+from workflow.scripts.submission import derive
+
+
+def index_deviations(planet, lat, lon, training, variables):
+    """Expected standard deviation {index: value} over the months of ``training``, in the index's units.
+
+    Empty for a single year, in which departures from the annual cycle cannot be told from it. Modes
+    have indices of variance 1 and are independent of each other and of the rest, so variances add up.
+    """
+    if len(training) <= 12:
+        return {}
+    channels = {field_name(name, row.level): row.channel for row in variables for name in row.cmor_name}
+    wanted = sorted({channels[field] for field, _ in INDICES.values()})
+    year = np.arange("2000-01", "2001-01", dtype="datetime64[M]")
+    patterns = [
+        planet.mode_response(name, year, lat, lon, column, wanted)
+        for name in planet.modes()
+        for column in range(planet.mode_index(name, year).shape[1])
+    ]
+    rest = {name: [] for name in INDICES}
+    for span in year_slices(training):
+        fields = dict(planet.fields(training[span], lat, lon, wanted, modes={}))
+        for name, (field, _) in INDICES.items():
+            rest[name].append(np.tensordot(fields[channels[field]], index_weights(name, lat, lon), axes=2))
+    found = {}
+    for name, (field, _) in INDICES.items():
+        weights = index_weights(name, lat, lon)
+        amplitudes = [np.tensordot(pattern[channels[field]], weights, axes=2) for pattern in patterns]
+        departures = deseasonalize(np.concatenate(rest[name]), training)
+        variance = np.mean(np.square(amplitudes).sum(0)) + np.square(departures).sum() / (len(training) - 12)
+        factor = derive.geopotential_height(1.0) if field.startswith("zg") else 1.0
+        found[name] = float(np.sqrt(variance) * factor)
+    return found
+
+
+def planet_truth(output, variables, seed, resolution, periods, experiments):
+    """Write the truth of every experiment but the control, and of the modes.
+
+    variables: the variables table (CSV); seed: the planet's; resolution: of the model grid, degrees; periods: the
+    config's; experiments: {name: {sst_offset: K}}.
+    """
+    planet, variables = Planet(seed), read_variables(variables, role="field")
+    lat, lon = centres(resolution)
+    spans = evaluation_periods(periods)
+    months, training = month_range(*spans["simulation"]), month_range(*spans["training"])
+    offsets = {name: value["sst_offset"] for name, value in experiments.items() if value["sst_offset"] != 0}
+    means = {offset: {} for offset in {0, *offsets.values()}}
+    for offset, fields in means.items():
+        for span in year_slices(months):
+            state = dict(planet.fields(months[span], lat, lon, sst_anomaly=offset, noise=False, modes={}))
+            for name, (values, _) in cmor_fields(state, variables).items():
+                fields[name] = fields.get(name, 0) + values.sum(0, dtype=np.float64) / len(months)
+    deviations = index_deviations(planet, lat, lon, training, variables)
+    names = sorted(means[0], key=field_order)
+    with atomic_path(output) as temporary, netCDF4.Dataset(temporary, "w") as data:
+        data.title = f"forced response of the synthetic planet of seed {seed}"
+        write_labels(data, "experiment", list(offsets))
+        write_labels(data, "field", names)
+        for name, values in (("lat", lat), ("lon", lon)):
+            data.createDimension(name, len(values))
+            data.createVariable(name, "f8", (name,))[:] = values
+        write_labels(data, "index", list(deviations))
+        data.createVariable("index_std", "f8", ("index",))[:] = list(deviations.values())
+        response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"), zlib=True, complevel=1)
+        for number, offset in enumerate(offsets.values()):
+            response[number] = np.stack([means[offset][name] - means[0][name] for name in names])
+
+
+if __name__ == "__main__":
+    from workflow.scripts.common import runlog
+
+    runlog.start(snakemake.log[0])
+    params = snakemake.params
+    arguments = params.seed, params.resolution, params.periods, params.experiments
+    planet_truth(snakemake.output[0], snakemake.input.variables, *arguments)

@@ -1,0 +1,1 @@
+"""Stage normalize: statistics of the training period, and normalized files for the model."""

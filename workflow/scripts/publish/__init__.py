@@ -1,0 +1,1 @@
+"""Stage publish: what goes with the files of a submission."""

@@ -1,0 +1,237 @@
+"""The dataset card: README.md of a submission, generated from the config, the tables and the checks' outcome."""
+
+import json
+from pathlib import Path
+
+from workflow.scripts.common.experiments import describe
+from workflow.scripts.common.months import month_range
+
+SYNTHETIC = (
+    "> **Not for science.** {what} the workflow's synthetic planet, not from ERA5: this submission shows that the "
+    "workflow runs.\n\n"
+)
+LIMITS = (
+    "Monthly means only, stepped from month to month: weather within a month is not simulated, there is no daily "
+    "output, and AIMIP's temporal-variance metric (E4) does not apply.",
+    "Greenhouse gases, aerosols, ozone and volcanoes are no inputs: what they do beyond sea surface temperature and "
+    "sea ice, such as the cooling of the stratosphere, is in these files only as far as it goes with those.",
+    "Mass, energy and water are not conserved by construction, and fields are consistent with each other (hydrostatic "
+    "balance, wind and pressure) only as far as the model learned it.",
+    "Over ice-free open sea `ts` is the prescribed sea surface temperature, not a prediction.",
+    "Fields on pressure levels below the surface are filled, as in ERA5.",
+    "`huss` follows from the monthly means of dewpoint and surface pressure; `tdas` is limited to `tas`.",
+    "Humidity and precipitation below zero, which a statistical model can draw, are set to zero.",
+    "Warmed seas lie outside what the model was trained on: read experiments other than `aimip` as tests of "
+    "extrapolation.",
+)
+ATTRIBUTION = (
+    "Contains modified Copernicus Climate Change Service information (ERA5, and AIMIP's forcing made from it); neither "
+    "the European Commission nor ECMWF is responsible for any use that may be made of it.\n\n"
+)
+
+
+def card(config, facts, check, weights):
+    """The card's text (Markdown).
+
+    ``config``: the whole resolved config. ``facts``: the folder config/cmor. ``check``: content of submission.json
+    of the checks. ``weights``: dict of size (bytes) and sha256 of the checkpoint.
+    """
+    submission, periods = config["submission"], config["periods"]
+    files = [file for simulation in check["simulations"] for file in simulation["files"]]
+    name, institution = submission["source_id"], submission["institution_id"]
+    months = len(month_range(*periods["simulation"]))
+    learned = "Forcing and initial state are from" if config["model"]["checkpoint"] else "The model learned from"
+    return (
+        f"# {name}: submission to AIMIP Phase 1\n\n"
+        + (SYNTHETIC.format(what=learned) if config["source"] == "synthetic" else "")
+        + f"{submission['source']}. Made by {submission['institution']} ({institution}).\n\n"
+        + _table(
+            ("Item", "Value"),
+            [
+                ("Experiments", ", ".join(_experiments(config))),
+                ("Members", f"{config['members']}, r1i1p1f1 to r{config['members']}i1p1f1"),
+                ("Period", f"{' to '.join(periods['simulation'])}, {months} monthly means"),
+                ("Grids", ", ".join(_grids(config))),
+                ("Version", submission["version"]),
+                ("Files", f"{len(files)}, {sum(file['size'] for file in files) / 1e9:.2f} GB"),
+                ("License", "CC BY 4.0"),
+            ],
+        )
+        + "\n## Variables\n\n"
+        + _table(("Name", "Meaning", "Units", "Cell methods"), _variables(facts))
+        + f"\nPressure levels (hPa): {_levels(facts, 'plev7aimip')}; of `zg`: {_levels(facts, 'plev500')}, a dimension "
+        + "of length one.\n"
+        + "\n## Experiments\n\n"
+        + _protocol(config)
+        + _table(("Experiment", "Sea surface temperature"), _offsets(config))
+        + "\n## Model and training\n\n"
+        + _training(config, weights)
+        + "\n## Known limits\n\n"
+        + "".join(f"- {limit}\n" for limit in LIMITS)
+        + "\n## Checks\n\n"
+        + _checks(check)
+        + "\n## Layout and use\n\n"
+        + f"`{{experiment}}/{{member}}/Amon/{{variable}}/{{grid}}/{submission['version']}/` below this folder; "
+        + "`manifest.csv` has size and SHA-256 of every file, `provenance.json` says what they were made from, "
+        + "`config.yaml` with the workflow makes them again, `checkpoint.zip` holds the weights.\n\n"
+        + f"```python\nfrom pathlib import Path\n\nimport xarray as xr\n\n{_example(config)}\n```\n"
+        + "\n## License and citation\n\n"
+        + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/), the weights "
+        + "too.\n\n"
+        + ("" if config["source"] == "synthetic" else ATTRIBUTION)
+        + f"Please cite the model: {submission['references']}\n\n"
+        + f"and the data: {institution} ({submission['version'][1:5]}): {name} simulations for AIMIP Phase 1, version "
+        + f"{submission['version']}, {submission['institution']}.\n\n"
+        + f"Further information: {submission['further_info_url']}. Contact: {submission['contact']}.\n"
+    )
+
+
+def _protocol(config):
+    first, synthetic = config["periods"]["simulation"][0], config["source"] == "synthetic"
+    starts = {"mean": "its mean", "posterior": "a draw of its own from its posterior"}
+    start = "its latent" if config["model"]["checkpoint"] else starts[config["model"]["initial_state"]]
+    forcing = {
+        "cds": f"AIMIP's, `{config['download']['forcing_file']}` of {config['download']['forcing_record']}",
+        "local": f"AIMIP's, `{config['local']['forcing']}`",
+        "synthetic": "made by the workflow in the shape of AIMIP's",
+    }[config["source"]]
+    return (
+        f"Every member starts from the first month ({first}) of {'the synthetic planet' if synthetic else 'ERA5'}: it "
+        f"is encoded, each member takes {start}, and every month after is drawn with the member's own noise. Members "
+        f"of the same number have the same noise in every experiment. The forcing is {forcing}: sea surface "
+        "temperature and sea ice at the start of each month, averaged to monthly means. Sea ice is the same in all "
+        "experiments.\n\n"
+    )
+
+
+def _example(config):
+    submission, experiment = config["submission"], _experiments(config)[0]
+    folder = f"r*i1p1f1/Amon/tas/{submission['grids'][0]}/{submission['version']}"
+    return (
+        f'files = sorted(Path("{experiment}").glob("{folder}/*.nc"))\n'
+        'tas = xr.concat([xr.open_dataset(file).tas for file in files], "realization")'
+    )
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def _experiments(config):
+    return [name for name, entry in config["experiments"].items() if entry is not None]
+
+
+def _offsets(config):
+    for name in _experiments(config):
+        offset = config["experiments"][name]["sst_offset"]
+        yield f"`{name}`", ", ".join(filter(None, ("as prescribed", describe(offset))))
+
+
+def _grids(config):
+    native = f"gn (native, {config['grid']['resolution']:g} degrees with poles)"
+    regridded = f"gr (conservative, {config['submission']['regridded_resolution']:g} degrees)"
+    return [{"gn": native, "gr": regridded}[label] for label in config["submission"]["grids"]]
+
+
+def _variables(facts):
+    entries = json.loads((Path(facts) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
+    for name, entry in entries.items():
+        yield f"`{name}`", entry["long_name"], entry["units"], entry["cell_methods"]
+
+
+def _levels(facts, axis):
+    axes = json.loads((Path(facts) / "AIMIP_coordinate.json").read_text(encoding="utf-8"))["axis_entry"]
+    return ", ".join(f"{float(pressure) / 100:g}" for pressure in axes[axis]["requested"])
+
+
+def _training(config, weights):
+    spans = {name: " to ".join(period) for name, period in config["periods"].items()}
+    source = "the synthetic planet" if config["source"] == "synthetic" else "ERA5"
+    inputs = "No input but the state, sea surface temperature, sea ice, the season and constant fields."
+    weight = f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
+    if config["model"]["checkpoint"]:
+        return (
+            f"The checkpoint was imported (`{config['model']['checkpoint']}`), not trained in this run: what it was "
+            "trained on, and on which years, does not follow from the periods of `config.yaml`. Its settings are in "
+            f"`checkpoint.zip`; sections model and training of `config.yaml` do not hold for it. {inputs}\n\n" + weight
+        )
+    return (
+        f"Trained on {source} only: weights and statistics from {spans['training']}, choices between models by "
+        f"{spans['validation']}; no field of {spans['test']} was read before the evaluation. {inputs} "
+        "Settings: `config.yaml`, sections model and training.\n\n"
+        + _networks(config["model"])
+        + "\n\n"
+        + _optimization(config)
+        + "\n\n"
+        + weight
+    )
+
+
+def _networks(model):
+    """One paragraph on the networks, from the config's section model."""
+    if model["sampler"] == "ancestral":
+        sampler = f"the ancestral sampler in {model['diffusion_steps']} steps"
+    else:
+        sampler = f"the second-order sampler in {model['evaluations']} evaluations of the denoiser"
+    start = "the mean" if model["initial_state"] == "mean" else "their own draws"
+    noise = f"noise with the covariance of {model['noise_modes']} patterns" if model["noise_modes"] else "white noise"
+    response = (
+        f"A linear response to {model['forced_modes']} predictors from sea surface temperature is fitted before the "
+        "networks train. "
+        if model["forced_modes"]
+        else ""
+    )
+    return (
+        "A conditional spectral variational autoencoder maps the state of a month to "
+        f"{model['latent_channels']} latent channels on a grid {model['squeeze']} times coarser; a diffusion model "
+        "draws the latent of the next month. Ranks of the spectral operators: "
+        f"encoder {model['encoder_rank']}, decoder {model['decoder_rank']}, denoiser {model['denoiser_rank']}; "
+        f"{model['hidden']} channels in the pointwise networks. {response}Each month is drawn from {noise} by "
+        f"{sampler}. Members start from {start} of the posterior of the first month."
+    )
+
+
+def _optimization(config):
+    """One paragraph on the training, from the config's section training."""
+    training, reference = config["training"], config["normalize"]["reference"]
+    rate = "falling by half a cosine" if training["decay"] == "cosine" else "constant"
+    weights = {
+        key.removesuffix("_weight"): training[key]
+        for key in ("reconstruction_weight", "diffusion_weight", "predicted_weight", "kl_weight", "latent_weight")
+    }
+    taken = "monthly climatology of each cell" if reference == "climatology" else "mean of the channel"
+    average = (
+        f"The weights are averages with decay {training['average']:g} per step. "
+        if training["average"]
+        else "The weights are those of the last step. "
+    )
+    offset = (
+        f"After training, the mean departure of a free run of {training['offset_members']} members over the training "
+        "period from the data is taken from the decoded fields. "
+        if training["offset_members"]
+        else ""
+    )
+    return (
+        f"Fields are standardized: the {taken} is taken away, and one standard deviation per channel divides. Trained "
+        f"for {training['epochs']} epochs in batches of {training['batch']} pairs of months by AdamW, learning rate "
+        f"{training['learning_rate']:g} ({rate}), weight decay {training['weight_decay']:g}; weights of the loss: "
+        f"{', '.join(f'{name} {value:g}' for name, value in weights.items())}. {average}{offset}Seed {config['seed']}."
+    )
+
+
+def _checks(check):
+    failed = sum(rule["failed"] for rule in check["rules"])
+    warned = [rule for rule in check["rules"] if rule["warned"]]
+    text = (
+        f"{sum(rule['checked'] > 0 for rule in check['rules'])} rules were put to these files; {failed} findings, "
+        f"{len(warned)} rules with warnings.\n"
+    )
+    finite = all(
+        any(rule["rule"] == name and rule["checked"] and not rule["failed"] for rule in check["rules"])
+        for name in ("no-nan", "no-infinity", "value-range")
+    )
+    text += "No simulation blew up: all values are finite and within what is possible on Earth.\n" if finite else ""
+    lines = [f"- warning: {rule['first']}\n" for rule in warned]
+    lines += [f"- left out: {rule['rule']} ({rule['left_out']})\n" for rule in check["rules"] if rule["left_out"]]
+    return text + "".join(lines)

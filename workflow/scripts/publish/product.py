@@ -1,0 +1,98 @@
+"""What goes with the files of a submission: weights, config, dataset card, provenance and, last, the manifest."""
+
+import json
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+
+import yaml
+
+from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.checksums import digests
+from workflow.scripts.publish.card import card
+from workflow.scripts.publish.manifest import write_manifest
+
+
+def publish(folder, check, checkpoint, records, facts, config, repository):
+    """Write checkpoint.zip, config.yaml, README.md, provenance.json and manifest.csv into ``folder``.
+
+    ``folder``: that of the model in the submission, .../institution/source. ``check``: submission.json of the checks.
+    ``records``: the downloads' records (JSON). ``facts``: config/cmor. ``config``: the whole resolved config.
+    ``repository``: folder of the workflow, for its git commit.
+    """
+    folder, outcome = Path(folder), json.loads(Path(check).read_text(encoding="utf-8"))
+    with atomic_path(folder / "checkpoint.zip") as temporary:
+        shutil.copyfile(checkpoint, temporary)
+    weights = digests(folder / "checkpoint.zip")
+    config = without_folders(config)
+    _write(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    _write(folder / "README.md", card(config, facts, outcome, weights))
+    made = provenance(config, records, weights, repository)
+    _write(folder / "provenance.json", json.dumps(made, indent=1) + "\n")
+    own = f"{folder.parent.name}/{folder.name}/"
+    files = [file for simulation in outcome["simulations"] for file in simulation["files"]]
+    write_manifest(folder, [{**file, "path": file["path"].removeprefix(own)} for file in files])
+
+
+def provenance(config, records, weights, repository):
+    """What a submission was made from, as a dict: config, commit, inputs with checksums, weights, software."""
+    inputs = {}
+    for path in sorted(map(Path, records)):
+        inputs["/".join(path.with_suffix("").parts[-2:])] = without_folders(
+            json.loads(path.read_text(encoding="utf-8"))
+        )
+    return {
+        "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "workflow": commit(repository),
+        "config": config,
+        "checkpoint": weights,
+        "inputs": inputs,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": dict(sorted((each.name.lower(), each.version) for each in distributions())),
+    }
+
+
+def without_folders(value):
+    """``value``, of a config or record, with absolute paths cut to their last part: folders here mean nothing there."""
+    if isinstance(value, dict):
+        return {key: without_folders(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_folders(each) for each in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def commit(repository):
+    """The git commit of the workflow and whether its files differ from it; both None outside a git checkout."""
+    command = ["git", "-C", str(repository)]
+    try:
+        head = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            [*command, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "changed": None}
+    return {"commit": head.stdout.strip(), "changed": bool(status.stdout.strip())}
+
+
+def _write(path, text):
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from workflow.scripts.common import runlog
+
+    runlog.start(snakemake.log[0])
+    publish(
+        folder=Path(snakemake.output.manifest).parent,
+        check=snakemake.input.check,
+        checkpoint=snakemake.input.checkpoint,
+        records=snakemake.input.records,
+        facts=Path(snakemake.input.facts[0]).parent,
+        config=snakemake.params.config,
+        repository=snakemake.params.repository,
+    )

@@ -1,0 +1,1 @@
+"""Stage regrid: from ERA5's grid to the model's."""
