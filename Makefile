@@ -14,17 +14,17 @@ TARGET ?= submission
 demo:
 	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
 	if [ ! -e $(FOLDER)/report.html ] || [ -n "$$(find $(FOLDER)/results -newer $(FOLDER)/report.html -print -quit)" ]; then $(LAUNCH) $(DEMO) $(REPORT); fi && \
-	python workflow/scripts/print_scorecard.py $(FOLDER)/results/evaluate/scorecard.txt $(FOLDER)/report.html
+	python -m workflow.scripts.evaluate.scorecard.closing $(FOLDER)/results/evaluate/scorecard.txt $(FOLDER)/report.html
 
 submission:
-	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python workflow/scripts/cds.py; fi && $(LAUNCH) $(TARGET)
+	@$(ENVIRONMENT) && if grep -qx 'source: cds' config/config.yaml; then python -m workflow.scripts.download.cds; fi && $(LAUNCH) $(TARGET)
 
 report:
 	@$(ENVIRONMENT) && $(LAUNCH) $(REPORT)
 
 # Recomputes the checksums of the submission that is here, the demo's too.
 verify:
-	@$(ENVIRONMENT) && for product in results/submission/*/* demo*/results/submission/*/*; do [ ! -d "$$product" ] || python workflow/scripts/manifest.py "$$product" || exit 1; done
+	@$(ENVIRONMENT) && for product in results/submission/*/* demo*/results/submission/*/*; do [ ! -d "$$product" ] || python -m workflow.scripts.publish.manifest "$$product" || exit 1; done
 
 test: lint
 	@$(ENVIRONMENT) && python -m pytest -m "not slow and not slurm"
@@ -36,7 +36,7 @@ test-slurm:
 	@$(ENVIRONMENT) && { PATH=$$PATH:/usr/sbin command -v slurmctld >/dev/null || install_packages slurm-wlm munge || fail "Slurm is missing: as root 'apt-get install slurm-wlm munge'"; } && python -m pytest -m slurm
 
 lint:
-	@$(ENVIRONMENT) && ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules
+	@$(ENVIRONMENT) && ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules && mypy && lint-imports
 
 format:
 	@$(ENVIRONMENT) && ruff check --fix . && ruff format . && snakefmt Snakefile workflow/rules

@@ -13,6 +13,8 @@ min_version("9.27")
 configfile: Path(workflow.basedir, "config/config.yaml")
 
 
+include: "workflow/rules/config.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/common.smk"
 
 

@@ -57,11 +57,11 @@ class WatchedCmor:
 
 def write_with_cmor(rollout, forcing, tables, folder):
     """Seconds of wall clock and of processor time of CMOR's own calls in cmorize/simulation.py on the native grid."""
-    from workflow.scripts.cmorize import simulation as cmorize
+    from workflow.scripts.cmorize import writing
 
-    watch, cmor = Watch(), cmorize.import_cmor()
-    cmorize.import_cmor = lambda: WatchedCmor(cmor, watch)
-    cmorize.cmorize(rollout, forcing, ROOT / "config" / "variables.csv", tables, "aimip", 1, ["gn"], folder)
+    watch, cmor = Watch(), writing.import_cmor()
+    writing.import_cmor = lambda: WatchedCmor(cmor, watch)
+    writing.cmorize(rollout, forcing, ROOT / "config" / "variables.csv", tables, "aimip", 1, ["gn"], folder)
     return watch.wall, watch.busy
 
 
@@ -72,16 +72,16 @@ def write_plain(rollout, forcing, tables, folder):
     """
     import netCDF4
 
-    from workflow.scripts.cmorize import simulation as cmorize
+    from workflow.scripts.cmorize import writing
     from workflow.scripts.cmorize.fields import Simulation, source_channels
     from workflow.scripts.common.months import month_range
 
-    settings = cmorize.read_settings(tables, "aimip", ["gn"])
+    settings = writing.read_settings(tables, "aimip", ["gn"])
     sources, months = source_channels(ROOT / "config" / "variables.csv"), len(month_range(*settings["period"]))
     watch = Watch()
     with netCDF4.Dataset(rollout) as made, netCDF4.Dataset(forcing) as prescribed:
         simulation = Simulation(made, prescribed, sources, settings["sst_offset"])
-        for name in cmorize.read_entries(tables):
+        for name in writing.read_entries(tables):
             shape = simulation.read(name, slice(0, 1)).shape
             with watch:
                 file = netCDF4.Dataset(folder / f"{name}.nc", "w", format="NETCDF4_CLASSIC")
@@ -90,8 +90,8 @@ def write_plain(rollout, forcing, tables, folder):
                     file.createDimension(axis, None if axis == "time" else size)
                 storage = {"zlib": True, "complevel": settings["deflate"], "shuffle": True, "chunksizes": shape}
                 values = file.createVariable(name, "f4", names, **storage)
-            for start in range(0, months, cmorize.SLAB):
-                slab = slice(start, min(start + cmorize.SLAB, months))
+            for start in range(0, months, writing.SLAB):
+                slab = slice(start, min(start + writing.SLAB, months))
                 data = simulation.read(name, slab)
                 with watch:
                     values[slab] = data

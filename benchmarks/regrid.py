@@ -16,7 +16,7 @@ import numpy as np
 
 from workflow.scripts.common.grids import centres, lat_edges
 from workflow.scripts.common.ncfiles import add_field, add_grid, new_file
-from workflow.scripts.regrid.fields import Weights, regrid_mean
+from workflow.scripts.regrid.operators import Weights, regrid_mean
 from workflow.scripts.regrid.weights import box_weights, save_weights
 
 SOURCE = np.linspace(90, -90, 721), np.arange(1440) * 0.25

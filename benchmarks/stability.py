@@ -17,7 +17,7 @@ from model import checkpoint, data
 from model.device import pick_device
 from model.rollout import match_initial, open_forcing
 from model.simulate import simulate
-from model.spectral import row_weights
+from model.sphere import row_weights
 
 BLOCK = 1000
 

@@ -1,9 +1,10 @@
 """Measure the model at full size against a plain implementation: `python -m model.benchmark --json`.
 
-Three forms are measured: "plain", the published recipe in the implementation of the tests (tests/model_plain.py), a
-transform per sample and per call; "v0p9", the same recipe in this package; and "defaults", this package's recipe.
-Each measurement is a process of its own, so that its peak memory is its own; forms take turns. Times are CPU seconds
-of the process, so that other jobs on the machine count little; on a GPU, wall-clock seconds.
+Three forms are measured: "plain", the published recipe in the implementation of the tests
+(tests/helpers/model_plain.py), a transform per sample and per call; "v0p9", the same recipe in this package; and
+"defaults", this package's recipe. Each measurement is a process of its own, so that its peak memory is its own; forms
+take turns. Times are CPU seconds of the process, so that other jobs on the machine count little; on a GPU, wall-clock
+seconds.
 """
 
 import argparse
@@ -26,10 +27,10 @@ from model.data import MonthPairs
 from model.device import pick_device, seeded
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
-from model.monthly_diffusion import MonthlyDiffusion
+from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
+from model.optimizer import RealAdamW
 from model.simulate import members_together, months_colored_together
-from model.spectral import Grid
-from model.train import RealAdamW
+from model.sphere import Grid
 
 FIELDS, FORCINGS, STATICS = 37, 3, 5
 RECIPES = {
@@ -89,17 +90,18 @@ def training_seconds(
     the transforms of fields and forcing. The plain form takes fields and forcing as they are, and torch's optimizer.
     """
     noise = draw_noise(model, len(pairs.month), torch.Generator(), watch.device)
+    given: MonthPairs | MonthInputs = pairs
     if form == "plain":
         terms, optimizer = load_plain().loss_terms, torch.optim.AdamW(model.parameters(), lr=1e-5)
     else:
         with torch.no_grad():
-            pairs = pair_inputs(model, pairs)
+            given = pair_inputs(model, pairs)
         terms, optimizer = loss_terms, RealAdamW(model, lr=1e-5)
     steps = []
     for _ in range(4 + repeats):
         model.zero_grad(set_to_none=True)
         start = watch.now()
-        loss = total(terms(model, pairs, noise, config), config)
+        loss = total(terms(model, given, noise, config), config)
         forward = watch.now()
         loss.backward()
         backward = watch.now()
@@ -199,18 +201,18 @@ def benchmark(grid: Grid, members: list[int], batches: list[int], rounds: int) -
     """Measure all forms; of several rounds the fastest counts, the one least disturbed."""
     device = pick_device()
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"one core, {platform.machine()}"
-    result = {"device": name, "grid": list(grid), "torch": torch.__version__, "rollout": {}, "training": {}}
+    results: dict[str, dict[str, dict]] = {"rollout": {}, "training": {}}
     tasks = [("rollout", size) for size in sorted({1, *members})] + [("training", size) for size in batches]
     for what, size in tasks:
-        found = {}
+        found: dict[str, dict] = {}
         for form in list(RECIPES) * rounds:
             measured = measure_apart(form, what, size, grid)
             if form not in found or measured["seconds"] < found[form]["seconds"]:
                 found[form] = measured
         for form in ("v0p9", "defaults"):
             found[form]["times_as_fast_as_plain"] = found["plain"]["seconds"] / found[form]["seconds"]
-        result[what][str(size)] = found
-    return result
+        results[what][str(size)] = found
+    return {"device": name, "grid": list(grid), "torch": torch.__version__, **results}
 
 
 def table(result: dict) -> str:

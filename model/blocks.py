@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from model.pointwise import ModulatedNorm, PointwiseNetwork, mean_square
-from model.spectral import Grid, LowRank, Resample, as_real, input_maps, output_maps, row_weights
+from model.spectral import LowRank, Resample, as_real, input_maps, output_maps
+from model.sphere import Grid, row_weights
 
 EPSILON = 1e-8
 
@@ -21,6 +23,9 @@ class ConditionalNorm(nn.Module):
     anomaly is divided out), or one constant per norm, measured on the first training batch ("calibrated": outputs of
     order one, and an anomaly of twice the size stays so). (gamma, beta) = K2(ReLU(K1(conditions))), K low-rank.
     """
+
+    point_weights: torch.Tensor
+    scale: torch.Tensor  # of a calibrated norm
 
     def __init__(self, channels, conditions, hidden, rank, grid: Grid, kind: str, norm: str, area_weighted: bool):
         super().__init__()
@@ -137,6 +142,7 @@ class ConditionalBlock(nn.Module):
         weight1, bias1 = self.mlp1.weight.flatten(1), self.mlp1.bias
         weight2, bias2 = self.mlp2.weight.flatten(1), self.mlp2.bias
         if offset is not None:
+            assert bias1 is not None  # of a Conv2d with its defaults
             bias1 = bias1 + torch.mv(weight1, offset[:, 0])
         residual = [part.flatten(2).expand(batch, -1, -1) for part in residual]
         first, second = self.modulations(conditions, (bias2, 0.0))
@@ -149,6 +155,7 @@ class ConditionalBlock(nn.Module):
         """Return the modulations of both norms, each with a bias to add; the operators' maps are made together."""
         norms = (self.norm1, self.norm2)
         firsts, seconds = [norm.first for norm in norms], [norm.second for norm in norms]
+        inner: Sequence[torch.Tensor | None]
         if conditions.is_complex():
             inner = [None, None, *input_maps(seconds)]
         else:
@@ -162,6 +169,8 @@ class ConditionalBlock(nn.Module):
 
 class ChannelEmbedding(nn.Module):
     """A learned offset per input channel of the encoder: Linear(8 -> 1)(variable embedding + level embedding)."""
+
+    channel_map: torch.Tensor
 
     def __init__(self, channel_map: torch.Tensor):
         super().__init__()
@@ -197,6 +206,8 @@ class SeasonEmbedding(nn.Module):
 
 class TimeEmbedding(nn.Module):
     """Constant maps of the diffusion time: 32-dimensional sinusoid of t / T -> MLP."""
+
+    frequencies: torch.Tensor
 
     def __init__(self, maps: int, frequencies: int = 16):
         super().__init__()

@@ -8,10 +8,8 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-Settings = TypeVar("Settings")
-
 # The published recipe, Monthly Diffusion v0.9 (Hall and Molina 2026), as in config/presets/v0p9.yaml.
-PUBLISHED = {
+PUBLISHED: dict[str, dict] = {
     "model": {
         "truncation": "published",
         "norm": "sample",
@@ -108,6 +106,9 @@ class TrainingConfig:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"training.{key} is {getattr(self, key)!r}; allowed are {' and '.join(allowed)}.")
+
+
+Settings = TypeVar("Settings", ModelConfig, TrainingConfig)
 
 
 def build(kind: type[Settings], section: str, values: dict) -> Settings:

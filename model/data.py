@@ -101,6 +101,7 @@ def read_dates(dataset: netCDF4.Dataset) -> list[tuple[int, int]]:
     """Return (year, month) of each time; months must follow each other without a gap."""
     time = need(dataset, "time")
     stamps = netCDF4.num2date(time[:], time.units, getattr(time, "calendar", "standard"))
+    assert isinstance(stamps, np.ndarray)  # one date alone would be that of a time without dimension
     dates = [(int(stamp.year), int(stamp.month)) for stamp in stamps]
     for (year, month), found in zip(dates, dates[1:], strict=False):
         following = (year + month // 12, month % 12 + 1)
@@ -163,10 +164,11 @@ def read_metadata(dataset: netCDF4.Dataset) -> Metadata:
 def forcing_statistics(dataset: netCDF4.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return center and scale of the forcings of a file, each (forcings,); NaN where the file does not tell."""
     unknown = np.full(len(dataset.dimensions["forcing"]), np.nan, "f4")
-    return tuple(
+    center, scale = (
         dataset[name][:].astype("f4") if name in dataset.variables else unknown
         for name in ("forcing_center", "forcing_scale")
     )
+    return center, scale
 
 
 def pair_indices(months: Months, split: int) -> np.ndarray:

@@ -17,6 +17,10 @@ CLUSTERING = 2.75  # exponent by which the angles of the second-order sampler ga
 class Diffusion(nn.Module):
     """The schedule alpha_bar(t), t = 1..T, as buffers, with what follows from it."""
 
+    beta: torch.Tensor
+    alpha_bar: torch.Tensor
+    posterior_variance: torch.Tensor
+
     def __init__(self, steps: int):
         super().__init__()
         self.steps = steps
@@ -74,7 +78,7 @@ class Diffusion(nn.Module):
         """Return the times t / T (T,) of the ancestral sampler, from T to 1."""
         return torch.arange(self.steps, 0, -1, device=self.beta.device) / self.steps
 
-    def ancestral(self, velocity: Callable, noise: list[torch.Tensor]) -> torch.Tensor:
+    def ancestral(self, velocity: Callable, noise: torch.Tensor) -> torch.Tensor:
         """Sample by the published ancestral steps t = T..1; `noise`: the start, then one draw per step but the last."""
         x = noise[0]
         for step, time in zip(reversed(range(self.steps)), self.step_times(), strict=True):

@@ -82,9 +82,11 @@ class Block:
     def __init__(self, block: ConditionalBlock, inputs: int):
         self.spectral = Operator(block.spectral, inputs)
         self.resample = block.resample
-        self.weight1, self.bias1 = block.mlp1.weight.flatten(1), block.mlp1.bias[:, None]
+        bias1, bias2, bias_out = block.mlp1.bias, block.mlp2.bias, block.out.bias
+        assert bias1 is not None and bias2 is not None and bias_out is not None  # of Conv2d with its defaults
+        self.weight1, self.bias1 = block.mlp1.weight.flatten(1), bias1[:, None]
         self.weight2, self.weight_out = block.mlp2.weight.flatten(1), block.out.weight.flatten(1)
-        self.norms = Norm(block.norm1, block.mlp2.bias), Norm(block.norm2, block.out.bias, self.weight_out)
+        self.norms = Norm(block.norm1, bias2), Norm(block.norm2, bias_out, self.weight_out)
         self.scratch = self.bias1.new_empty(0)
 
     def finish(self, y, u, weight1, known, numbers, added=None) -> torch.Tensor:
@@ -194,8 +196,8 @@ class FastModel:
         # Not matmul, whose result of one matrix and a batch lies in memory transposed.
         weight = block.weight1[:, start : start + maps.shape[1]].expand(len(maps), -1, -1)
         hidden = torch.bmm(weight, maps.flatten(2))
-        norm_scores = tuple(norm.first.scores(maps, first) for norm in block.norms)
-        return Given(block.spectral.scores(maps, start), norm_scores, hidden)
+        scores1, scores2 = (norm.first.scores(maps, first) for norm in block.norms)
+        return Given(block.spectral.scores(maps, start), (scores1, scores2), hidden)
 
     @torch.no_grad()
     def month(self, forcing: torch.Tensor, month: torch.Tensor) -> Month:
@@ -218,16 +220,16 @@ class FastModel:
         `before` is the month of `state`; `noise` is as MonthlyDiffusion.color gives it.
         """
         standard = self.model.standardize(state)
-        state, month = self._given(standard, 0), before.denoiser
-        scores = self.times.scores[:, None] + (state.scores + month.scores)
-        parts = zip(self.times.norm_scores, state.norm_scores, month.norm_scores, strict=True)
+        now, month = self._given(standard, 0), before.denoiser
+        scores = self.times.scores[:, None] + (now.scores + month.scores)
+        parts = zip(self.times.norm_scores, now.norm_scores, month.norm_scores, strict=True)
         norm_scores = [time[:, None] + (here + given) for time, here, given in parts]
         # Modulations do not depend on the sample: those of all times are computed together.
         numbers = [
             norm.numbers(each.flatten(0, 1)).unflatten(0, each.shape[:2])
             for norm, each in zip(self.denoiser.norms, norm_scores, strict=True)
         ]
-        hidden = state.hidden.add_(month.hidden)
+        hidden = now.hidden.add_(month.hidden)
         evaluations = iter(zip(self.weights1, scores, *numbers, strict=True))
         return self.model.sample_by(lambda x, _: self._velocity(x, hidden, *next(evaluations)), standard, noise)
 

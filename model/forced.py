@@ -13,13 +13,19 @@ import torch
 import torch_harmonics
 from torch import nn
 
-from model.spectral import Grid, row_weights, truncation
+from model.sphere import Grid, row_weights, truncation
 
 TINY = 1e-30  # keeps quotients of what is zero, as with a single year of training, from being NaN
 
 
 class ForcedResponse(nn.Module):
     """The fitted response: `modes` predictors of the SST (input 0 of the forcings), and their maps of the fields."""
+
+    climatology: torch.Tensor
+    spread: torch.Tensor
+    sea: torch.Tensor
+    patterns: torch.Tensor
+    response: torch.Tensor
 
     def __init__(self, modes: int, fields: int, forcings: int, grid: Grid):
         super().__init__()
@@ -73,14 +79,14 @@ class ForcedResponse(nn.Module):
         rest = ((anomaly - mean[:, None, None]) * area.sqrt()).flatten(1)
         # EOFs from the small time-by-time matrix: rest = sum_k sqrt(variance_k) time_k space_k.
         variance, times = torch.linalg.eigh(rest @ rest.T)
-        patterns = [mean_pattern]
+        leading = [mean_pattern]
         for number in range(1, modes):
             power, time = variance[-number], times[:, -number]
             # A pattern below the rounding of float32 forcings is none: normalized, it would be noise.
             share = 1.0 if power > 1e-6 * variance[-1] and power > TINY else 0.0
             scale = share * len(rest) ** 0.5 / power.clamp_min(TINY)
-            patterns.append((time @ rest).unflatten(0, sea.shape) * area.sqrt() * scale)
-        patterns = torch.stack(patterns)
+            leading.append((time @ rest).unflatten(0, sea.shape) * area.sqrt() * scale)
+        patterns = torch.stack(leading)
         predictors = anomaly.flatten(1) @ patterns.flatten(1).T
         predictors = predictors - predictors.mean(0)
         inverse = torch.linalg.pinv(predictors, rtol=1e-6)
@@ -100,6 +106,8 @@ class ForcedResponse(nn.Module):
 
 class WienerFilter(nn.Module):
     """Takes from regression maps what sampling error explains, degree by degree of the spherical harmonics."""
+
+    rows: torch.Tensor
 
     def __init__(self, grid: Grid):
         super().__init__()

@@ -27,6 +27,13 @@ RIDGE = 1e-3  # of the variance; more would damp slow oscillations
 class LatentStatistics(nn.Module):
     """Mean, memory and covariance of standardized latents, measured on the training months; nothing until then."""
 
+    mean: torch.Tensor
+    memory_from: torch.Tensor
+    memory_to: torch.Tensor
+    patterns: torch.Tensor
+    gain: torch.Tensor
+    rest: torch.Tensor
+
     def __init__(self, modes: int, shape: tuple[int, int, int]):
         super().__init__()
         size = shape[0] * shape[1] * shape[2]

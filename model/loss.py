@@ -8,7 +8,7 @@ import torch
 from model.config import TrainingConfig
 from model.data import MonthPairs
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.spectral import row_weights
+from model.sphere import row_weights
 
 
 def draw_noise(model: MonthlyDiffusion, batch: int, generator: torch.Generator, device) -> dict[str, torch.Tensor]:

@@ -15,7 +15,8 @@ from model.config import ModelConfig
 from model.diffusion import Diffusion
 from model.forced import ForcedResponse
 from model.latents import LatentStatistics
-from model.spectral import Grid, Resample
+from model.spectral import Resample
+from model.sphere import Grid
 
 
 class MonthInputs(NamedTuple):
@@ -36,7 +37,7 @@ class Conditions(NamedTuple):
 
     def first(self, batch: int) -> "Conditions":
         """Return the conditions of the first `batch` months."""
-        return Conditions(*(None if value is None else value[:batch] for value in self))
+        return Conditions(self.fine[:batch], self.coarse[:batch], None if self.forced is None else self.forced[:batch])
 
 
 class MonthlyDiffusion(nn.Module):
@@ -53,6 +54,12 @@ class MonthlyDiffusion(nn.Module):
         channel_map: for each input of the encoder (fields, forcings, season maps, statics) the index of its variable
             and of its level, shape (inputs, 2), integers.
     """
+
+    climate_offset: torch.Tensor
+    statics: torch.Tensor
+    statics_coarse: torch.Tensor
+    statics_smooth: torch.Tensor
+    statics_harmonics: torch.Tensor
 
     def __init__(
         self, config: ModelConfig, fields: int, forcings: int, statics: torch.Tensor, channel_map: torch.Tensor
@@ -233,7 +240,7 @@ class MonthlyDiffusion(nn.Module):
             sample = self.diffusion.second_order(velocity, noise[0], self.config.evaluations)
         return self.unstandardize(sample + self.predict(standard))
 
-    def sampler_times(self) -> list[torch.Tensor]:
+    def sampler_times(self) -> tuple[torch.Tensor, ...]:
         """Return the diffusion times, each (1,), at which the config's sampler evaluates the denoiser, in order."""
         if self.config.sampler == "ancestral":
             return self.diffusion.step_times().split(1)

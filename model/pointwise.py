@@ -4,6 +4,8 @@ The hidden channels are several times the fields' memory: they never leave a til
 the way back. On a GPU the tile is the whole grid. Everything is flattened: (batch, channels, points).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
@@ -63,7 +65,7 @@ class PointwiseNetwork(torch.autograd.Function):
         return gradient, grad1[:-1].T, grad1[-1], grad2, *grads
 
 
-def rows_and_one(parts: list[torch.Tensor], sample: int | slice, points: slice) -> torch.Tensor:
+def rows_and_one(parts: Sequence[torch.Tensor], sample: int | slice, points: slice) -> torch.Tensor:
     """Return a tile of parts (batch, n, points) as one, with a last row of ones, whose weight is a bias."""
     rows = [part[sample, :, points] for part in parts]
     return torch.cat([*rows, torch.ones_like(rows[0][..., :1, :])], dim=-2)

@@ -17,7 +17,7 @@ from model import checkpoint, data
 from model.config import PUBLISHED, ModelConfig
 from model.data import Channel, Metadata
 from model.monthly_diffusion import MonthlyDiffusion
-from model.spectral import Grid
+from model.sphere import Grid
 
 STATISTICS = Path(__file__).parent / "data" / "era5_channel_statistics.csv"
 

@@ -1,7 +1,5 @@
 r"""Spherical-harmonic building blocks: change of grid, and the low-rank operator that couples all wavenumbers.
 
-Fields live on regular latitude-longitude grids that include both poles ("equiangular", Clenshaw-Curtis quadrature);
-the transforms are torch-harmonics' (orthonormal, with the Condon-Shortley phase).
 The low-rank operator of Hall and Molina (2026),
 
     s_r = sum_{i,l,m} W_in[r,i] B[r,l,m] U_i[l,m],      Y_o[l,m] = sum_r W_out[o,r] s_r A[r,l,m],   U = SHT(u),
@@ -14,83 +12,19 @@ maps, without a transform per sample: with Bhat_r the adjoint transform of B_r a
 Maps win where they are few beside the fields (the conditioning norms), or where they can be kept (rollouts).
 """
 
-from typing import NamedTuple
-
 import torch
 import torch_harmonics
 from torch import nn
 
-
-class Grid(NamedTuple):
-    """A global grid: `nlat` rows from pole to pole, `nlon` columns from 0 to 360 degrees east."""
-
-    nlat: int
-    nlon: int
-
-    def coarsened(self, factor: int) -> "Grid":
-        """Return the grid with `factor` times fewer rows and columns, rounded down (121x240 by 3: 40x80)."""
-        return Grid(self.nlat // factor, self.nlon // factor)
-
-
-class Truncation(NamedTuple):
-    """Degrees l < `lmax` and orders m < `mmax` that a transform keeps."""
-
-    lmax: int
-    mmax: int
-
-
-def truncation(grid: Grid, kind: str) -> Truncation:
-    """Return the harmonics kept on `grid`.
-
-    "published": lmax = nlat, mmax = nlon // 2 + 1 (capped at lmax), as in v0.9: more than the quadrature resolves.
-    "alias_free": degrees whose products the quadrature integrates exactly, 2 (lmax - 1) <= nlat - 1, and orders below
-    the Nyquist limit, so that a forward transform after an inverse one is the identity.
-    """
-    if kind == "published":
-        return Truncation(grid.nlat, min(grid.nlon // 2 + 1, grid.nlat))
-    lmax = (grid.nlat + 1) // 2
-    return Truncation(lmax, min(lmax, (grid.nlon + 1) // 2))
-
-
-def row_weights(nlat: int) -> torch.Tensor:
-    """Return the area of each row of cells relative to the mean row, shape (nlat, 1); the polar rows are half cells."""
-    edges = torch.linspace(-90 - 90 / (nlat - 1), 90 + 90 / (nlat - 1), nlat + 1, dtype=torch.float64)
-    area = torch.sin(torch.deg2rad(edges.clamp(-90, 90))).diff()
-    return (area / area.mean()).float()[:, None]
-
-
-def analysis_weights(grid: Grid, keep: Truncation) -> torch.Tensor:
-    """Return Legendre functions times quadrature weights, shape (mmax, lmax, nlat): U[l,m] = sum_k w[m,l,k] rfft(u)."""
-    return torch_harmonics.RealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular").weights.float()
-
-
-def synthesis_weights(grid: Grid, keep: Truncation) -> torch.Tensor:
-    """Return Legendre functions on the rows of `grid`, shape (mmax, nlat, lmax), orders above its Nyquist limit cut."""
-    pct = torch_harmonics.InverseRealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular").pct.float()
-    return pct[: grid.nlon // 2 + 1]
-
-
-def order_counts(orders: int, nlon: int) -> torch.Tensor:
-    """Return how often each order m < `orders` counts in a real field of `nlon` columns: 1 for 0 and Nyquist, or 2."""
-    order = torch.arange(orders)
-    return torch.where((order == 0) | (2 * order == nlon), 1.0, 2.0)
-
-
-def fourier_analysis(orders: int, nlon: int) -> torch.Tensor:
-    """Return the matrix (2 orders, nlon) from a row of a field to real and imaginary parts of its lowest orders."""
-    angle = 2 * torch.pi / nlon * torch.arange(orders, dtype=torch.float64)[:, None] * torch.arange(nlon)
-    return (torch.stack([torch.cos(angle), -torch.sin(angle)], 1).flatten(0, 1) / nlon).float()
-
-
-def fourier_synthesis(orders: int, nlon: int) -> torch.Tensor:
-    """Return the matrix (2 orders, nlon) from real and imaginary parts of orders to a row of a real field.
-
-    Orders other than 0 and Nyquist count twice; the imaginary parts of those two carry nothing on the grid.
-    """
-    angle = 2 * torch.pi / nlon * torch.arange(orders, dtype=torch.float64)[:, None] * torch.arange(nlon)
-    counts = order_counts(orders, nlon)[:, None].double()
-    imaginary = torch.where(counts == 2, -2 * torch.sin(angle), 0.0)
-    return torch.stack([counts * torch.cos(angle), imaginary], 1).flatten(0, 1).float()
+from model.sphere import (
+    Grid,
+    Truncation,
+    analysis_weights,
+    fourier_analysis,
+    fourier_synthesis,
+    synthesis_weights,
+    truncation,
+)
 
 
 class Resample(nn.Module):
@@ -99,6 +33,10 @@ class Resample(nn.Module):
     The truncation is the source's ("published": what the target cannot hold is aliased, as in v0.9) or the coarser of
     both ("alias_free").
     """
+
+    rows: torch.Tensor
+    analysis: torch.Tensor
+    synthesis: torch.Tensor
 
     def __init__(self, source: Grid, target: Grid, kind: str):
         super().__init__()
@@ -136,6 +74,16 @@ class LowRank(nn.Module):
 
     Published form: A and B share the source's truncation. Alias-free form: B has the source's, A the target's.
     """
+
+    analysis: torch.Tensor
+    synthesis: torch.Tensor
+    fourier_in: torch.Tensor
+    fourier_out: torch.Tensor
+    packed_in: torch.Tensor
+    packed_out: torch.Tensor
+    places_in: torch.Tensor
+    places_out: torch.Tensor
+    unit: torch.Tensor
 
     def __init__(self, inputs: int, outputs: int, rank: int, source: Grid, target: Grid, kind: str):
         super().__init__()

@@ -23,6 +23,7 @@ from model.device import generator, pick_device, seeded
 from model.loss import draw_noise, loss_terms, total, validation_score
 from model.metrics import open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
+from model.optimizer import RealAdamW, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
 from model.simulate import climate_offset
 from model.train_state import State, load_state, termination, write_state
@@ -191,6 +192,7 @@ def month_inputs(model: MonthlyDiffusion, months: Months, chunk: int = 12) -> Mo
             whole = MonthInputs(months.fields, *rest)
         for values, new in zip(whole, part, strict=True):
             values[index] = new
+    assert whole is not None  # training has pairs, so there are months
     return whole
 
 
@@ -223,26 +225,6 @@ def fit_latents(model: MonthlyDiffusion, average: dict, inputs: MonthInputs, ins
         average[f"latents.{name}"].copy_(value)
 
 
-class RealAdamW(torch.optim.AdamW):
-    """AdamW on the real and imaginary parts of all parameters, as torch has it too, in one pass over the memory."""
-
-    def __init__(self, model: MonthlyDiffusion, **settings):
-        self.model = model
-        super().__init__([as_parts(value.detach()) for value in model.parameters()], fused=True, **settings)
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        """Take a step with the gradients of the model's parameters."""
-        for own, value in zip(self.param_groups[0]["params"], self.model.parameters(), strict=True):
-            own.grad = None if value.grad is None else as_parts(value.grad)
-        return super().step(closure)
-
-
-def as_parts(value: torch.Tensor) -> torch.Tensor:
-    """Return a view of complex numbers as pairs of real ones; real numbers as they are."""
-    return torch.view_as_real(value) if value.is_complex() else value
-
-
 def epoch_order(training: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """Return the training pairs in the order of an epoch."""
     return np.random.default_rng([seed, epoch]).permutation(training)
@@ -270,30 +252,6 @@ def refuse_divergence(terms: dict[str, float], state: State, epoch: int) -> None
             f"training diverged at step {state.step} (epoch {epoch + 1}): {terms_text}; lower "
             f"training.learning_rate or set training.clip. The state of the last save is kept."
         )
-
-
-def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
-    """Return the rate of a step: a linear rise, then constant or half a cosine down to a hundredth."""
-    warmup = min(config.warmup_steps, steps // 10)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    if config.decay == "constant":
-        return config.learning_rate
-    fraction = (step - warmup) / max(1, steps - warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction)))
-
-
-@torch.no_grad()
-def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: int) -> None:
-    """Move the averaged weights toward the model's; early on the average forgets faster. Buffers do not change."""
-    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-    for name, value in model.named_parameters():
-        average[name].lerp_(value, 1 - decay)
-
-
-def clone_state(model: MonthlyDiffusion) -> dict:
-    """Return a copy of the model's state."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def validation_batches(inputs: MonthInputs, indices: np.ndarray, batch: int) -> Iterator[MonthInputs]:

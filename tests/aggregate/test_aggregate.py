@@ -9,10 +9,14 @@ import pytest
 
 from tests.helpers import era5_files
 from workflow.scripts.aggregate.complete import check_complete
-from workflow.scripts.aggregate.means import aggregate_era5, aggregate_forcing, aggregate_static, month_means
+from workflow.scripts.aggregate.era5 import aggregate_era5
+from workflow.scripts.aggregate.forcing import aggregate_forcing, month_means
+from workflow.scripts.aggregate.static import aggregate_static
 from workflow.scripts.common.months import CALENDAR, TIME_UNITS, time_bounds
-from workflow.scripts.regrid import fields as regrid
-from workflow.scripts.regrid import weights as regrid_weights
+from workflow.scripts.regrid.era5 import regrid_era5
+from workflow.scripts.regrid.forcing import regrid_forcing
+from workflow.scripts.regrid.static import regrid_static
+from workflow.scripts.regrid.weights import write_weights
 
 VARIABLES = era5_files.VARIABLES
 UNITS = {"t2m": "K", "avg_tprate": "kg m-2 s-1"}
@@ -150,10 +154,10 @@ def test_means_of_hourly_files_equal_the_monthly_file(tmp_path):
     monthly = means | {"avg_tprate": rain[1:].mean(axis=0, dtype=float)[None]}
     era5_files.write_member(tmp_path / "monthly", monthly, era5_files.month_starts(1980, [2]), lat, lon)
     era5_files.write_static(tmp_path / "static", resolution=30)
-    regrid_weights.write_weights(tmp_path / "static", tmp_path / "weights.nc", 45)
+    write_weights(tmp_path / "static", tmp_path / "weights.nc", 45)
     for product in ("hourly", "monthly"):
         source = {"single-levels": tmp_path / product}
-        regrid.regrid_era5(source, tmp_path / "weights.nc", table, tmp_path / f"r_{product}.nc", product)
+        regrid_era5(source, tmp_path / "weights.nc", table, tmp_path / f"r_{product}.nc", product)
         aggregate_era5([tmp_path / f"r_{product}.nc"], tmp_path / f"a_{product}.nc", months_of(1980, 2), product)
     for name in ("t2m", "sp", "avg_tprate"):
         ours, truth = (read(tmp_path / f"a_{product}.nc", name) for product in ("hourly", "monthly"))
@@ -207,8 +211,8 @@ def test_the_same_data_give_the_same_bytes(tmp_path):
 def forcing(tmp_path):
     era5_files.write_static(tmp_path / "static")
     era5_files.write_forcing(tmp_path / "forcing.nc")
-    regrid_weights.write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
-    regrid.regrid_forcing(tmp_path / "forcing.nc", tmp_path / "weights.nc", VARIABLES, tmp_path / "starts.nc")
+    write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
+    regrid_forcing(tmp_path / "forcing.nc", tmp_path / "weights.nc", VARIABLES, tmp_path / "starts.nc")
     return tmp_path
 
 
@@ -241,7 +245,7 @@ def test_a_forcing_that_ends_too_early_is_refused(forcing):
 
 
 def test_static_fields_keep_their_values(forcing):
-    regrid.regrid_static(forcing / "static", forcing / "weights.nc", VARIABLES, forcing / "r.nc")
+    regrid_static(forcing / "static", forcing / "weights.nc", VARIABLES, forcing / "r.nc")
     aggregate_static(forcing / "r.nc", forcing / "a.nc")
     for name in ("sdor", "lsm"):
         np.testing.assert_array_equal(read(forcing / "a.nc", name), read(forcing / "r.nc", name))

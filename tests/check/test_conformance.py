@@ -1,6 +1,5 @@
 """Checks by others: the CF checker, cc-plugin-wcrp with and without its vocabulary, PrePARE."""
 
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,19 +10,11 @@ import pytest
 from tests.helpers import made, vocabulary
 from tests.helpers.broken import rebuild
 from workflow.scripts.check import conformance
+from workflow.scripts.check.across import check_across
 from workflow.scripts.check.rules import expectation
 from workflow.scripts.check.simulation import check_files
-from workflow.scripts.check.submission import check_across
 
-FOLDER = "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1"
 TABLES = "tables/aimip"
-
-
-@pytest.fixture
-def copy(tmp_path):
-    """A copy of one good simulation, to break."""
-    shutil.copytree(made.tree() / FOLDER, tmp_path / FOLDER)
-    return tmp_path
 
 
 def set_attribute(path, name, value):
@@ -235,7 +226,7 @@ def test_what_the_plugin_finds_wrong_with_a_file_is_named(no_vocabulary, copy):
 
 
 def test_a_missing_plugin_is_said_in_the_table(monkeypatch):
-    monkeypatch.setattr("workflow.scripts.check.submission.wcrp_installed", lambda: False)
+    monkeypatch.setattr("workflow.scripts.check.across.wcrp_installed", lambda: False)
     report = across(made.tree(), ["tas"])
     assert report.findings == []
     for name in ("cmip6-structure", "cmip6-vocabulary"):

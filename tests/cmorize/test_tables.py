@@ -9,6 +9,7 @@ from workflow.scripts.cmorize import tables as cmor_tables
 from workflow.scripts.common import experiments
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.submission import attributes
 
 CMIP6_TABLES = Path("/usr/share/cmor/CMIP6")
 needs_cmip6 = pytest.mark.skipif(not CMIP6_TABLES.is_dir(), reason="Debian's cmor-tables are not installed")
@@ -42,6 +43,16 @@ def test_a_wrong_name_stops_in_one_sentence_before_a_file_is_written(tmp_path, c
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "tables").exists()
+
+
+def test_the_command_line_writes_what_the_function_writes(tmp_path):
+    submission = made.SUBMISSION | {"institution": 'Université d\'Été {of the} "Sea"', "references": "$HOME & 2 * 3 %s"}
+    cmor_tables.write_tables(tmp_path / "a", made.FACTS, "aimip-m2k", -0.00001, submission, 15.0, made.PERIOD)
+    words = ["--facts", made.FACTS, "--experiment", "aimip-m2k", "--sst-offset=-1e-05", "--resolution", 15]
+    words += ["--submission", json.dumps(submission), "--period", *made.PERIOD, "--out", tmp_path / "b"]
+    assert cmor_tables.main(list(map(str, words))) == 0
+    for name in cmor_tables.TABLE_FILES:
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
 
 
 def test_the_vocabulary_holds_the_names_of_the_config_and_no_others(tmp_path):
@@ -81,14 +92,14 @@ def test_the_license_is_cc_by_without_share_alike():
     ],
 )
 def test_nominal_resolution_is_cmip6s_name(resolution, poles, expected):
-    assert cmor_tables.nominal_resolution(*centres(resolution, poles)) == expected
+    assert attributes.nominal_resolution(*centres(resolution, poles)) == expected
 
 
 def test_mean_diameter_of_small_cells_is_that_of_flat_rectangles():
     lat, lon = centres(0.5, poles=False)
     side = np.deg2rad(0.5) * 6371
     flat = np.average(side * np.hypot(1, np.cos(np.deg2rad(lat))), weights=np.cos(np.deg2rad(lat)))
-    assert cmor_tables.mean_diameter(lat, lon) == pytest.approx(flat, rel=5e-3)
+    assert attributes.mean_diameter(lat, lon) == pytest.approx(flat, rel=5e-3)
 
 
 def test_the_table_has_the_variables_and_levels_that_the_channels_make():
@@ -132,5 +143,5 @@ def test_axes_agree_with_cmip6s():
 @needs_cmip6
 def test_required_attributes_are_cmip6s():
     known = json.loads((CMIP6_TABLES / "CMIP6_CV.json").read_text())["CV"]
-    assert sorted(cmor_tables.REQUIRED_ATTRIBUTES) == sorted(known["required_global_attributes"])
-    assert {*cmor_tables.NOMINAL_RESOLUTIONS, "1x1 degree"} == set(known["nominal_resolution"])
+    assert sorted(attributes.REQUIRED_ATTRIBUTES) == sorted(known["required_global_attributes"])
+    assert {*attributes.NOMINAL_RESOLUTIONS, "1x1 degree"} == set(known["nominal_resolution"])

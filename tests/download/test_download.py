@@ -6,31 +6,18 @@ import re
 import time
 import zipfile
 from collections import Counter
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from tests.helpers import era5_files
-from tests.helpers.cds_faults import FATAL, FOR_EVER, RECOVERED, WRONG, covers
-from tests.helpers.cds_stand_in import KEY, StandIn
+from tests.helpers.cds_faults import FATAL, RECOVERED, WRONG, covers
+from tests.helpers.cds_stand_in import KEY
+from tests.helpers.downloads import LIMITS, MONTHS, SETTINGS, VARIABLES, get
 from tests.helpers.project import left_over
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download import cds as cds_client
-from workflow.scripts.download.era5 import download_era5, download_forcing
 from workflow.scripts.download.patience import Patience
-from workflow.scripts.inputs.era5 import open_era5
-
-VARIABLES = era5_files.VARIABLES
-MONTHS = [f"1979-{month:02d}" for month in range(1, 13)]
-SETTINGS = {"source": "cds", "product": "monthly", "era5t": False, "resolution": 15}
-LIMITS = {"first_wait": 0.01, "patience": 2 / 3600, "outage": 0.4 / 3600}
-
-
-def get(folder, dataset="single-levels", settings=SETTINGS, limits=LIMITS, months=MONTHS):
-    output = folder / "1979.era5"
-    download_era5(output, folder / "1979.json", VARIABLES, dataset, months, settings, limits)
-    return output
 
 
 @pytest.mark.parametrize("dataset", ["single-levels", "pressure-levels", "static"])
@@ -221,149 +208,3 @@ def test_preliminary_data_are_recorded_where_they_are_allowed(stand_in, tmp_path
     stand_in.answer = lambda *_: tmp_path / "reply"
     get(tmp_path, settings=SETTINGS | {"era5t": True})
     assert json.loads((tmp_path / "1979.json").read_text())["expver"] == ["0001", "0005"]
-
-
-def hourly_answer(folder):
-    """Answers to hourly requests, made as they are asked."""
-    rows = {row.cds_name: row.short_name for row in read_variables(VARIABLES, dataset="single-levels")}
-
-    def answer(collection, request):
-        days = [f"{request['year'][0]}-{request['month'][0]}-{day}" for day in request["day"]]
-        times = np.array([f"{day}T{hour}" for day in days for hour in request["time"]], "datetime64[s]")
-        lat, lon = era5_files.grid(30)
-        fields = {rows[name]: era5_files.fake(rows[name], times, lat, lon) for name in request["variable"]}
-        path = folder / "-".join(["reply", *request["variable"], *request["year"]])
-        era5_files.write_member(path, fields, times, lat, lon)
-        return path
-
-    return answer
-
-
-def test_hourly_fields_arrive_by_month_and_variable_and_finished_parts_survive_an_interruption(
-    stand_in, tmp_path, monkeypatch
-):
-    table = tmp_path / "variables.csv"
-    lines = VARIABLES.read_text().splitlines()
-    table.write_text("\n".join([lines[0], *(line for line in lines if line.split(",")[3] in ("t2m", "avg_tprate"))]))
-    stand_in.answer = hourly_answer(tmp_path)
-    settings = SETTINGS | {"product": "hourly", "resolution": 30}
-    (tmp_path / "out").mkdir()
-    output, record = tmp_path / "out/1979.era5", tmp_path / "out/1979.json"
-    arguments = (output, record, table, "single-levels", ["1979-12"], settings, LIMITS)
-
-    stand_in.fault("asset", reset=False)  # the first part arrives; then the server is gone
-    stand_in.fault("asset", 404, times=FOR_EVER)
-    with pytest.raises(RuntimeError, match="broke off .* gave up"):
-        download_era5(*arguments)
-    assert not output.exists() and len(list((tmp_path / "out").rglob("*.part"))) == 1
-    stand_in.faults.clear()
-    download_era5(*arguments)
-    assert left_over(tmp_path / "out") == ["1979.era5", "1979.json"]
-
-    # A month of each variable, and the hour that ends December; none asked twice, the first not even fetched again.
-    asked = [
-        (request["variable"], request["year"], len(request["day"]), len(request["time"]))
-        for _, request in stand_in.requests
-    ]
-    rain = ["mean_total_precipitation_rate"]
-    assert asked == [(["2m_temperature"], ["1979"], 31, 24), (rain, ["1979"], 31, 24), (rain, ["1980"], 1, 1)]
-    about = json.loads(record.read_text())
-    assert about["request_ids"] == list(stand_in.jobs), "the id of a part that an earlier run fetched is lost"
-    assert about["requests"] == [request for _, request in stand_in.requests]
-    with open_era5(output, "hourly") as dataset:
-        assert dataset.sizes["time"] == 31 * 24 + 1
-        last = dataset.isel(time=-1)
-        assert np.isfinite(last["avg_tprate"]).all() and np.isnan(last["t2m"]).all()
-
-
-def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
-    with pytest.raises(ValueError, match="the CDS has no daily single-levels .* set download.product to monthly"):
-        get(tmp_path, settings=SETTINGS | {"product": "daily"})
-    assert stand_in.calls == []
-
-
-def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
-    settings = {"source": "local", "product": "monthly", "era5t": False}
-    output = tmp_path / "out/1979.era5"
-    args = (output, tmp_path / "1979.json", VARIABLES, "single-levels", MONTHS[9:], settings)
-    download_era5(*args, local=replies / "single")
-    assert output.is_symlink() and output.resolve() == (replies / "single").resolve()
-    record = json.loads((tmp_path / "1979.json").read_text())
-    assert record["file"] == str(replies / "single") and record["expver"] == ["0001"]
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(record["time"])).total_seconds() < 600
-    with pytest.raises(ValueError, match="pressure.*skt"):
-        download_era5(*args, local=replies / "pressure")
-    with pytest.raises(FileNotFoundError, match="check local.folder"):
-        download_era5(*args, local=replies / "none")
-    era5_files.write_single_levels(tmp_path / "short", 1979, range(1, 12))
-    with pytest.raises(ValueError, match="1979-12 is missing"):
-        download_era5(*args, local=tmp_path / "short")
-
-
-FORCING = {"source": "cds", "forcing_file": "forcing.nc", "forcing_sha256": None}
-
-
-def get_forcing(folder, server, settings=FORCING, period=("1978-10", "1981-12")):
-    output = folder / "forcing.nc"
-    settings = settings | {"forcing_record": server.record_url}
-    download_forcing(output, folder / "forcing.json", VARIABLES, period, settings, LIMITS)
-    return output
-
-
-@covers("zenodo")
-@pytest.mark.parametrize(
-    "fault", [None, {"cut": 5000}, {"status": 503}, {"reset": True}, {"zeros": True}, {"announce": 9}]
-)
-def test_the_forcing_comes_from_its_record_with_the_checksum_stated_there(fault, replies, tmp_path):
-    with StandIn(files=[replies / "forcing.nc"]) as server:
-        if fault:
-            server.fault("file", **fault)
-        output = get_forcing(tmp_path, server)
-        assert output.read_bytes() == (replies / "forcing.nc").read_bytes()
-        record = json.loads((tmp_path / "forcing.json").read_text())
-        assert record["record_checksum"].startswith("md5:") and len(record["sha256"]) == 64
-        assert left_over(tmp_path) == ["forcing.json", "forcing.nc"]
-
-
-@covers("zenodo wrong")
-def test_a_forcing_file_that_is_not_the_stated_one_is_refused(replies, tmp_path):
-    with StandIn(files=[replies / "forcing.nc", replies / "static"]) as server:
-        with pytest.raises(RuntimeError, match="arrived wrong twice: its sha256 is"):
-            get_forcing(tmp_path, server, FORCING | {"forcing_sha256": "0" * 64})
-        with pytest.raises(RuntimeError, match="has no file other.nc; it has forcing.nc, static"):
-            get_forcing(tmp_path, server, FORCING | {"forcing_file": "other.nc"})
-        with pytest.raises(ValueError, match="not the AIMIP forcing file"):
-            get_forcing(tmp_path, server, FORCING | {"forcing_file": "static"})
-        with pytest.raises(ValueError, match="1982-02 is missing"):
-            get_forcing(tmp_path, server, period=("1978-10", "1982-01"))
-        server.fault("file", 503, times=FOR_EVER)
-        with pytest.raises(RuntimeError, match="status 503; gave up"):
-            get_forcing(tmp_path, server)
-        server.checksum = "md5:" + "0" * 32
-        server.faults.clear()
-        with pytest.raises(RuntimeError, match="its md5 is"):
-            get_forcing(tmp_path, server)
-    assert left_over(tmp_path) == []
-
-
-def test_waits_grow_end_at_the_limit_and_start_anew_after_a_success(monkeypatch):
-    clock = {"now": 0.0}
-    waits = []
-
-    def sleep(seconds):
-        waits.append(seconds)
-        clock["now"] += seconds
-
-    monkeypatch.setattr("workflow.scripts.download.patience.time.monotonic", lambda: clock["now"])
-    monkeypatch.setattr("workflow.scripts.download.patience.time.sleep", sleep)
-    patience = Patience(60, {"broken": 2})
-    for _ in range(6):
-        patience.wait("broken", "no answer")
-    assert waits == [60, 120, 240, 480, 960, 1800]
-    patience.success("broken")
-    patience.wait("broken", "no answer")
-    assert waits[-1] == 60
-    with pytest.raises(RuntimeError, match="no answer; gave up after .* tries in 2 hours, run it again later"):
-        for _ in range(100):
-            patience.wait("broken", "no answer")
-    assert sum(waits[6:]) == 2 * 3600, "it waits for the whole limit and not longer"

@@ -6,14 +6,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from tests.evaluate.test_evaluate import EXPERIMENTS, SETTINGS, run
-from tests.helpers.evaluation_tree import grid, periods
+from tests.helpers.evaluation_run import EXPERIMENTS, LAT, LON, SETTINGS, run
+from tests.helpers.evaluation_tree import periods
 from workflow.scripts.evaluate.plots.lines import plot_lines
 from workflow.scripts.evaluate.plots.maps import plot_maps
 from workflow.scripts.evaluate.plots.results import Evaluated
 from workflow.scripts.evaluate.plots.style import coastlines, mollweide, mollweide_pixels, symmetric_limit, world_image
-
-LAT, LON = grid()
 
 
 def test_projection_keeps_areas():

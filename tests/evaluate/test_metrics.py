@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.helpers.project import INDEX
 from workflow.scripts.common.grids import area_mean, centres
 from workflow.scripts.common.months import mid_times, month_of_year, month_range, year_of
 from workflow.scripts.evaluate.metrics.along_time import (
@@ -13,13 +14,10 @@ from workflow.scripts.evaluate.metrics.along_time import (
     complete_years,
     decorrelation_time,
     deseasonalize,
-    land_sea_means,
     mean_weights,
     regression_weights,
-    rms,
     smooth_spectrum,
     trend_weights,
-    weighted_mean,
 )
 from workflow.scripts.evaluate.metrics.ensemble import (
     Boxes,
@@ -29,7 +27,8 @@ from workflow.scripts.evaluate.metrics.ensemble import (
     rank_shares,
     spread_and_error,
 )
-from workflow.scripts.evaluate.summarize.simulation import read_index
+from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
+from workflow.scripts.evaluate.summarize.inputs import read_index
 
 LAT = np.arange(-90, 90.1, 1.5)
 MONTHS = month_range("1978-10", "1990-12")
@@ -183,6 +182,4 @@ def test_climatology_ensemble_takes_the_same_calendar_month():
 
 @pytest.fixture(scope="module")
 def nino34():
-    from tests.helpers.evaluation_tree import INDEX
-
     return read_index(INDEX)

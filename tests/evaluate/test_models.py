@@ -1,25 +1,19 @@
 """Other models beside ours: submission trees that deviate from the rules in the known ways."""
 
-import csv
-
 import netCDF4
 import numpy as np
 import pytest
 
-from tests.evaluate.test_evaluate import EXPERIMENTS, SETTINGS, run
-from tests.helpers.evaluation_tree import grid, months_of, periods, write_simulation
+from tests.helpers.evaluation_run import EXPERIMENTS, LAT, LON, MONTHS, PERIODS, SETTINGS, run
+from tests.helpers.evaluation_tree import write_simulation
 from tests.helpers.project import INDEX, VARIABLES
+from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.plots.models import models_figure
 from workflow.scripts.evaluate.plots.style import save
-from workflow.scripts.evaluate.scorecard.lines import Table
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.simulation import summarize
 from workflow.scripts.evaluate.summarize.tree import summarize_tree
 from workflow.scripts.submission.tree import find_simulations
-
-PERIODS = periods()
-LAT, LON = grid()
-MONTHS = months_of(PERIODS)
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +120,7 @@ def test_models_stand_side_by_side(tmp_path):
     summarize_tree(root, tmp_path / "models" / "Deviant", VARIABLES, INDEX, PERIODS, 2, EXPERIMENTS)
     models = {"Deviant": tmp_path / "models" / "Deviant"}
     run(tmp_path, {("aimip", "r1i1p1f1"): {"seed": 0, "bias": 0.5}}, models=models)
-    with open(tmp_path / "metrics.csv", newline="") as file:
-        table = Table(list(csv.DictReader(file)))
+    table = read_table(tmp_path / "metrics.csv")
     assert table.members("Deviant", "E1_rmsb", "test", "tas", "aimip") == pytest.approx([0.3], abs=1e-4)
     assert table.members("MD-made", "E1_rmsb", "test", "tas", "aimip") == pytest.approx([1.5], abs=1e-4)
     for metric, period, field in (

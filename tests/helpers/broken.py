@@ -4,21 +4,21 @@
 types, dimensions and bounds can be broken too.
 """
 
-from dataclasses import dataclass, field
+import dataclasses
 
 import netCDF4
 import numpy as np
 
 
-@dataclass
+@dataclasses.dataclass
 class Plain:
     """A netCDF file as plain Python: edit and write back."""
 
-    attributes: dict = field(default_factory=dict)
-    unlimited: set = field(default_factory=set)
-    variables: dict = field(default_factory=dict)  # name: [dimensions, values, attributes]
+    attributes: dict = dataclasses.field(default_factory=dict)
+    unlimited: set = dataclasses.field(default_factory=set)
+    variables: dict = dataclasses.field(default_factory=dict)  # name: [dimensions, values, attributes]
     format: str = "NETCDF4_CLASSIC"
-    storage: dict = field(default_factory=lambda: {"zlib": True, "shuffle": True, "complevel": 1})
+    storage: dict = dataclasses.field(default_factory=lambda: {"zlib": True, "shuffle": True, "complevel": 1})
 
     def values(self, name):
         return self.variables[name][1]
@@ -71,3 +71,49 @@ def rename(path, part, new):
     folder = next(parent for parent in path.parents if parent.name == part)
     moved = folder.rename(folder.with_name(new))
     return moved / path.relative_to(folder)
+
+
+def attribute(key, value, variable=None):
+    """An edit that sets an attribute of the file or of a variable; None removes it."""
+
+    def edit(plain):
+        attributes = plain.variables[variable][2] if variable else plain.attributes
+        attributes.pop(key) if value is None else attributes.update({key: value})
+
+    return edit
+
+
+def coordinate(name, change):
+    """An edit that applies ``change`` to a coordinate's values."""
+
+    def edit(plain):
+        plain.set(name, change(plain.values(name)))
+
+    return edit
+
+
+def field(name, change):
+    """An edit that changes values of the field in place."""
+
+    def edit(plain):
+        change(plain.values(name))
+
+    return edit
+
+
+def put(index, value):
+    """A change in place: one value or region."""
+
+    def change(values):
+        values[index] = value
+
+    return change
+
+
+def times(factor):
+    """A change in place: another unit."""
+
+    def change(values):
+        values *= factor
+
+    return change

@@ -11,6 +11,7 @@ CHANNELS = [  # name, short_name, level, transform, units, valid_min, valid_max,
     ("z500", "z", 500.0, "none", "m2 s-2", 40000, 65000, 54000.0, 400.0),
     ("t2m", "t2m", np.nan, "none", "K", 150, 350, 285.0, 2.0),
 ]
+NAMES = [channel[0] for channel in CHANNELS]
 FORCINGS, STATICS = ("sst", "siconc", "lsm"), ("sdor", "lsm")
 
 

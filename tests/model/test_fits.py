@@ -7,7 +7,7 @@ import torch
 from model.diffusion import Diffusion
 from model.forced import ForcedResponse
 from model.latents import LatentStatistics
-from model.spectral import Grid, row_weights
+from model.sphere import Grid, row_weights
 
 GRID = Grid(21, 40)
 

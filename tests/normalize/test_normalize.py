@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 
 from tests.helpers import era5_files
-from workflow.scripts.aggregate.means import aggregate_forcing, aggregate_static
+from workflow.scripts.aggregate.forcing import aggregate_forcing
+from workflow.scripts.aggregate.static import aggregate_static
 from workflow.scripts.common.grids import cell_areas, centres
 from workflow.scripts.common.months import month_range, months_from_times
 from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid, add_months, new_file
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.normalize.fields import write_forcing, write_initial, write_statistics, write_training
+from workflow.scripts.normalize.forcing import write_forcing
+from workflow.scripts.normalize.initial import write_initial
+from workflow.scripts.normalize.training import write_training
+from workflow.scripts.normalize.training_statistics import write_statistics
 from workflow.scripts.normalize.transforms import inverse_transform, transform
-from workflow.scripts.regrid.fields import regrid_forcing, regrid_static
+from workflow.scripts.regrid.forcing import regrid_forcing
+from workflow.scripts.regrid.static import regrid_static
 from workflow.scripts.regrid.weights import write_weights
 
 VARIABLES = era5_files.VARIABLES

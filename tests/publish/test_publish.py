@@ -9,11 +9,12 @@ import yaml
 
 from tests.helpers import made
 from tests.helpers.project import load_config
+from workflow.scripts.check.outcome import write_outcome
 from workflow.scripts.check.rules import Report
-from workflow.scripts.check.submission import write_outcome
 from workflow.scripts.publish.card import card
 from workflow.scripts.publish.manifest import main, verify
 from workflow.scripts.publish.product import commit, publish, without_folders
+from workflow.scripts.publish.product import main as publish_main
 
 MODEL = "UMD-PARETO/MD-1p5"
 
@@ -60,6 +61,18 @@ def test_a_published_submission_verifies(product, capsys):
     assert verify(product) == (7, [])
     assert main([str(product)]) == 0
     assert "7 files in the manifest, 0 findings" in capsys.readouterr().out
+
+
+def test_the_command_line_publishes_what_the_function_publishes(product, tmp_path):
+    other = tmp_path / "other" / MODEL
+    shutil.copytree(product / "aimip", other / "aimip")
+    record = tmp_path / "results/download/single-levels/1979.json"
+    words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
+    words += ["--facts", made.FACTS, "--config", json.dumps(load_config("test")), "--repository", made.ROOT]
+    assert publish_main([*map(str, words), "--out", str(other)]) == 0
+    for name in ("checkpoint.zip", "config.yaml", "README.md"):
+        assert (other / name).read_bytes() == (product / name).read_bytes()
+    assert verify(other) == (7, [])
 
 
 def test_no_folder_of_this_machine_is_published(tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from tests.helpers import era5_files
 from tests.helpers.project import DATA
 from workflow.scripts.common.grids import area_mean, cell_areas, centres, lat_edges, lon_edges
-from workflow.scripts.regrid import fields as regrid
-from workflow.scripts.regrid import weights as regrid_weights
+from workflow.scripts.regrid.era5 import regrid_era5
+from workflow.scripts.regrid.forcing import regrid_forcing
+from workflow.scripts.regrid.operators import Weights, regrid_field, regrid_majority, regrid_mean, regrid_sea
+from workflow.scripts.regrid.weights import box_weights, esmf_weights, save_weights, write_weights
 
 REFERENCE = np.load(DATA / "esmf_reference.npz")  # every fourth longitude
 FINE = np.linspace(90, -90, 721), np.arange(1440) * 0.25
@@ -38,11 +40,11 @@ def sea_temperature(lat, lon):
     return np.where(is_land(lat, lon), np.nan, values)
 
 
-def make_weights(path, source, target_resolution, build=regrid_weights.box_weights):
+def make_weights(path, source, target_resolution, build=box_weights):
     target = centres(target_resolution)
     entries = build(*source, *target)
-    regrid_weights.save_weights(path, *entries, source, target, "test")
-    return regrid.Weights(path)
+    save_weights(path, *entries, source, target, "test")
+    return Weights(path)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +76,14 @@ def test_the_weights_file_is_one_that_xesmf_would_write(fine):
 def test_means_agree_with_esmf_as_far_as_great_circles_allow(fine, field, tolerance):
     # ESMF draws cell edges as great circles; the boxes follow the parallels. The difference was measured at up to 1e-4
     # of the range for most fields and 5e-4 for a smooth one near 30 degrees.
-    ours, esmf = regrid.regrid_mean(fine, field(*FINE))[:, ::4], REFERENCE[field.__name__]
+    ours, esmf = regrid_mean(fine, field(*FINE))[:, ::4], REFERENCE[field.__name__]
     assert np.abs(ours - esmf).max() < tolerance
     assert np.sqrt(np.mean((ours - esmf) ** 2)) < 4e-4
 
 
 @pytest.mark.parametrize("land_share", [0.5, 1.0])
 def test_sea_means_agree_with_esmf_that_skips_land(fine, land_share):
-    ours = regrid.regrid_sea(fine, sea_temperature(*FINE), 1 - land_share)[:, ::4]
+    ours = regrid_sea(fine, sea_temperature(*FINE), 1 - land_share)[:, ::4]
     esmf = REFERENCE[f"sst_skipna_{land_share}"]
     # Cells whose share of sea is at the threshold to within the difference of the edges may fall on either side.
     assert (np.isnan(ours) != np.isnan(esmf)).mean() < 2e-3
@@ -112,7 +114,7 @@ def test_means_agree_with_cdo_remapcon(fine, tmp_path):
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     with netCDF4.Dataset(tmp_path / "out.nc") as file:
         theirs = file["field"][:].data
-    assert np.abs(regrid.regrid_mean(fine, field) - theirs).max() < 2e-5 * 50
+    assert np.abs(regrid_mean(fine, field) - theirs).max() < 2e-5 * 50
 
 
 @pytest.mark.parametrize("resolution", [1.5, 4.5])
@@ -121,16 +123,16 @@ def test_area_integrals_are_conserved(resolution, tmp_path, fine):
     noise = np.random.default_rng(1).normal(5, 1, (721, 1440)).astype(np.float32)
     for field in (noise, wavy(*FINE).astype(np.float32)):
         before = area_mean(field.astype(np.float64), *FINE)
-        after = area_mean(regrid.regrid_mean(weights, field).astype(np.float64), weights.lat, weights.lon)
+        after = area_mean(regrid_mean(weights, field).astype(np.float64), weights.lat, weights.lon)
         assert after == pytest.approx(before, rel=1e-6)
 
 
 @pytest.mark.parametrize("value", [1.0, 273.16, 1e5, 3e-6])
 def test_a_constant_stays_that_constant_exactly(fine, value):
     value = np.float32(value)
-    assert (regrid.regrid_mean(fine, np.full((721, 1440), value)) == value).all()
+    assert (regrid_mean(fine, np.full((721, 1440), value)) == value).all()
     sea = np.where(is_land(*FINE), np.float32(np.nan), value)
-    out = regrid.regrid_sea(fine, sea, 0.5)
+    out = regrid_sea(fine, sea, 0.5)
     np.testing.assert_allclose(out[np.isfinite(out)], value, rtol=1.2e-7)
 
 
@@ -139,7 +141,7 @@ def test_poles_are_half_cells(coarse):
     source = era5_files.grid(15)
     field = np.zeros((13, 24))
     field[0] = 1
-    out = regrid.regrid_mean(coarse, field)
+    out = regrid_mean(coarse, field)
     share = (1 - np.sin(np.deg2rad(82.5))) / (1 - np.sin(np.deg2rad(75)))
     np.testing.assert_allclose(out[-1], share, rtol=1e-6)
     assert (out[:-1] == 0).all() and coarse.lat[-1] == 90 and source[0][0] == 90
@@ -149,60 +151,60 @@ def test_longitudes_join_round_the_globe(coarse):
     # The target cell at 0 covers 345..15: half of the source cells at 345 and 15 (7.5 of 30 degrees), all of that at 0.
     field = np.zeros((13, 24))
     field[:, 23] = 1
-    np.testing.assert_allclose(regrid.regrid_mean(coarse, field)[3], [0.25] + [0] * 10 + [0.25], atol=1e-7)
+    np.testing.assert_allclose(regrid_mean(coarse, field)[3], [0.25] + [0] * 10 + [0.25], atol=1e-7)
 
 
 def test_missing_values_spread_in_means_and_are_left_out_over_the_sea(coarse):
     field = np.full((13, 24), 10.0)
     field[6, 4] = np.nan  # the source cell at the equator and 60 E, in the middle of the target cell there
-    mean, sea = regrid.regrid_mean(coarse, field), regrid.regrid_sea(coarse, field, 0.5)
+    mean, sea = regrid_mean(coarse, field), regrid_sea(coarse, field, 0.5)
     assert np.isnan(mean[3, 2]) and np.isnan(mean).sum() == 1
     assert (sea == 10).all()
     field[5:8, 3:6] = np.nan
-    sea = regrid.regrid_sea(coarse, field, 0.5)
+    sea = regrid_sea(coarse, field, 0.5)
     assert np.isnan(sea[3, 2]) and np.isnan(sea).sum() == 1
 
 
 def test_the_threshold_is_the_least_share_of_sea(coarse):
     field = np.full((13, 24), 10.0)
     field[5:8, 4] = np.nan  # half of the target cell at 60 E is land: 15 of its 30 degrees of longitude
-    assert np.isfinite(regrid.regrid_sea(coarse, field, 0.5)[3, 2])
-    assert np.isnan(regrid.regrid_sea(coarse, field, 0.51)[3, 2])
-    assert np.isnan(regrid.regrid_sea(coarse, np.full((13, 24), np.nan), 0)).all()
+    assert np.isfinite(regrid_sea(coarse, field, 0.5)[3, 2])
+    assert np.isnan(regrid_sea(coarse, field, 0.51)[3, 2])
+    assert np.isnan(regrid_sea(coarse, np.full((13, 24), np.nan), 0)).all()
 
 
 def test_categories_are_chosen_never_averaged(coarse):
     field = np.full((13, 24), 1.0)
     field[6, 4] = 7  # covers half of the width and half of the height of the target cell at 60 E: a quarter
-    assert regrid.regrid_majority(coarse, field)[3, 2] == 1
+    assert regrid_majority(coarse, field)[3, 2] == 1
     field[5:8, 4] = 7  # half: a tie, which the lowest category wins
-    assert regrid.regrid_majority(coarse, field)[3, 2] == 1
+    assert regrid_majority(coarse, field)[3, 2] == 1
     field[5:8, 3:5] = 7  # three quarters
-    out = regrid.regrid_majority(coarse, field)
+    out = regrid_majority(coarse, field)
     assert out[3, 2] == 7 and set(np.unique(out)) == {1, 7}
 
 
 def test_an_unknown_method_is_refused_by_name(coarse):
     with pytest.raises(ValueError, match="regrid is 'bilinear', allowed are conservative, sea, majority"):
-        regrid.regrid_field(coarse, np.zeros((13, 24)), "bilinear", 0.5)
+        regrid_field(coarse, np.zeros((13, 24)), "bilinear", 0.5)
 
 
 def test_the_xesmf_engine_gives_the_same_weights_to_great_circles(tmp_path):
     pytest.importorskip(
         "xesmf", reason="xesmf is not installed here: its engine is tested where it is", exc_type=ImportError
     )
-    esmf = make_weights(tmp_path / "esmf.nc", era5_files.grid(2.5), 7.5, regrid_weights.esmf_weights)
+    esmf = make_weights(tmp_path / "esmf.nc", era5_files.grid(2.5), 7.5, esmf_weights)
     boxes = make_weights(tmp_path / "boxes.nc", era5_files.grid(2.5), 7.5)
     field = smooth(*era5_files.grid(2.5))
-    assert np.abs(regrid.regrid_mean(esmf, field) - regrid.regrid_mean(boxes, field)).max() < 0.02
-    assert (regrid.regrid_mean(esmf, np.ones_like(field)) == 1).all()
+    assert np.abs(regrid_mean(esmf, field) - regrid_mean(boxes, field)).max() < 0.02
+    assert (regrid_mean(esmf, np.ones_like(field)) == 1).all()
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "xesmf", None)
     era5_files.write_static(tmp_path / "static")
     with pytest.raises(RuntimeError, match="xesmf is not installed; use envs/regrid.yaml or set it to boxes"):
-        regrid_weights.write_weights(tmp_path / "static", tmp_path / "weights.nc", 30, "xesmf")
+        write_weights(tmp_path / "static", tmp_path / "weights.nc", 30, "xesmf")
     assert not (tmp_path / "weights.nc").exists()
 
 
@@ -213,14 +215,14 @@ def year(tmp_path):
     era5_files.write_single_levels(tmp_path / "single", 1979)
     era5_files.write_pressure_levels(tmp_path / "pressure", 1979, levels=(50, 100, 250, 500, 700, 850, 1000))
     era5_files.write_forcing(tmp_path / "forcing.nc")
-    regrid_weights.write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
+    write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
     return tmp_path
 
 
 def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
     sources = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
-    regrid.regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
-    weights, times = regrid.Weights(year / "weights.nc"), era5_files.month_starts(1979)
+    regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+    weights, times = Weights(year / "weights.nc"), era5_files.month_starts(1979)
     lat, lon = era5_files.grid(15)
     with netCDF4.Dataset(year / "out.nc") as file:
         assert file["lat"][0] == -90 and file["lat"][-1] == 90 and file["lon"][0] == 0
@@ -229,9 +231,9 @@ def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
         assert [(date.year, date.month, date.day) for date in dates] == [(1979, m, 1) for m in range(1, 13)]
         for name, level, index in (("t", 850, 1), ("q", 50, 6), ("z", 500, 3)):
             wanted = era5_files.fake(name, times, lat, lon, level)[7]
-            np.testing.assert_array_equal(file[name][7, index], regrid.regrid_mean(weights, wanted))
+            np.testing.assert_array_equal(file[name][7, index], regrid_mean(weights, wanted))
         rain = era5_files.fake("avg_tprate", times, lat, lon)[11]
-        np.testing.assert_array_equal(file["avg_tprate"][11], regrid.regrid_mean(weights, rain))
+        np.testing.assert_array_equal(file["avg_tprate"][11], regrid_mean(weights, rain))
         assert np.ma.count(file["z"][:, 3]) == 12 * 7 * 12
         assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
 
@@ -240,7 +242,7 @@ def test_data_on_another_grid_than_the_weights_are_refused(year):
     era5_files.write_single_levels(year / "other", 1979, resolution=10)
     sources = {"single-levels": year / "other", "pressure-levels": year / "pressure"}
     with pytest.raises(ValueError, match=r"other is on a grid of 19 x 36 points .* is for 13 x 24"):
-        regrid.regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+        regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
     assert not (year / "out.nc").exists()
 
 
@@ -248,13 +250,13 @@ def test_datasets_of_different_months_are_refused(year):
     era5_files.write_single_levels(year / "short", 1979, range(1, 12))
     sources = {"single-levels": year / "short", "pressure-levels": year / "pressure"}
     with pytest.raises(ValueError, match="1979-12 is in only one of single-levels and pressure-levels"):
-        regrid.regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+        regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
 
 
 @pytest.mark.parametrize("south_first", [False, True])
 def test_the_forcing_covers_the_sea_and_leaves_ice_what_the_land_leaves(year, south_first):
     era5_files.write_forcing(year / "forcing.nc", south_first=south_first)
-    regrid.regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 0.5)
+    regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 0.5)
     with netCDF4.Dataset(year / "out.nc") as file:
         sst, ice = (np.ma.filled(file[name][:], np.nan) for name in ("sst", "siconc"))
         land = file["lsm"][:].data

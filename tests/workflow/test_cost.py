@@ -2,12 +2,12 @@
 
 import math
 
-import cost
 import numpy as np
 import pytest
 import yaml
 
 from tests.helpers.project import ROOT, load_config
+from workflow import cost
 
 CONFIG = load_config()
 

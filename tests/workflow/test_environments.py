@@ -3,11 +3,13 @@
 import ast
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.helpers.project import ROOT
+from workflow.scripts.common.imports import local_modules
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 PROVIDES = {
@@ -44,29 +46,16 @@ def rule_blocks():
             yield path, block
 
 
-def third_party_imports(path, seen=None):
-    """Top-level packages that a file imports, also through local modules, without the standard library."""
-    seen = set() if seen is None else seen
-    if path in seen:
-        return set()
-    seen.add(path)
+def third_party_imports(program):
+    """Top-level packages that a program imports, also through local modules, without the standard library."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            local = [base / (name.replace(".", "/") + ".py") for base in (path.parent, ROOT)]
-            existing = [candidate for candidate in local if candidate.is_file()]
-            if existing:
-                found |= third_party_imports(existing[0], seen)
-            elif not any((base / name.split(".")[0]).exists() for base in (path.parent, ROOT)):
-                if not (path.parent / f"{name.split('.')[0]}.py").is_file():
-                    found.add(name.split(".")[0])
-    return found - STANDARD
+    for module in local_modules(ROOT, program):
+        for node in ast.walk(ast.parse(Path(module).read_text())):
+            if isinstance(node, ast.ImportFrom):
+                found.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+    return found - STANDARD - {"model", "workflow"}
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
@@ -85,18 +74,11 @@ def test_requirements_agree_with_constraints():
 
 
 def test_every_rule_names_an_environment_that_holds_its_imports():
-    checked = 0
     for path, block in rule_blocks():
-        scripts = re.findall(r'"\.\./(scripts/\w+\.py)"|(workflow/scripts/\w+\.py)|-m (model\.\w+)', block)
+        (program,) = re.findall(r"-m ((?:model|workflow)[\w.]+)", block)
         environment = re.search(r'"\.\./\.\./envs/(\w+\.yaml)"', block)
-        if not scripts:
-            continue
-        assert environment, f"a rule in {path.name} has a script but no conda environment"
+        assert environment, f"a rule in {path.name} has a program but no conda environment"
         available = packages(ROOT / "envs" / environment[1])
-        for relative, from_root, module in scripts:
-            script = ROOT / (from_root or (relative and f"workflow/{relative}") or module.replace(".", "/") + ".py")
-            needed = {PROVIDES.get(name, name).lower() for name in third_party_imports(script)} - {"snakemake"}
-            optional = {"xesmf"} if environment[1] != "regrid.yaml" else set()
-            assert needed - optional <= available, f"{environment[1]} lacks {needed - available} for {script.name}"
-            checked += 1
-    assert checked >= 15
+        needed = {PROVIDES.get(name, name).lower() for name in third_party_imports(program.replace(".", "/") + ".py")}
+        optional = {"xesmf"} if environment[1] != "regrid.yaml" else set()
+        assert needed - optional <= available, f"{environment[1]} lacks {needed - available} for {program}"

@@ -56,18 +56,20 @@ download_era5("{dataset}.era5", "{dataset}.json", V, "{dataset}", months, settin
     steps = {
         "weights": "from workflow.scripts.regrid import weights; weights.write_weights('static', 'weights.nc', 1.5)",
         "regrid": table
-        + """from workflow.scripts.regrid.fields import regrid_era5, regrid_static
+        + """from workflow.scripts.regrid.era5 import regrid_era5
+from workflow.scripts.regrid.static import regrid_static
 sources = {name: name + ".era5" for name in ("single-levels", "pressure-levels")}
 regrid_era5(sources, "weights.nc", V, "regrid.nc")
 regrid_static("static", "weights.nc", V, "r_static.nc")""",
         "aggregate": """import numpy as np
-from workflow.scripts.aggregate.means import aggregate_era5, aggregate_static
+from workflow.scripts.aggregate.era5 import aggregate_era5
+from workflow.scripts.aggregate.static import aggregate_static
 aggregate_era5(["regrid.nc"], "1979.nc", np.arange("1979-01", "1980-01", dtype="datetime64[M]"))
 aggregate_static("r_static.nc", "static.nc")""",
         "forcing (2.25 degrees)": table
         + """from workflow.scripts.planet import era5_files as planet
-from workflow.scripts.aggregate.means import aggregate_forcing
-from workflow.scripts.regrid.fields import regrid_forcing
+from workflow.scripts.aggregate.forcing import aggregate_forcing
+from workflow.scripts.regrid.forcing import regrid_forcing
 from workflow.scripts.regrid.weights import write_weights
 planet.write_static("coarse", V, 2.25)
 planet.write_forcing("forcing", 2.25, 1)

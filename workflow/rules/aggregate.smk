@@ -11,7 +11,7 @@ OUTPUTS  results/aggregate/era5/{year}.nc            CF monthly means with bound
 rule aggregate_era5:
     input:
         era5=aggregate_inputs,
-        modules=scripts("aggregate/means.py"),
+        modules=scripts("aggregate/era5.py"),
     output:
         "results/aggregate/era5/{year}.nc",
     log:
@@ -25,18 +25,21 @@ rule aggregate_era5:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
+        project=BASE,
         months=months_of_year,
         product=config["download"]["product"],
     message:
         "Making monthly means of ERA5 of {wildcards.year}"
-    script:
-        "../scripts/aggregate/means.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.aggregate.era5"
+        " --era5 {input.era5:q} --months {params.months} --product {params.product} --out {output:q}"
+        " --log {log:q}"
 
 
 rule aggregate_static:
     input:
         static="results/regrid/static.nc",
-        modules=scripts("aggregate/means.py"),
+        modules=scripts("aggregate/static.py"),
     output:
         "results/aggregate/static.nc",
     log:
@@ -49,16 +52,19 @@ rule aggregate_static:
         # Less than a second.
         mem_mb=grown(1000),
         runtime=grown(10),
+    params:
+        project=BASE,
     message:
         "Describing the static fields"
-    script:
-        "../scripts/aggregate/means.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.aggregate.static"
+        " --static {input.static:q} --out {output:q} --log {log:q}"
 
 
 rule aggregate_forcing:
     input:
         forcing="results/regrid/forcing.nc",
-        modules=scripts("aggregate/means.py"),
+        modules=scripts("aggregate/forcing.py"),
     output:
         "results/aggregate/forcing/{period}.nc",
     log:
@@ -72,11 +78,13 @@ rule aggregate_forcing:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
+        project=BASE,
         period=forcing_period,
     message:
         "Making monthly means of the forcing over the {wildcards.period} period"
-    script:
-        "../scripts/aggregate/means.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.aggregate.forcing"
+        " --forcing {input.forcing:q} --period {params.period} --out {output:q} --log {log:q}"
 
 
 rule complete:
@@ -96,8 +104,10 @@ rule complete:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
+        project=BASE,
         period=config["periods"]["simulation"],
     message:
         "Checking that every month is there once"
-    script:
-        "../scripts/aggregate/complete.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.aggregate.complete"
+        " --era5 {input.era5:q} --period {params.period} --out {output:q} --log {log:q}"

@@ -28,13 +28,15 @@ rule check_simulation:
         mem_mb=grown(1000),
         runtime=grown(20),
     params:
-        submission=submission_root,
-        experiment="{experiment}",
-        member="{member}",
+        project=BASE,
+        facts=BASE / "config/cmor",
     message:
         "Checking {wildcards.experiment} r{wildcards.member}"
-    script:
-        "../scripts/check/simulation.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.check.simulation --submission results/submission"
+        " --tables results/cmorize/tables/{wildcards.experiment:q} --facts {params.facts:q} --ranges {input.ranges:q}"
+        " --forcing {input.forcing:q} --experiment {wildcards.experiment:q} --member {wildcards.member:q}"
+        " --out {output:q} --log {log:q}"
 
 
 rule check_experiment:
@@ -54,18 +56,20 @@ rule check_experiment:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
+        project=BASE,
         members=config["members"],
     message:
         "Checking the members of {wildcards.experiment} together"
-    script:
-        "../scripts/check/experiment.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.check.experiment"
+        " --folder results/check/{wildcards.experiment:q} --members {params.members} --out {output:q} --log {log:q}"
 
 
 rule check_submission:
     input:
         experiments=expand("results/check/{experiment}.json", experiment=EXPERIMENTS),
         forcing="results/aggregate/forcing/simulation.nc",
-        modules=scripts("check/submission.py"),
+        modules=scripts("check/across.py"),
     output:
         result="results/check/submission.json",
         table="results/check/submission.csv",
@@ -81,8 +85,10 @@ rule check_submission:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
-        submission=submission_root,
+        project=BASE,
     message:
         "Checking the experiments together"
-    script:
-        "../scripts/check/submission.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.check.across --experiments {input.experiments:q}"
+        " --submission results/submission --forcing {input.forcing:q} --out {output.result:q} --table {output.table:q}"
+        " --page {output.page:q} --log {log:q}"

@@ -23,25 +23,29 @@ rule cmor_tables:
         mem_mb=grown(500),
         runtime=grown(10),
     params:
-        experiment="{experiment}",
+        project=BASE,
+        facts=BASE / "config/cmor",
         sst_offset=sst_offset,
-        submission=config["submission"],
+        # A function, since Snakemake would take braces in the texts for wildcards.
+        submission=lambda wildcards: json.dumps(config["submission"]),
         resolution=config["grid"]["resolution"],
         simulation=config["periods"]["simulation"],
     message:
         "Generating the CMOR tables and controlled vocabulary of {wildcards.experiment}"
-    script:
-        "../scripts/cmorize/tables.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.cmorize.tables --facts {params.facts:q}"
+        " --experiment {wildcards.experiment:q} --sst-offset={params.sst_offset} --submission {params.submission:q}"
+        " --resolution {params.resolution} --period {params.simulation:q}"
+        " --out results/cmorize/tables/{wildcards.experiment:q} --log {log:q}"
 
 
-# A shell rule, since CMOR may live in an interpreter of its own; that interpreter is no param, so it reruns nothing.
+# CMOR may live in an interpreter of its own; that interpreter is no param, so it reruns nothing.
 rule cmorize:
     input:
         rollout="results/rollout/{experiment}/r{member}.nc",
         forcing="results/aggregate/forcing/simulation.nc",
         tables=cmor_table_files("{experiment}"),
         variables=VARIABLES,
-        script=BASE / "workflow/scripts/cmorize/simulation.py",
         modules=scripts("cmorize/simulation.py"),
     output:
         submission_files("{experiment}", "{member}"),
@@ -56,11 +60,13 @@ rule cmorize:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
+        project=BASE,
         grids=config["submission"]["grids"],
     message:
         "Writing the CMOR files of {wildcards.experiment} r{wildcards.member}"
     shell:
-        "${{CMOR_PYTHON:-python}} {input.script} --rollout {input.rollout}"
-        " --forcing {input.forcing} --variables {input.variables} --tables results/cmorize/tables/{wildcards.experiment}"
-        " --experiment {wildcards.experiment} --member {wildcards.member} --grids {params.grids}"
-        " --out results/submission --scratch {resources.tmpdir} --log {log}"
+        'PYTHONPATH={params.project:q} "${{CMOR_PYTHON:-python}}" -m workflow.scripts.cmorize.simulation'
+        " --rollout {input.rollout:q} --forcing {input.forcing:q} --variables {input.variables:q}"
+        " --tables results/cmorize/tables/{wildcards.experiment:q} --experiment {wildcards.experiment:q}"
+        " --member {wildcards.member:q} --grids {params.grids:q} --out results/submission"
+        " --scratch {resources.tmpdir:q} --log {log:q}"

@@ -30,16 +30,26 @@ rule download_era5:
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
         cds_pressure_levels=request_slot("pressure-levels"),
+        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
+        first_wait=str(config["download"]["first_wait"]),
+        patience=str(config["download"]["patience"]),
+        outage=str(config["download"]["outage"]),
     params:
-        settings=download_settings("era5"),
-        dataset="{dataset}",
+        project=BASE,
+        settings=json.dumps(download_settings("era5")),
         variables=VARIABLES,
+        # What a request holds; the program reads it from the table, of which no other column reruns a download.
         request=requested,
         months=months_of_year,
+        local=local_option,
     message:
         "Getting ERA5 {wildcards.dataset} of {wildcards.year}"
-    script:
-        "../scripts/download/era5.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.download.era5"
+        " --dataset {wildcards.dataset} --months {params.months} --variables {params.variables:q}"
+        " --settings {params.settings:q} {params.local}"
+        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
+        " --out {output.reply:q} --record {output.record:q} --log {log:q}"
 
 
 rule download_static:
@@ -60,15 +70,24 @@ rule download_static:
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
+        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
+        first_wait=str(config["download"]["first_wait"]),
+        patience=str(config["download"]["patience"]),
+        outage=str(config["download"]["outage"]),
     params:
-        settings=download_settings("era5"),
-        dataset="static",
+        project=BASE,
+        settings=json.dumps(download_settings("era5")),
         variables=VARIABLES,
+        # As in download_era5.
         request=fields_of("static"),
+        local=local_option,
     message:
         "Getting the static fields of ERA5"
-    script:
-        "../scripts/download/era5.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.download.era5"
+        " --dataset static --variables {params.variables:q} --settings {params.settings:q} {params.local}"
+        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
+        " --out {output.reply:q} --record {output.record:q} --log {log:q}"
 
 
 rule download_forcing:
@@ -88,15 +107,26 @@ rule download_forcing:
         # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
         mem_mb=grown(2000),
         runtime=grown(240),
+        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
+        period=" ".join(config["periods"]["simulation"]),
+        first_wait=str(config["download"]["first_wait"]),
+        patience=str(config["download"]["patience"]),
+        outage=str(config["download"]["outage"]),
     params:
-        settings=download_settings("forcing"),
-        dataset="forcing",
+        project=BASE,
+        settings=json.dumps(download_settings("forcing")),
         variables=VARIABLES,
+        # As in download_era5.
         request=fields_of("forcing"),
+        local=local_option,
     message:
         "Getting the AIMIP sea-surface temperature and sea ice"
-    script:
-        "../scripts/download/era5.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.download.forcing"
+        " --period {resources.period} --variables {params.variables:q}"
+        " --settings {params.settings:q} {params.local}"
+        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
+        " --out {output.reply:q} --record {output.record:q} --log {log:q}"
 
 
 rule download_archive:
@@ -113,14 +143,23 @@ rule download_archive:
         # It copies streams to files; a day is for an archive of 100 GB at 1 MB/s. Files that are there already stay.
         mem_mb=grown(1000),
         runtime=1440,
+        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
+        first_wait=str(config["download"]["first_wait"]),
+        patience=str(config["download"]["patience"]),
+        outage=str(config["download"]["outage"]),
     params:
+        project=BASE,
         url=ARCHIVE["url"],
         prefix=lambda wildcards: ARCHIVE["models"][wildcards.model],
-        manifest=ARCHIVE["manifest"],
+        manifest=option("--manifest", ARCHIVE["manifest"]),
         folder=model_folder,
         variables=VARIABLES,
         experiments=list(EXPERIMENTS),
     message:
         "Getting {wildcards.model} from the archive of AIMIP"
-    script:
-        "../scripts/download/archive.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.download.archive"
+        " --url {params.url:q} --prefix {params.prefix:q} {params.manifest}"
+        " --variables {params.variables:q} --experiments {params.experiments} --folder {params.folder:q}"
+        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
+        " --record {output:q} --log {log:q}"

@@ -26,12 +26,15 @@ rule summarize:
         mem_mb=grown(1000),
         runtime=grown(15),
     params:
-        periods=config["periods"],
+        project=BASE,
+        periods=json.dumps(config["periods"]),
         minimum_years=config["evaluation"]["minimum_years"],
     message:
         "Summarizing {wildcards.experiment} r{wildcards.member} for the evaluation"
-    script:
-        "../scripts/evaluate/summarize/simulation.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.summarize.simulation"
+        " --files {input.files:q} --index {input.index:q} --periods {params.periods:q} --minimum-years {params.minimum_years}"
+        " --out {output:q} --log {log:q}"
 
 
 rule summarize_reference:
@@ -53,12 +56,16 @@ rule summarize_reference:
         mem_mb=grown(1000),
         runtime=grown(15),
     params:
-        periods=config["periods"],
+        project=BASE,
+        periods=json.dumps(config["periods"]),
         minimum_years=config["evaluation"]["minimum_years"],
     message:
         "Summarizing ERA5 for the evaluation"
-    script:
-        "../scripts/evaluate/summarize/reference.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.summarize.reference"
+        " --files {input.files:q} --variables {input.variables:q}"
+        " --index {input.index:q} --periods {params.periods:q} --minimum-years {params.minimum_years}"
+        " --out {output:q} --log {log:q}"
 
 
 rule summarize_tree:
@@ -80,14 +87,18 @@ rule summarize_tree:
         mem_mb=grown(2000),
         runtime=grown(240),
     params:
+        project=BASE,
         folder=model_folder,
-        periods=config["periods"],
+        periods=json.dumps(config["periods"]),
         minimum_years=config["evaluation"]["minimum_years"],
         experiments=list(EXPERIMENTS),
     message:
         "Summarizing the submission of {wildcards.model} for the evaluation"
-    script:
-        "../scripts/evaluate/summarize/tree.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.summarize.tree"
+        " --folder {params.folder:q} --variables {input.variables:q}"
+        " --index {input.index:q} --periods {params.periods:q} --minimum-years {params.minimum_years}"
+        " --experiments {params.experiments:q} --out {output:q} --log {log:q}"
 
 
 rule planet_truth:
@@ -108,14 +119,17 @@ rule planet_truth:
         mem_mb=grown(1000),
         runtime=grown(30),
     params:
+        project=BASE,
         seed=config["synthetic"]["seed"],
         resolution=config["grid"]["resolution"],
-        periods=config["periods"],
-        experiments=EXPERIMENTS,
+        periods=json.dumps(config["periods"]),
+        experiments=json.dumps(EXPERIMENTS),
     message:
         "Computing the synthetic planet's own response and modes"
-    script:
-        "../scripts/evaluate/truth.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.truth"
+        " --variables {input.variables:q} --seed {params.seed} --resolution {params.resolution}"
+        " --periods {params.periods:q} --experiments {params.experiments:q} --out {output:q} --log {log:q}"
 
 
 rule evaluate:
@@ -153,15 +167,23 @@ rule evaluate:
         mem_mb=grown(1500),
         runtime=grown(15),
     params:
-        experiments=EXPERIMENTS,
-        settings=config["evaluation"],
-        periods=config["periods"],
+        project=BASE,
+        members=len(MEMBERS),
+        experiments=json.dumps(EXPERIMENTS),
+        settings=json.dumps(config["evaluation"]),
+        periods=json.dumps(config["periods"]),
         source=config["submission"]["source_id"],
         reference_name=REFERENCE_NAME,
     message:
         "Computing AIMIP's metrics and the scorecard"
-    script:
-        "../scripts/evaluate/evaluation.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.evaluation"
+        " --reference {input.reference:q} --summaries results/evaluate/summary --members {params.members}"
+        " --static {input.static:q} --truth {input.truth:q} --models {input.models:q}"
+        " --experiments {params.experiments:q} --settings {params.settings:q} --periods {params.periods:q}"
+        " --source {params.source:q} --reference-name {params.reference_name:q}"
+        " --csv {output.csv:q} --netcdf {output.netcdf:q} --scorecard {output.scorecard:q}"
+        " --html {output.html:q} --text {output.text:q} --log {log:q}"
 
 
 rule plot_maps:
@@ -192,15 +214,20 @@ rule plot_maps:
         mem_mb=grown(1500),
         runtime=grown(15),
     params:
-        experiments=EXPERIMENTS,
-        settings=config["evaluation"],
-        periods=config["periods"],
+        project=BASE,
+        experiments=json.dumps(EXPERIMENTS),
+        settings=json.dumps(config["evaluation"]),
+        periods=json.dumps(config["periods"]),
         source=config["submission"]["source_id"],
         reference_name=REFERENCE_NAME,
     message:
         "Drawing the maps"
-    script:
-        "../scripts/evaluate/plots/maps.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.plots.maps"
+        " --table {input.table:q} --maps {input.maps:q} --reference {input.reference:q} --static {input.static:q}"
+        " --experiments {params.experiments:q} --settings {params.settings:q} --periods {params.periods:q}"
+        " --source {params.source:q} --reference-name {params.reference_name:q}"
+        " --out results/evaluate/figures --log {log:q}"
 
 
 rule plot_lines:
@@ -235,15 +262,22 @@ rule plot_lines:
         mem_mb=grown(1500),
         runtime=grown(15),
     params:
-        experiments=EXPERIMENTS,
-        settings=config["evaluation"],
-        periods=config["periods"],
+        project=BASE,
+        members=len(MEMBERS),
+        experiments=json.dumps(EXPERIMENTS),
+        settings=json.dumps(config["evaluation"]),
+        periods=json.dumps(config["periods"]),
         source=config["submission"]["source_id"],
         reference_name=REFERENCE_NAME,
     message:
         "Drawing series, sections and spectra"
-    script:
-        "../scripts/evaluate/plots/lines.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.plots.lines"
+        " --table {input.table:q} --maps {input.maps:q} --reference {input.reference:q} --static {input.static:q}"
+        " --summaries results/evaluate/summary --members {params.members}"
+        " --experiments {params.experiments:q} --settings {params.settings:q} --periods {params.periods:q}"
+        " --source {params.source:q} --reference-name {params.reference_name:q}"
+        " --out results/evaluate/figures --log {log:q}"
 
 
 rule plot_models:
@@ -251,7 +285,7 @@ rule plot_models:
         table="results/evaluate/metrics.csv",
         modules=scripts("evaluate/plots/models.py"),
     output:
-        figure("models", "models", "E1 bias", figure="models side by side"),
+        png=figure("models", "models", "E1 bias", figure="models side by side"),
         pdf="results/evaluate/figures/models.pdf",
     log:
         "logs/plot_models.log",
@@ -264,11 +298,14 @@ rule plot_models:
         mem_mb=grown(1000),
         runtime=grown(15),
     params:
+        project=BASE,
         sources=[config["submission"]["source_id"], *MODELS],
         control=CONTROL,
         test=config["periods"]["test"],
         reference_name=REFERENCE_NAME,
     message:
         "Drawing the models side by side"
-    script:
-        "../scripts/evaluate/plots/models.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.plots.models"
+        " --table {input.table:q} --sources {params.sources:q} --control {params.control:q} --test {params.test:q}"
+        " --reference-name {params.reference_name:q} --out {output.png:q} --log {log:q}"

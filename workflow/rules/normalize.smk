@@ -14,7 +14,7 @@ rule normalize_statistics:
         forcing="results/aggregate/forcing/training.nc",
         static="results/aggregate/static.nc",
         variables=VARIABLES,
-        modules=scripts("normalize/fields.py"),
+        modules=scripts("normalize/training_statistics.py"),
     output:
         "results/normalize/statistics.nc",
     log:
@@ -28,13 +28,16 @@ rule normalize_statistics:
         mem_mb=grown(2000),
         runtime=grown(20),
     params:
-        step="statistics",
-        training=config["periods"]["training"],
+        project=BASE,
+        period=config["periods"]["training"],
         reference=config["normalize"]["reference"],
     message:
         "Computing statistics of the training period"
-    script:
-        "../scripts/normalize/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.training_statistics"
+        " --era5 {input.era5:q} --forcing {input.forcing:q} --static {input.static:q}"
+        " --variables {input.variables:q} --period {params.period} --reference {params.reference}"
+        " --out {output:q} --log {log:q}"
 
 
 rule normalize_training:
@@ -44,7 +47,7 @@ rule normalize_training:
         static="results/aggregate/static.nc",
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
-        modules=scripts("normalize/fields.py"),
+        modules=scripts("normalize/training.py"),
     output:
         "results/normalize/training.nc",
     log:
@@ -58,13 +61,16 @@ rule normalize_training:
         mem_mb=grown(2000),
         runtime=grown(20),
     params:
-        step="training",
+        project=BASE,
         training=config["periods"]["training"],
         validation=config["periods"]["validation"],
     message:
         "Normalizing the training and validation months"
-    script:
-        "../scripts/normalize/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.training"
+        " --era5 {input.era5:q} --forcing {input.forcing:q} --static {input.static:q}"
+        " --statistics {input.statistics:q} --variables {input.variables:q}"
+        " --training {params.training} --validation {params.validation} --out {output:q} --log {log:q}"
 
 
 rule normalize_initial:
@@ -74,7 +80,7 @@ rule normalize_initial:
         static="results/aggregate/static.nc",
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
-        modules=scripts("normalize/fields.py"),
+        modules=scripts("normalize/initial.py"),
     output:
         "results/normalize/initial.nc",
     log:
@@ -88,19 +94,22 @@ rule normalize_initial:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
-        step="initial",
+        project=BASE,
         month=config["periods"]["simulation"][0],
     message:
         "Normalizing the first month"
-    script:
-        "../scripts/normalize/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.initial"
+        " --era5 {input.era5:q} --forcing {input.forcing:q} --static {input.static:q}"
+        " --statistics {input.statistics:q} --variables {input.variables:q} --month {params.month}"
+        " --out {output:q} --log {log:q}"
 
 
 rule normalize_forcing:
     input:
         forcing="results/aggregate/forcing/simulation.nc",
         statistics="results/normalize/statistics.nc",
-        modules=scripts("normalize/fields.py"),
+        modules=scripts("normalize/forcing.py"),
     output:
         "results/normalize/forcing/{experiment}.nc",
     log:
@@ -114,9 +123,11 @@ rule normalize_forcing:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
-        step="forcing",
+        project=BASE,
         sst_offset=sst_offset,
     message:
         "Normalizing the forcing of {wildcards.experiment}"
-    script:
-        "../scripts/normalize/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.forcing"
+        " --forcing {input.forcing:q} --statistics {input.statistics:q} --sst-offset {params.sst_offset}"
+        " --out {output:q} --log {log:q}"

@@ -32,9 +32,14 @@ rule publish:
         mem_mb=grown(1000),
         runtime=grown(60),
     params:
-        config=config,
-        repository=BASE,
+        project=BASE,
+        folder=product_folder,
+        facts=BASE / "config/cmor",
+        # A function, since Snakemake would take the braces in patterns of file names for wildcards.
+        config=lambda wildcards: json.dumps(config),
     message:
         "Writing the dataset card, provenance and manifest of the submission"
-    script:
-        "../scripts/publish/product.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.publish.product --check {input.check:q}"
+        " --checkpoint {input.checkpoint:q} --records {input.records:q} --facts {params.facts:q}"
+        " --config {params.config:q} --repository {params.project:q} --out {params.folder:q} --log {log:q}"

@@ -24,12 +24,15 @@ rule regrid_weights:
         mem_mb=grown(4000),
         runtime=grown(30),
     params:
+        project=BASE,
         resolution=config["grid"]["resolution"],
         engine=config["regrid"]["engine"],
     message:
         "Building the weights from ERA5's grid to {params.resolution} degrees ({params.engine})"
-    script:
-        "../scripts/regrid/weights.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.weights"
+        " --static {input.static:q} --resolution {params.resolution} --engine {params.engine}"
+        " --out {output.weights:q} --log {log:q}"
 
 
 rule regrid_era5:
@@ -37,7 +40,7 @@ rule regrid_era5:
         era5=expand("results/download/{dataset}/{{year}}.era5", dataset=DATASETS),
         weights="results/regrid/weights.nc",
         variables=VARIABLES,
-        modules=scripts("regrid/fields.py"),
+        modules=scripts("regrid/era5.py"),
     output:
         "results/regrid/era5/{year}.nc",
     log:
@@ -51,13 +54,17 @@ rule regrid_era5:
         mem_mb=grown(2000),
         runtime=grown(15),
     params:
+        project=BASE,
         datasets=DATASETS,
         product=config["download"]["product"],
         threshold=config["regrid"]["sea_threshold"],
     message:
         "Regridding ERA5 of {wildcards.year}"
-    script:
-        "../scripts/regrid/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.era5"
+        " --era5 {input.era5:q} --datasets {params.datasets}"
+        " --weights {input.weights:q} --variables {input.variables:q}"
+        " --product {params.product} --threshold {params.threshold} --out {output:q} --log {log:q}"
 
 
 rule regrid_static:
@@ -65,7 +72,7 @@ rule regrid_static:
         static="results/download/static.era5",
         weights="results/regrid/weights.nc",
         variables=VARIABLES,
-        modules=scripts("regrid/fields.py"),
+        modules=scripts("regrid/static.py"),
     output:
         "results/regrid/static.nc",
     log:
@@ -79,11 +86,14 @@ rule regrid_static:
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
+        project=BASE,
         threshold=config["regrid"]["sea_threshold"],
     message:
         "Regridding the static fields"
-    script:
-        "../scripts/regrid/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.static"
+        " --static {input.static:q} --weights {input.weights:q} --variables {input.variables:q}"
+        " --threshold {params.threshold} --out {output:q} --log {log:q}"
 
 
 rule regrid_forcing:
@@ -91,7 +101,7 @@ rule regrid_forcing:
         forcing="results/download/forcing.nc",
         weights="results/regrid/weights.nc",
         variables=VARIABLES,
-        modules=scripts("regrid/fields.py"),
+        modules=scripts("regrid/forcing.py"),
     output:
         "results/regrid/forcing.nc",
     log:
@@ -105,8 +115,11 @@ rule regrid_forcing:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
+        project=BASE,
         threshold=config["regrid"]["sea_threshold"],
     message:
         "Regridding the forcing, over the sea only"
-    script:
-        "../scripts/regrid/fields.py"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.forcing"
+        " --forcing {input.forcing:q} --weights {input.weights:q} --variables {input.variables:q}"
+        " --threshold {params.threshold} --out {output:q} --log {log:q}"

@@ -37,6 +37,6 @@ for block, members in blocks().items():
         message:
             "Rolling out {wildcards.experiment}, members {params.members}"
         shell:
-            "PYTHONPATH={params.project} OMP_NUM_THREADS={threads} python -m model.rollout --checkpoint {input.checkpoint}"
-            " --initial {input.initial} --forcing {input.forcing} --members {params.members} --seed {params.seed}"
-            " --out 'results/rollout/{wildcards.experiment}/r{{member}}.nc' --log {log}"
+            "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m model.rollout --checkpoint {input.checkpoint:q}"
+            " --initial {input.initial:q} --forcing {input.forcing:q} --members {params.members} --seed {params.seed}"
+            " --out 'results/rollout/{wildcards.experiment}/r{{member}}.nc' --log {log:q}"

@@ -37,7 +37,7 @@ rule train:
     message:
         "Training the model; TensorBoard files in results/train/tensorboard"
     shell:
-        "PYTHONPATH={params.project} OMP_NUM_THREADS={threads} python -m model.train --data {input.data}"
-        " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint} --metrics {output.metrics}"
+        "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m model.train --data {input.data:q}"
+        " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint:q} --metrics {output.metrics:q}"
         " --state results/train/state --checkpoint-minutes {resources.checkpoint_minutes}"
-        " --minutes {resources.runtime} --tensorboard results/train/tensorboard --log {log}"
+        " --minutes {resources.runtime} --tensorboard results/train/tensorboard --log {log:q}"

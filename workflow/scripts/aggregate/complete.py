@@ -1,12 +1,15 @@
 """The check that the monthly series is complete: every month of the simulation is there once."""
 
 import json
+import sys
 
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.common.months import missing_months, months_from_times
+from workflow.scripts.common.months import missing_months
+from workflow.scripts.common.ncfiles import read_months
 
 
 def check_complete(paths, output, start, end):
@@ -17,8 +20,7 @@ def check_complete(paths, output, start, end):
     found = []
     for path in paths:
         with netCDF4.Dataset(path) as file:
-            epoch = np.datetime64(file["time"].units.split()[-1])
-            found.append(months_from_times(epoch + file["time"][:].astype("timedelta64[D]")))
+            found.append(read_months(file))
     found = np.concatenate(found)
     absent, twice = missing_months(found, start, end)
     for problem, months in (("missing", absent), ("there twice", twice)):
@@ -30,8 +32,14 @@ def check_complete(paths, output, start, end):
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--era5", nargs="+", required=True, help="aggregated files, one per year")
+    parser.add_argument("--period", nargs=2, required=True, metavar="MONTH", help="first and last month, YYYY-MM")
+    parser.add_argument("--out", required=True, help="record to write, JSON")
+    return program.run(parser, lambda given: check_complete(given.era5, given.out, *given.period), arguments)
 
-    runlog.start(snakemake.log[0])
-    check_complete(snakemake.input.era5, snakemake.output[0], *snakemake.params.period)
+
+if __name__ == "__main__":
+    sys.exit(main())

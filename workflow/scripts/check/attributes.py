@@ -5,8 +5,8 @@ import re
 import numpy as np
 
 from workflow.scripts.check.rules import rule
-from workflow.scripts.cmorize.tables import NOMINAL_RESOLUTIONS, REQUIRED_ATTRIBUTES, nominal_resolution
 from workflow.scripts.common.experiments import OFFICIAL, history_entry, recorded_offset
+from workflow.scripts.submission.attributes import NOMINAL_RESOLUTIONS, REQUIRED_ATTRIBUTES, nominal_resolution
 from workflow.scripts.submission.drs import TABLE
 
 FIXED = {"activity_id": "AIMIP", "frequency": "mon", "table_id": TABLE, "realm": "atmos", "product": "model-output"}

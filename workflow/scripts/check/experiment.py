@@ -2,11 +2,14 @@
 
 import json
 import logging
+import sys
 from pathlib import Path
 
 from workflow.scripts.check import sets  # noqa: F401 (registers its rules)
 from workflow.scripts.check.rules import Report
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.submission.drs import member_label
 
 
 def check_members(simulations, members=None, allow=()):
@@ -37,8 +40,24 @@ def check_experiment(simulations, members, result, allow=()):
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line; returns the exit status."""
+    parser = program.command_line(__doc__)
+    parser.add_argument(
+        "--folder", required=True, type=Path, help="folder of the summaries r1i1p1f1.json, r2i1p1f1.json, ..."
+    )
+    parser.add_argument("--members", required=True, type=int, help="how many members the experiment has")
+    parser.add_argument("--out", required=True, help="JSON file for the summaries and the report of all rules so far")
+    return program.run(
+        parser,
+        lambda given: check_experiment(
+            [given.folder / f"{member_label(member)}.json" for member in range(1, given.members + 1)],
+            given.members,
+            given.out,
+        ),
+        arguments,
+    )
 
-    runlog.start(snakemake.log[0])
-    check_experiment(list(snakemake.input.simulations), snakemake.params.members, snakemake.output[0])
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """PrePARE, CMOR's own checker of finished files, put to files of one experiment.
 
-    python workflow/scripts/check/prepare.py TABLES FILE...
+    python -m workflow.scripts.check.prepare TABLES FILE...
 
 runs under the Python that has CMOR and prints JSON: {file: what PrePARE finds wrong with it}, or null where this CMOR
 has no PrePARE (3.7 has it, newer ones do not). PrePARE is meant for CMIP6, so it is given our tables (TABLES is a
@@ -89,9 +89,15 @@ def reason(text):
     return " ".join(dict.fromkeys(errors)) or plain
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments=None):
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, help="folder that cmorize/tables.py wrote for the experiment")
     parser.add_argument("files", nargs="+", help="finished files")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     print(json.dumps(check_prepared(given.files, given.tables)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from workflow.scripts.common.months import month_range, period_label
 
-RULES = {}
+RULES: dict[str, "Rule"] = {}  # filled by the decorator ``rule``
 
-# Rules that need more than their files: put by check/simulation.py and check/submission.py. {name: (scope, title)}.
+# Rules that need more than their files: put by check/simulation.py and check/across.py. {name: (scope, title)}.
 FURTHER_RULES = {
     "cf-conventions": ("file", "The IOOS compliance checker finds the file true to CF 1.7"),
     "prepare": ("file", "PrePARE, CMOR's own checker, finds the file true to its tables and vocabulary"),
@@ -27,8 +27,10 @@ FURTHER_RULES = {
 }
 
 # What AIMIP asks for; alternatives stand in one tuple. Our own submission holds every variable of the table.
-ASKED = (("ta",), ("hus",), ("ua",), ("va",), ("ps", "psl"), ("ts",), ("tas",), ("huss", "tdas"), ("uas",), ("vas",))
-ASKED += (("pr",), ("zg",))
+ASKED: tuple[tuple[str, ...], ...] = (
+    *(("ta",), ("hus",), ("ua",), ("va",), ("ps", "psl"), ("ts",), ("tas",)),
+    *(("huss", "tdas"), ("uas",), ("vas",), ("pr",), ("zg",)),
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ rules. A finding that gates raises, so that no summary is written.
 
 import json
 import logging
+import sys
 from pathlib import Path
 
 # Imported for the rules that they register.
@@ -15,6 +16,7 @@ from workflow.scripts.check.conformance import cf_findings, prepare_findings
 from workflow.scripts.check.files import read_files
 from workflow.scripts.check.prescribed_sea import PrescribedSea, sea_findings
 from workflow.scripts.check.rules import RULES, Report, expectation
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.common.experiments import named_offset, recorded_offset
@@ -159,15 +161,32 @@ def check_simulation(submission, tables, facts, ranges, experiment, member, forc
         temporary.write_text(json.dumps({**content, "report": report.as_dict()}, indent=1) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    check_simulation(
-        tables=Path(snakemake.input.tables[0]).parent,
-        facts=Path(snakemake.input.facts[0]).parent,
-        ranges=snakemake.input.ranges,
-        forcing=snakemake.input.forcing,
-        result=snakemake.output[0],
-        **{key: snakemake.params[key] for key in ("submission", "experiment", "member")},
+def main(arguments=None):
+    """Command line; returns the exit status."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--submission", required=True, help="root of the submission, the folder with the institution's")
+    parser.add_argument("--tables", required=True, help="folder that cmorize/tables.py wrote for the experiment")
+    parser.add_argument("--facts", required=True, help="folder of the project's own MIP tables, config/cmor")
+    parser.add_argument("--ranges", required=True, help="plausible values of each variable, config/cmor/ranges.csv")
+    parser.add_argument("--forcing", required=True, help="monthly sst (K), siconc (1) and lsm (1) on the native grid")
+    parser.add_argument("--experiment", required=True, help="aimip, aimip-p2k, ...")
+    parser.add_argument("--member", required=True, type=int, help="realization, 1 for r1i1p1f1")
+    parser.add_argument("--out", required=True, help="JSON file for the summary")
+    return program.run(
+        parser,
+        lambda given: check_simulation(
+            given.submission,
+            given.tables,
+            given.facts,
+            given.ranges,
+            given.experiment,
+            given.member,
+            given.forcing,
+            given.out,
+        ),
+        arguments,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """CMOR files of one simulation: every variable of the tables on every grid asked for, in one process.
 
-    python workflow/scripts/cmorize/simulation.py --rollout results/rollout/aimip/r1.nc --variables config/variables.csv
+    python -m workflow.scripts.cmorize.simulation --rollout results/rollout/aimip/r1.nc --variables config/variables.csv
         --forcing results/aggregate/forcing/simulation.nc --tables results/cmorize/tables/aimip --experiment aimip
         --member 1 --grids gn gr --out results/submission --log cmorize.log
 
@@ -16,7 +16,6 @@ where one is given; what is complete is copied to the hidden folder, since files
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import re
@@ -26,176 +25,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from workflow.scripts.cmorize.fields import Regridder, Simulation, check_rollout, source_channels
-from workflow.scripts.common import grids as latlon
-from workflow.scripts.common.experiments import history_entry
-from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range, time_bounds
+from workflow.scripts.cmorize.writing import cmorize, read_entries, read_settings
 from workflow.scripts.submission import drs
-from workflow.scripts.submission.cmor_python import mend_interpreter
 
-SLAB = 12  # months in memory at a time
 SYSTEM_TEMPORARY = ("/tmp", "/var/tmp", "/usr/tmp")
-MISSING = np.float32(1e20)
-
-
-# Preparation: everything that can be wrong is found before a file is opened.
-
-
-def read_settings(tables, experiment, grid_labels):
-    """The submission's settings from the tables folder; ValueError if experiment or a grid is not in them."""
-    settings = json.loads((Path(tables) / "submission.json").read_text(encoding="utf-8"))
-    known = settings["attributes"]["experiment_id"]
-    if experiment != known:
-        raise ValueError(f"experiment '{experiment}' is not in the tables {tables}, which allow '{known}'")
-    for label in grid_labels:
-        if label not in settings["grids"]:
-            raise ValueError(f"grid '{label}' is not in the tables {tables}, which allow {sorted(settings['grids'])}")
-    return settings
-
-
-# CMOR.
-
-
-def import_cmor():
-    """The cmor module, or OSError that says what to set where there is none."""
-    mend_interpreter()
-    try:
-        import cmor
-    except ImportError as error:
-        raise OSError(f"{sys.executable} cannot import cmor ({error}): set CMOR_PYTHON to a Python that can") from error
-    return cmor
-
-
-def history(rollout, settings, label, cmor):
-    """One line of what made the files of a grid: the rollout's global attributes, the config's keys, the software."""
-    made = {key: rollout.getncattr(key) for key in sorted(rollout.ncattrs()) if key not in ("Conventions", "history")}
-    version = ".".join(
-        str(part) for part in (cmor.CMOR_VERSION_MAJOR, cmor.CMOR_VERSION_MINOR, cmor.CMOR_VERSION_PATCH)
-    )
-    made |= {"period": "..".join(settings["period"])}
-    made |= {"grid": f"{label} {settings['grids'][label]['resolution']:g} degrees", "deflate": settings["deflate"]}
-    made |= {"cmor": version, "numpy": np.__version__}
-    return "; ".join([*(f"{key}={value}" for key, value in made.items()), history_entry(settings["sst_offset"])])
-
-
-def dataset_description(settings, label, member, folder, made_by):
-    """CMOR's dataset description for one grid, as a dict: the submission's attributes and what names the files."""
-    return {
-        **settings["attributes"],
-        "_controlled_vocabulary_file": "AIMIP_CV.json",
-        "_AXIS_ENTRY_FILE": "AIMIP_coordinate.json",
-        "_FORMULA_VAR_FILE": "AIMIP_formula_terms.json",
-        "_cmip6_option": "CMIP6",
-        "_further_info_url_tmpl": settings["attributes"]["further_info_url"],
-        "_history_template": "%s; written by CMOR",
-        "outpath": str(folder),
-        "output_path_template": "<institution_id><source_id><experiment_id><_member_id><table><variable_id><grid_label>"
-        "<version>",
-        "output_file_template": "<variable_id><table><source_id><experiment_id><_member_id><grid_label>",
-        "grid_label": label,
-        "grid": settings["grids"][label]["grid"],
-        "nominal_resolution": settings["grids"][label]["nominal_resolution"],
-        "realization_index": str(member),
-        "initialization_index": "1",
-        "physics_index": "1",
-        "forcing_index": "1",
-        "history": made_by,
-    }
-
-
-def write_grid(cmor, simulation, settings, label, member, tables, folder, made_by):
-    """Write all variables on the grid ``label`` below ``folder``; all are declared to CMOR before one is written."""
-    native = tuple(np.asarray(simulation.rollout[axis][:], np.float64) for axis in ("lat", "lon"))
-    fact = settings["grids"][label]
-    grid = latlon.centres(fact["resolution"], poles=fact["poles"])
-    if fact["poles"] and [len(axis) for axis in native] != [len(axis) for axis in grid]:
-        raise ValueError(f"the rollout's grid is {len(native[0])}x{len(native[1])}, but '{label}' is '{fact['grid']}'")
-    regrid = np.ascontiguousarray if fact["poles"] else Regridder(native, grid)
-
-    description = folder / f"dataset_{label}.json"
-    description.write_text(
-        json.dumps(dataset_description(settings, label, member, folder, made_by), indent=1), encoding="utf-8"
-    )
-    tables = Path(tables).resolve()
-    cmor.setup(
-        inpath=str(tables),
-        netcdf_file_action=cmor.CMOR_REPLACE,
-        set_verbosity=cmor.CMOR_NORMAL,
-        exit_control=cmor.CMOR_NORMAL,
-        logfile=str(folder / f"cmor_{label}.log"),
-        create_subdirectories=1,
-    )
-    cmor.dataset_json(str(description))
-    for key in ("version", "_version"):
-        cmor.set_cur_dataset_attribute(key, settings["version"])
-    cmor.set_cur_dataset_attribute("further_info_url", settings["attributes"]["further_info_url"])
-    cmor.load_table("AIMIP_Amon.json")
-
-    entries = read_entries(tables)
-    axes = declare_axes(cmor, grid, simulation, entries)
-    handles = {}
-    for name, entry in entries.items():
-        # A height of 2 or 10 m is a constant of the coordinate table, which CMOR adds itself.
-        ids = [axes[dimension] for dimension in reversed(entry["dimensions"].split()) if "height" not in dimension]
-        handles[name] = cmor.variable(name, simulation.units(name), ids, missing_value=MISSING)
-        cmor.set_deflate(handles[name], 1, int(settings["deflate"] > 0), settings["deflate"])
-    months = month_range(*settings["period"])
-    for name, handle in handles.items():
-        for start in range(0, len(months), SLAB):
-            slab = slice(start, min(start + SLAB, len(months)))
-            times, limits = mid_times(months[slab]), time_bounds(months[slab])
-            data = regrid(simulation.read(name, slab))
-            cmor.write(handle, data, len(times), time_vals=times, time_bnds=limits)
-        cmor.close(handle)
-        logging.info("%s on %s: %d months", name, label, len(months))
-    cmor.close()
-
-
-def read_entries(tables):
-    """The variables of the table AIMIP_Amon.json: {name: entry}."""
-    return json.loads((Path(tables) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
-
-
-def declare_axes(cmor, grid, simulation, entries):
-    """CMOR's axes by their names in the table: {name: id}; levels (Pa) are those of the channels."""
-    lat, lon = grid
-    axes = {
-        "time": cmor.axis("time", units=TIME_UNITS),
-        "latitude": cmor.axis(
-            "latitude", units="degrees_north", coord_vals=lat, cell_bounds=latlon.bounds(latlon.lat_edges(lat))
-        ),
-        "longitude": cmor.axis(
-            "longitude", units="degrees_east", coord_vals=lon, cell_bounds=latlon.bounds(latlon.lon_edges(lon))
-        ),
-    }
-    for name, entry in entries.items():
-        for dimension in entry["dimensions"].split():
-            if dimension.startswith("plev") and dimension not in axes:
-                levels = np.array([row.level * 100.0 for row in simulation.sources[name]])
-                axes[dimension] = cmor.axis(dimension, units="Pa", coord_vals=levels)
-    return axes
-
-
-# The process.
-
-
-def cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels, folder):
-    """Write the files of one simulation below ``folder`` with CMOR. Raises ValueError or CMOR's error."""
-    import netCDF4
-
-    settings = read_settings(tables, experiment, grid_labels)
-    sources = source_channels(variables)
-    missing = sorted(set(read_entries(tables)) - set(sources))
-    if missing:
-        raise ValueError(f"{variables} names no channel for the variables {', '.join(missing)} of {tables}")
-    cmor = import_cmor()
-    with netCDF4.Dataset(rollout) as made, netCDF4.Dataset(forcing) as prescribed:
-        check_rollout(made, prescribed, sum(sources.values(), []), settings, rollout)
-        simulation = Simulation(made, prescribed, sources, settings["sst_offset"])
-        for label in grid_labels:
-            write_grid(cmor, simulation, settings, label, member, tables, folder, history(made, settings, label, cmor))
 
 
 def expected_files(tables, experiment, member, grid_labels):
@@ -313,7 +146,7 @@ def run(rollout, forcing, variables, tables, experiment, member, grid_labels, ou
 
 def main(arguments=None):
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rollout", required=True, help="netCDF file of one simulation, one variable per channel")
     parser.add_argument("--forcing", required=True, help="monthly sst (K), siconc (1) and lsm (1) on the native grid")
     parser.add_argument("--variables", required=True, help="config/variables.csv")

@@ -7,20 +7,19 @@ level: what cmorize/simulation.py and the checks read). One folder per experimen
 """
 
 import json
-import math
 import re
 import shutil
+import sys
 from pathlib import Path
 
-import numpy as np
-
+from workflow.scripts.common import program
 from workflow.scripts.common.experiments import NAME, NAME_HELP, describe
-from workflow.scripts.common.grids import bounds, cell_areas, centres, lat_edges, lon_edges
+from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import period_label
+from workflow.scripts.submission.attributes import REQUIRED_ATTRIBUTES, nominal_resolution
 
 MIP_TABLES = ("AIMIP_Amon.json", "AIMIP_coordinate.json", "AIMIP_formula_terms.json")
 TABLE_FILES = (*MIP_TABLES, "AIMIP_CV.json", "submission.json")
-EARTH_RADIUS_KM = 6371.0
 
 LICENSE = (
     "AIMIP model data produced by {institution} is licensed under a Creative Commons Attribution 4.0 International "
@@ -31,32 +30,6 @@ LICENSE = (
     "the information (including any liability arising in negligence) are excluded to the fullest extent permitted "
     "by law."
 )
-
-# CMIP6's global attributes that every file must carry.
-REQUIRED_ATTRIBUTES = (
-    "Conventions activity_id creation_date data_specs_version experiment experiment_id forcing_index frequency "
-    "further_info_url grid grid_label initialization_index institution institution_id license mip_era "
-    "nominal_resolution physics_index product realization_index realm source source_id source_type sub_experiment "
-    "sub_experiment_id table_id tracking_id variable_id variant_label"
-).split()
-
-# Upper bound of the mean cell diameter (km) of each nominal resolution in CMIP6's vocabulary.
-NOMINAL_RESOLUTIONS = {
-    "0.5 km": 0.72,
-    "1 km": 1.6,
-    "2.5 km": 3.6,
-    "5 km": 7.2,
-    "10 km": 16,
-    "25 km": 36,
-    "50 km": 72,
-    "100 km": 160,
-    "250 km": 360,
-    "500 km": 720,
-    "1000 km": 1600,
-    "2500 km": 3600,
-    "5000 km": 7200,
-    "10000 km": math.inf,
-}
 
 NAME_RULES = {
     "institution_id": (r"[A-Za-z0-9][A-Za-z0-9-]*", "letters, digits and dashes, no underscore"),
@@ -126,25 +99,6 @@ def grid_facts(submission, resolution):
             "nominal_resolution": nominal_resolution(lat, lon),
         }
     return facts
-
-
-def mean_diameter(lat, lon):
-    """Area-weighted mean over the cells of the distance (km) between opposite corners, CMIP6's definition."""
-    south, north = np.deg2rad(bounds(lat_edges(lat))).T
-    width = np.deg2rad(np.diff(lon_edges(lon))).mean()
-    cosine = np.sin(south) * np.sin(north) + np.cos(south) * np.cos(north) * np.cos(width)
-    along = np.where(np.abs(south) < np.abs(north), south, north)  # the edge nearer the equator is the longer one
-    chord = np.sin(along) ** 2 + np.cos(along) ** 2 * np.cos(width)
-    diameter = EARTH_RADIUS_KM * np.arccos(np.clip(np.minimum(cosine, chord), -1, 1))
-    return float(np.average(diameter, weights=cell_areas(lat, lon).sum(axis=1)))
-
-
-def nominal_resolution(lat, lon):
-    """CMIP6's name for the resolution of a grid, such as ``250 km``; exactly one degree is ``1x1 degree``."""
-    if len(lat) == 180 and len(lon) == 360:
-        return "1x1 degree"
-    diameter = mean_diameter(lat, lon)
-    return next(name for name, largest in NOMINAL_RESOLUTIONS.items() if diameter < largest)
 
 
 def vocabulary(experiment, sst_offset, submission, resolution):
@@ -247,14 +201,34 @@ def settings(experiment, sst_offset, submission, resolution, simulation):
     }
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    write_tables(
-        folder=Path(snakemake.output[0]).parent,
-        facts=Path(snakemake.input.facts[0]).parent,
-        **{
-            key: snakemake.params[key] for key in ("experiment", "sst_offset", "submission", "resolution", "simulation")
-        },
+def main(arguments=None):
+    """Command line; returns the exit status."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--facts", required=True, help="folder of the project's own MIP tables, config/cmor")
+    parser.add_argument("--experiment", required=True, help="aimip, aimip-p2k, ...")
+    parser.add_argument("--sst-offset", required=True, type=float, help="warming of the sea surface, K")
+    parser.add_argument(
+        "--submission", required=True, type=program.from_json, metavar="JSON", help="that section of the config"
     )
+    parser.add_argument("--resolution", required=True, type=float, help="of the native grid, degrees")
+    parser.add_argument(
+        "--period", required=True, nargs=2, metavar="MONTH", help="first and last month of the simulation, like 1978-10"
+    )
+    parser.add_argument("--out", required=True, help="folder for the tables")
+    return program.run(
+        parser,
+        lambda given: write_tables(
+            given.out,
+            given.facts,
+            given.experiment,
+            given.sst_offset,
+            given.submission,
+            given.resolution,
+            given.period,
+        ),
+        arguments,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@ import numpy as np
 
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.grids import bounds, lat_edges, lon_edges
-from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, time_bounds
+from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, months_from_times, time_bounds
 
 COORDINATES = {
     "lat": {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"},
@@ -85,6 +85,12 @@ def read_array(variable):
     """The values of a netCDF variable as a plain array, NaN where missing."""
     variable.set_auto_maskandscale(False)
     return variable[...]
+
+
+def read_months(file):
+    """The months (``datetime64[M]``) of a file of ours, whose times are days since a day."""
+    epoch = np.datetime64(file["time"].units.split()[-1])
+    return months_from_times(epoch + np.ma.getdata(file["time"][:]).astype("timedelta64[D]"))
 
 
 def _add_bounds(file, name, values):

@@ -9,6 +9,7 @@ so that an interrupted download goes on.
 import json
 import logging
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -16,8 +17,10 @@ from xml.etree import ElementTree
 
 import requests
 
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.download.patience import add_limits, limits_of
 from workflow.scripts.download.transfer import TIMEOUT, asked, difference, fetch
 from workflow.scripts.submission.tree import sort_simulations
 
@@ -107,12 +110,24 @@ def download_archive(record, folder, url, prefix, variables, experiments, limits
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--url", required=True, help="address of the bucket")
+    parser.add_argument("--prefix", required=True, help="of the submission in it, such as UMD-PARETO/MD-1p5")
+    parser.add_argument("--manifest", help="file with lines of 'sha256  path'")
+    parser.add_argument("--variables", required=True, help="config/variables.csv")
+    parser.add_argument("--experiments", nargs="+", required=True, help="names of those wanted")
+    parser.add_argument("--folder", required=True, help="where the files go")
+    parser.add_argument("--record", required=True, help="record to write when all are there, JSON")
+    add_limits(parser)
 
-    runlog.start(snakemake.log[0])
-    params = snakemake.params
-    # Patience changes no byte of a file: read past the params, so that it reruns nothing.
-    limits = {key: snakemake.config["download"][key] for key in ("first_wait", "outage")}
-    arguments = params.url, params.prefix, params.variables, params.experiments, limits, params.manifest
-    download_archive(snakemake.output[0], params.folder, *arguments)
+    def work(given):
+        bucket = given.url, given.prefix, given.variables, given.experiments
+        download_archive(given.record, given.folder, *bucket, limits_of(given), given.manifest)
+
+    return program.run(parser, work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,25 +1,23 @@
-"""ERA5 and the AIMIP forcing from the source that the config names, checked before they become an output.
+"""ERA5 from the source that the config names, checked before it becomes an output.
 
-cds: the Copernicus Climate Data Store, and Zenodo for the forcing; local: files that a centre holds, linked and not
-copied; synthetic: the workflow's own planet. Whatever the source, a file is judged by the same checks of its content;
-one that fails them leaves a sentence and no output. Beside each file lies a record: request, request id, time, size,
-sha256, ERA5 version.
+cds: the Copernicus Climate Data Store; local: files that a centre holds, linked and not copied; synthetic: the
+workflow's own planet. Whatever the source, a file is judged by the same checks of its content; one that fails them
+leaves a sentence and no output. Beside each file lies a record: request, request id, time, size, sha256, ERA5 version.
 """
 
 import hashlib
 import json
-import logging
-import os
 import shutil
+import sys
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.common.checksums import digests
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.download.delivery import command_line, link, now, synthesize, write_record
+from workflow.scripts.download.patience import limits_of
 from workflow.scripts.inputs.checks import check_file, check_reply
-from workflow.scripts.inputs.forcing import check_forcing
 
 
 def download_era5(output, record, variables, dataset, months, settings, limits=None, local=None):
@@ -36,8 +34,8 @@ def download_era5(output, record, variables, dataset, months, settings, limits=N
         if not Path(local).is_file():
             raise FileNotFoundError(f"{local} is not there; check local.folder and local.pattern")
         versions = check_file(local, rows, months, settings["product"], era5t=settings["era5t"], extra=True)
-        _link(local, output)
-        _write_record(record, output, versions, {"source": "local", "file": str(local), "time": _now()})
+        link(local, output)
+        write_record(record, output, versions, {"source": "local", "file": str(local), "time": now()})
         return
     with atomic_path(output) as temporary:
         if settings["source"] == "synthetic":
@@ -46,49 +44,7 @@ def download_era5(output, record, variables, dataset, months, settings, limits=N
             about = {"source": "synthetic", **{key: settings[key] for key in ("resolution", "seed")}}
         else:
             versions, about = _from_cds(temporary, Path(output), rows, dataset, months, settings, limits)
-        _write_record(record, temporary, versions, about)
-
-
-def download_forcing(output, record, variables, period, settings, limits=None, local=None):
-    """Put the AIMIP forcing file, checked for the months of ``period`` (start, end), at ``output``.
-
-    ``settings``: as for ``download_era5``; with source cds also ``forcing_record`` (API address of the Zenodo record),
-    ``forcing_file`` (its name there) and ``forcing_sha256`` (or None).
-    """
-    rows = read_variables(variables, role="forcing")
-    if settings["source"] == "local":
-        if not Path(local).is_file():
-            raise FileNotFoundError(f"{local} is not there; check local.folder and local.forcing")
-        check_forcing(local, rows, *period)
-        _link(local, output)
-        _write_record(record, output, [], {"source": "local", "file": str(local), "time": _now()})
-        return
-    with atomic_path(output) as temporary:
-        if settings["source"] == "synthetic":
-            synthesize(temporary, "forcing", None, variables, settings)
-            about = {"source": "synthetic", **{key: settings[key] for key in ("resolution", "seed")}}
-        else:
-            from workflow.scripts.download.zenodo import fetch_from_record
-
-            address, name = settings["forcing_record"], settings["forcing_file"]
-            about = fetch_from_record(address, name, temporary, limits, settings["forcing_sha256"])
-            about = {"source": "zenodo", "time": _now()} | about
-        check_forcing(temporary, rows, *period)
-        _write_record(record, temporary, [], about)
-
-
-def synthesize(path, dataset, months, variables, settings):
-    """Write the file of ``dataset`` that the synthetic planet delivers for ``months``."""
-    from workflow.scripts.planet import era5_files as planet
-
-    resolution, seed = settings["resolution"], settings["seed"]
-    if dataset == "forcing":
-        planet.write_forcing(path, resolution, seed)
-    elif dataset == "static":
-        planet.write_static(path, variables, resolution)
-    else:
-        write = {"single-levels": planet.write_single_levels, "pressure-levels": planet.write_pressure_levels}[dataset]
-        write(int(months[0][:4]), path, variables, resolution, seed, [int(month[5:]) for month in months])
+        write_record(record, temporary, versions, about)
 
 
 def _from_cds(temporary, output, rows, dataset, months, settings, limits):
@@ -106,28 +62,28 @@ def _from_cds(temporary, output, rows, dataset, months, settings, limits):
         job = output.with_name(f".{output.name}.{mark}.job")
         if len(requests) == 1:
 
-            def check(path):
+            def check_whole(path):
                 versions.update(check_file(path, rows, months, product, **terms))
 
-            identities.append(cds.retrieve(collection, request, temporary, check, limits, job))
+            identities.append(cds.retrieve(collection, request, temporary, check_whole, limits, job))
             break
         asked = [row for row in rows if row.cds_name in request["variable"]]
 
-        def check(path, asked=asked, request=request):
+        def check_part(path, asked=asked, request=request):
             versions.update(check_reply(path, asked, request, product, **terms))
 
         parts.append(folder / f"{mark}.part")
         identity = parts[-1].with_suffix(".id")  # beside the part: that of a run which was killed counts as well
         if not (parts[-1].exists() and identity.exists()):
             with atomic_path(parts[-1]) as part:
-                identity.write_text(cds.retrieve(collection, request, part, check, limits, job), encoding="utf-8")
+                identity.write_text(cds.retrieve(collection, request, part, check_part, limits, job), encoding="utf-8")
         identities.append(identity.read_text(encoding="utf-8"))
     if parts:
         _bundle(parts, temporary)
         versions.update(check_file(temporary, rows, months, product, **terms))
         shutil.rmtree(folder)
     asked = {"dataset": requests[0][0], "requests": [request for _, request in requests], "request_ids": identities}
-    return sorted(versions), {"source": "cds"} | asked | {"time": _now()}
+    return sorted(versions), {"source": "cds"} | asked | {"time": now()}
 
 
 def _bundle(parts, target):
@@ -146,39 +102,18 @@ def _bundle(parts, target):
                 archive.write(part, f"{number:04d}.nc")
 
 
-def _link(source, output):
-    """A symbolic link at ``output`` to the file ``source``, made whole."""
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(Path(source).resolve())
-    os.replace(temporary, output)
+def main(arguments=None):
+    """Command line."""
+    parser = command_line(__doc__)
+    parser.add_argument("--dataset", required=True, choices=["single-levels", "pressure-levels", "static"])
+    parser.add_argument("--months", nargs="+", help="YYYY-MM of one year; not for static")
 
+    def work(given):
+        files = given.out, given.record, given.variables
+        download_era5(*files, given.dataset, given.months, given.settings, limits_of(given), given.local)
 
-def _now():
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write_record(record, path, versions, about):
-    facts = digests(path)
-    content = about | {"size": facts["size"], "sha256": facts["sha256"]} | ({"expver": versions} if versions else {})
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    logging.info("%s bytes, sha256 %s", facts["size"], facts["sha256"])
+    return program.run(parser, work, arguments)
 
 
 if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    job, params, output = snakemake.input, snakemake.params, snakemake.output
-    # How long to wait for a server, and the period to check, change no byte of a file: read past the params, so that
-    # they rerun nothing.
-    patience = {key: snakemake.config["download"][key] for key in ("first_wait", "patience", "outage")}
-    common = {"settings": params.settings, "limits": patience, "local": job.get("local")}
-    if params.dataset == "forcing":
-        period = snakemake.config["periods"]["simulation"]
-        download_forcing(output.reply, output.record, params.variables, period, **common)
-    else:
-        download_era5(output.reply, output.record, params.variables, params.dataset, params.get("months"), **common)
+    sys.exit(main())

@@ -36,3 +36,15 @@ class Patience:
         """Forget the failures of ``kind``: the next one starts with a short pause and the whole limit."""
         self._since.pop(kind, None)
         self._count.pop(kind, None)
+
+
+def add_limits(parser):
+    """Add the options that say how long a server is waited for."""
+    parser.add_argument("--first-wait", type=float, default=60, help="seconds to wait after a first failure")
+    parser.add_argument("--patience", type=float, default=72, help="hours to wait for a place in the CDS's queue")
+    parser.add_argument("--outage", type=float, default=2, help="hours to wait for a server that does not answer")
+
+
+def limits_of(given):
+    """What the options of ``add_limits`` say, as the downloads take it."""
+    return {"first_wait": given.first_wait, "patience": given.patience, "outage": given.outage}

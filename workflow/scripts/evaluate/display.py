@@ -69,3 +69,10 @@ def scale_of_metric(metric, field, units):
         factor, text = scale_of(field, units[1:-2])
         return factor**2, squared(text)
     return factor, text
+
+
+def number(value):
+    """Three significant digits, without an exponent where that is short; a dash for None."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"

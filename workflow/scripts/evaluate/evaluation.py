@@ -6,13 +6,16 @@ values as arrays, the spectra and the ensemble means of the maps. E4 is not appl
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.arguments import add_evaluation, add_summaries, settings_of
 from workflow.scripts.evaluate.metrics.scores import (
     COLUMNS,
     INDEX_FIELDS,
@@ -29,7 +32,7 @@ from workflow.scripts.evaluate.metrics.scores import (
 )
 from workflow.scripts.evaluate.scorecard.layout import format_html, format_text
 from workflow.scripts.evaluate.scorecard.lines import build_scorecard
-from workflow.scripts.evaluate.summarize.reader import SummaryFile
+from workflow.scripts.evaluate.summarize.reader import SummaryFile, summary_paths
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM, write_labels
 
 
@@ -120,7 +123,7 @@ def read_land_fraction(path, grid):
 
 
 def read_truth(path):
-    """Responses {experiment: {field: (lat, lon)}} and deviations of indices {name: value} of evaluate/truth.py."""
+    """Responses {experiment: {field: (lat, lon)}} and deviations of indices {name: value} from truth.py's file."""
     with netCDF4.Dataset(path) as data:
         data.set_auto_mask(False)
         experiments, fields = data["experiment"][:].tolist(), data["field"][:].tolist()
@@ -149,7 +152,7 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
 
     reference, summaries, static: paths (summaries end in {experiment}/{member}.nc); experiments: {name: {sst_offset}};
     settings: the config's ``evaluation`` with ``periods`` and ``reference_name`` added; source: name of the model;
-    outputs: paths by name (csv, netcdf, scorecard, text, html); truth: of evaluate/truth.py, on the synthetic planet;
+    outputs: paths by name (csv, netcdf, scorecard, text, html); truth: of truth.py, on the synthetic planet;
     models: {name: folder of summaries} of other models.
     """
     reference, periods = SummaryFile(reference), evaluation_periods(settings["periods"])
@@ -193,13 +196,34 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
             Path(temporary).write_text(text, encoding="utf-8")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    add_summaries(parser)
+    add_evaluation(parser)
+    parser.add_argument("--truth", nargs="?", help="the synthetic planet's truth, where there is one")
+    parser.add_argument("--models", nargs="*", default=[], help="folders of other models' summaries, named like them")
+    parser.add_argument("--csv", required=True, help="table of all metrics to write")
+    parser.add_argument("--netcdf", required=True, help="the same as arrays, with spectra and maps, to write")
+    parser.add_argument("--scorecard", required=True, help="scorecard to write, JSON")
+    parser.add_argument("--text", required=True, help="scorecard to write, plain text")
+    parser.add_argument("--html", required=True, help="scorecard to write, HTML")
+    return program.run(
+        parser,
+        lambda given: evaluate(
+            given.reference,
+            summary_paths(given.summaries, given.experiments, given.members),
+            given.static,
+            given.experiments,
+            settings_of(given),
+            given.source,
+            {name: getattr(given, name) for name in ("csv", "netcdf", "scorecard", "text", "html")},
+            given.truth,
+            {Path(folder).name: folder for folder in given.models},
+        ),
+        arguments,
+    )
 
-    runlog.start(snakemake.log[0])
-    files, params = snakemake.input, snakemake.params
-    settings = {**params.settings, "periods": params.periods, "reference_name": params.reference_name}
-    paths = files.reference, files.summaries, files.static
-    truth = files.truth[0] if files.get("truth") else None
-    models = {Path(path).name: path for path in files.get("models", [])}
-    evaluate(*paths, params.experiments, settings, params.source, dict(snakemake.output.items()), truth, models)
+
+if __name__ == "__main__":
+    sys.exit(main())

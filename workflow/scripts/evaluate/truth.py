@@ -6,18 +6,22 @@ the experiment's SST offset less those without, internal modes and noise left ou
 this planet would have: the modes' amplitudes exactly, and what SST and noise add over the training span.
 """
 
+import sys
+
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.evaluate.arguments import add_experiments, add_periods
 from workflow.scripts.evaluate.metrics.along_time import deseasonalize
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
+from workflow.scripts.evaluate.summarize.inputs import year_slices
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
-from workflow.scripts.evaluate.summarize.simulation import year_slices
 from workflow.scripts.evaluate.summarize.summary import field_name, field_order, write_labels
 from workflow.scripts.planet.world import Planet
 from workflow.scripts.submission import derive
@@ -88,10 +92,23 @@ def planet_truth(output, variables, seed, resolution, periods, experiments):
             response[number] = np.stack([means[offset][name] - means[0][name] for name in names])
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--variables", required=True, help="table of variables, CSV")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the planet")
+    parser.add_argument("--resolution", type=float, required=True, help="spacing of the model grid, degrees")
+    add_periods(parser)
+    add_experiments(parser)
+    parser.add_argument("--out", required=True, help="file to write, netCDF")
+    return program.run(
+        parser,
+        lambda given: planet_truth(
+            given.out, given.variables, given.seed, given.resolution, given.periods, given.experiments
+        ),
+        arguments,
+    )
 
-    runlog.start(snakemake.log[0])
-    params = snakemake.params
-    arguments = params.seed, params.resolution, params.periods, params.experiments
-    planet_truth(snakemake.output[0], snakemake.input.variables, *arguments)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,8 @@
 """The manifest of a submission: path, size and SHA-256 of every file, and its verification.
 
-    python workflow/scripts/publish/manifest.py FOLDER
+    python -m workflow.scripts.publish.manifest FOLDER...
 
-verifies the folder that holds ``manifest.csv``: every file is there with the stated size and SHA-256, and no other.
+verifies each folder that holds a ``manifest.csv``: every file is there with the stated size and SHA-256, and no other.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def _files(folder):
 
 def main(arguments=None):
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="+", help=f"folder that holds {NAME}")
     status = 0
     for folder in parser.parse_args(arguments).folder:

@@ -4,12 +4,14 @@ import json
 import platform
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 
 import yaml
 
+from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.publish.card import card
@@ -83,16 +85,24 @@ def _write(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    publish(
-        folder=Path(snakemake.output.manifest).parent,
-        check=snakemake.input.check,
-        checkpoint=snakemake.input.checkpoint,
-        records=snakemake.input.records,
-        facts=Path(snakemake.input.facts[0]).parent,
-        config=snakemake.params.config,
-        repository=snakemake.params.repository,
+def main(arguments=None):
+    """Command line; returns the exit status."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--check", required=True, help="outcome of the checks, JSON")
+    parser.add_argument("--checkpoint", required=True, help="weights, a ZIP file")
+    parser.add_argument("--records", required=True, nargs="+", metavar="FILE", help="records of the downloads, JSON")
+    parser.add_argument("--facts", required=True, help="folder of the project's own MIP tables, config/cmor")
+    parser.add_argument("--config", required=True, type=program.from_json, metavar="JSON", help="the whole config")
+    parser.add_argument("--repository", required=True, help="folder of the workflow, for its git commit")
+    parser.add_argument("--out", required=True, help="folder of the model in the submission, .../institution/source")
+    return program.run(
+        parser,
+        lambda given: publish(
+            given.out, given.check, given.checkpoint, given.records, given.facts, given.config, given.repository
+        ),
+        arguments,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,9 +6,11 @@ both grids, so that the reader can tell whether a field is on the grid the weigh
 """
 
 import logging
+import sys
 
 import numpy as np
 
+from workflow.scripts.common import program
 from workflow.scripts.common.grids import centres, lat_edges, lat_overlap, lon_edges, lon_overlap
 from workflow.scripts.common.ncfiles import add_coordinate, new_file
 from workflow.scripts.inputs.checks import check_grid
@@ -81,10 +83,17 @@ def _entries(overlap):
     return target, source, overlap[target, source]
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    write_weights(
-        snakemake.input.static, snakemake.output.weights, snakemake.params.resolution, snakemake.params.engine
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--static", required=True, help="a downloaded ERA5 file, for its grid")
+    parser.add_argument("--resolution", type=float, required=True, help="of the model's grid, degrees")
+    parser.add_argument("--engine", choices=["boxes", "xesmf"], default="boxes", help="what makes the weights")
+    parser.add_argument("--out", required=True, help="file to write")
+    return program.run(
+        parser, lambda given: write_weights(given.static, given.out, given.resolution, given.engine), arguments
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,1 @@
-"""What a submission is, for all who write, check or read one: names, trees, derived variables, CMOR's Python."""
+"""What a submission is, for all who write, check or read one: names, attributes, trees, derivations, CMOR's Python."""

@@ -1,4 +1,4 @@
-"""AIMIP's evaluation metrics as plain functions of arrays. Needs numpy only.
+"""Statistics along time: AIMIP's E1, E2 and E3 as weights of months, and the variability of series. Needs numpy only.
 
 E1 (time-mean bias), E2 (trend) and E3 (ENSO regression) are linear in the monthly fields. Each is therefore a row of
 month weights w, and the statistic of a field x(month, lat, lon) is sum_m w[m] x[m]: one pass over the data gives them
@@ -13,34 +13,6 @@ from workflow.scripts.common.months import mid_times, month_of_year, month_range
 
 class TooShort(ValueError):
     """A period that is too short for a metric, or data that do not cover it: a reason to skip it, not a failure."""
-
-
-def latitude_weights(lat, max_latitude=90.0):
-    """cos(lat), zero beyond ``max_latitude`` degrees: AIMIP's weights, float64 (lat,)."""
-    lat = np.asarray(lat, np.float64)
-    return np.where(np.abs(lat) <= max_latitude, np.clip(np.cos(np.deg2rad(lat)), 0, None), 0.0)
-
-
-def weighted_mean(field, lat, max_latitude=90.0, weights=None):
-    """Mean over the last two axes (lat, lon): sum(w x) / sum(w) with w = cos(lat), NaN left out.
-
-    ``weights`` (lat, lon), for example a land fraction, multiplies w. NaN where no cell is left.
-    """
-    field = np.asarray(field, np.float64)
-    w = np.broadcast_to(latitude_weights(lat, max_latitude)[:, None], field.shape[-2:])
-    w = w if weights is None else w * weights
-    known = np.isfinite(field)
-    if known.all():
-        total = w.sum()
-        return np.tensordot(field, w, axes=2) / total if total > 0 else np.full(field.shape[:-2], np.nan)
-    total = np.where(known, w, 0).sum((-2, -1))
-    summed = np.where(known, field * w, 0).sum((-2, -1))
-    return np.divide(summed, total, out=np.full(np.shape(summed), np.nan), where=total > 0)
-
-
-def rms(field, lat, max_latitude=90.0):
-    """Root of the weighted mean square over the last two axes (lat, lon); RMSB where the field is a time-mean bias."""
-    return np.sqrt(weighted_mean(np.square(np.asarray(field, np.float64)), lat, max_latitude))
 
 
 def mean_weights(months, start, end):
@@ -98,13 +70,6 @@ def _enough_years(months, start, end, minimum):
         plural = "" if len(found) == 1 else "s"
         raise TooShort(f"{start}..{end} has {len(found)} complete year{plural} in the data and {minimum} are needed")
     return found
-
-
-def land_sea_means(field, lat, land_fraction):
-    """Means of a field over land and over sea, and their ratio (nan where the sea mean is 0): three floats."""
-    land = weighted_mean(field, lat, weights=land_fraction)
-    sea = weighted_mean(field, lat, weights=1 - land_fraction)
-    return float(land), float(sea), float(land / sea) if sea else np.nan
 
 
 def deseasonalize(series, months):

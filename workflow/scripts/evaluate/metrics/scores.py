@@ -12,10 +12,7 @@ from workflow.scripts.evaluate.metrics.along_time import (
     band_variance,
     decorrelation_time,
     deseasonalize,
-    land_sea_means,
-    rms,
     smooth_spectrum,
-    weighted_mean,
 )
 from workflow.scripts.evaluate.metrics.ensemble import (
     BOX_FIELDS,
@@ -26,6 +23,7 @@ from workflow.scripts.evaluate.metrics.ensemble import (
     spread_and_error,
 )
 from workflow.scripts.evaluate.metrics.indices import INDICES
+from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 
 COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")

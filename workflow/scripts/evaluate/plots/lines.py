@@ -3,28 +3,32 @@
 Ours is blue (line: median member, band: lowest to highest), the reference black. One job draws them all.
 """
 
-from pathlib import Path
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from workflow.scripts.common import program
 from workflow.scripts.common.months import parse_month, year_of
-from workflow.scripts.evaluate.display import long_name, scale_of, split_field
-from workflow.scripts.evaluate.plots.results import Evaluated
-from workflow.scripts.evaluate.plots.style import BLACK, BLUE, SKY, colormap, note_figure, save, symmetric_limit
-from workflow.scripts.evaluate.plots.variability import (
+from workflow.scripts.evaluate.arguments import add_summaries
+from workflow.scripts.evaluate.display import long_name, number, scale_of, split_field
+from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb
+from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
+from workflow.scripts.evaluate.plots.style import (
+    BLACK,
+    BLUE,
+    SKY,
     band,
-    both,
+    colormap,
     decimal_years,
-    indices_figure,
     legend,
-    spectra_figure,
-    stratosphere_figure,
+    note_figure,
+    save,
+    symmetric_limit,
 )
-from workflow.scripts.evaluate.scorecard.layout import number
-from workflow.scripts.evaluate.scorecard.lines import ALL_FIELDS, interannual_scale, scaled_rmsb
-from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means
+from workflow.scripts.evaluate.plots.variability import indices_figure, spectra_figure, stratosphere_figure
+from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means, summary_paths
 
 
 def scores_figure(results):
@@ -70,7 +74,7 @@ def series_figure(results, members):
     figure, grid = plt.subplots(rows, 2, figsize=(7.6, 1.75 * rows + 0.5), layout="constrained", squeeze=False)
     annual = len(annual_means(reference.series[:1], reference.months)[0]) >= 5
     kind = "annual" if annual else "monthly"
-    figure.suptitle(f"Global {kind} means, {both(results)}, {results.span('simulation')}")
+    figure.suptitle(f"Global {kind} means, {results.both()}, {results.span('simulation')}")
     first, last = year_of(list(map(parse_month, results.periods["test"])))
     for axes in grid.flat[len(fields) :]:
         axes.axis("off")
@@ -201,12 +205,19 @@ def plot_lines(results, summaries, folder):
     save(land_sea_figure(results), f"{folder}/land_sea.png")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    add_arguments(parser)
+    add_summaries(parser)
+    return program.run(
+        parser,
+        lambda given: plot_lines(
+            evaluated(given), summary_paths(given.summaries, given.experiments, given.members), given.out
+        ),
+        arguments,
+    )
 
-    runlog.start(snakemake.log[0])
-    files, params = snakemake.input, snakemake.params
-    settings = {**params.settings, "periods": params.periods, "reference_name": params.reference_name}
-    paths = files.table, files.maps, files.reference, files.static
-    results = Evaluated(*paths, params.experiments, settings, params.source)
-    plot_lines(results, files.summaries, Path(snakemake.output[0]).parent)
+
+if __name__ == "__main__":
+    sys.exit(main())

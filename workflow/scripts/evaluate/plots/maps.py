@@ -4,12 +4,12 @@ One job draws them all: importing matplotlib costs more than a figure. Maps are 
 own difference; the numbers in titles are medians over members, with the range.
 """
 
-from pathlib import Path
+import sys
 
-from workflow.scripts.evaluate.display import long_name, scale_of
-from workflow.scripts.evaluate.plots.results import Evaluated
+from workflow.scripts.common import program
+from workflow.scripts.evaluate.display import long_name, number, scale_of
+from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.style import colormap, map_figure, note_figure, save, symmetric_limit
-from workflow.scripts.evaluate.scorecard.layout import number
 
 
 def bias_figure(results, period):
@@ -78,7 +78,7 @@ def comparison_figure(results, kind, title, rows):
 
 
 def panel(values, title, limit, field, label):
-    """One panel of ``figures.map_figure``."""
+    """One panel of ``style.map_figure``."""
     return {"values": values, "title": title, "limit": limit, "cmap": colormap(field), "label": label}
 
 
@@ -89,7 +89,7 @@ def plot_maps(results, folder):
     for name, value in results.experiments.items():
         if value["sst_offset"] != 0:
             save(response_figure(results, name), f"{folder}/response_{name}.png")
-    both = f"{results.source} {results.control} and {results.truth}"
+    both = results.both()
     rows = [(period, "tas") for period in ("training", "test")]
     save(comparison_figure(results, "trend", f"E2: trends of annual means, {both}", rows), f"{folder}/trends.png")
     rows = [("training", field) for field in ("tas", "pr", "zg500")]
@@ -97,11 +97,12 @@ def plot_maps(results, folder):
     save(comparison_figure(results, "enso", title, rows), f"{folder}/enso.png")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    add_arguments(parser)
+    return program.run(parser, lambda given: plot_maps(evaluated(given), given.out), arguments)
 
-    runlog.start(snakemake.log[0])
-    files, params = snakemake.input, snakemake.params
-    settings = {**params.settings, "periods": params.periods, "reference_name": params.reference_name}
-    paths = files.table, files.maps, files.reference, files.static
-    plot_maps(Evaluated(*paths, params.experiments, settings, params.source), Path(snakemake.output[0]).parent)
+
+if __name__ == "__main__":
+    sys.exit(main())

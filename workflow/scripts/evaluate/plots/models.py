@@ -1,12 +1,13 @@
 """Heat map of models: the median member's RMSB of every field, ours beside other submissions and climatology."""
 
-import csv
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
 
+from workflow.scripts.common import program
+from workflow.scripts.evaluate.metrics.table import interannual_scale, read_table
 from workflow.scripts.evaluate.plots.style import note_figure, save
-from workflow.scripts.evaluate.scorecard.lines import Table, interannual_scale
 
 
 def models_figure(table, sources, control, span, truth):
@@ -44,14 +45,26 @@ def models_figure(table, sources, control, span, truth):
 
 def plot_models(table, sources, control, span, truth, output):
     """Draw ``models_figure`` from metrics.csv at ``table`` into ``output`` (PNG) and the PDF beside it."""
-    with open(table, newline="", encoding="utf-8") as file:
-        save(models_figure(Table(list(csv.DictReader(file))), sources, control, span, truth), output)
+    save(models_figure(read_table(table), sources, control, span, truth), output)
+
+
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--table", required=True, help="metrics.csv")
+    parser.add_argument("--sources", nargs="+", required=True, help="models, ours first")
+    parser.add_argument("--control", required=True, help="name of the control experiment")
+    parser.add_argument("--test", nargs=2, required=True, metavar="MONTH", help="first and last month, YYYY-MM")
+    parser.add_argument("--reference-name", required=True, help="name of the reference, such as ERA5")
+    parser.add_argument("--out", required=True, help="figure to write, PNG; its PDF comes beside it")
+    return program.run(
+        parser,
+        lambda given: plot_models(
+            given.table, given.sources, given.control, " to ".join(given.test), given.reference_name, given.out
+        ),
+        arguments,
+    )
 
 
 if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    params = snakemake.params
-    arguments = params.sources, params.control, " to ".join(params.test), params.reference_name
-    plot_models(snakemake.input.table, *arguments, snakemake.output[0])
+    sys.exit(main())

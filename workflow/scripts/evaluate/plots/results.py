@@ -1,14 +1,14 @@
-"""What evaluate/evaluation.py wrote, read for the figures: numbers, maps, the reference and the words for titles."""
+"""What evaluation.py wrote, read for the figures: numbers, maps, the reference and the words for titles."""
 
-import csv
 import json
 
 import netCDF4
 import numpy as np
 
 from workflow.scripts.common.periods import evaluation_periods
-from workflow.scripts.evaluate.scorecard.layout import number
-from workflow.scripts.evaluate.scorecard.lines import Table
+from workflow.scripts.evaluate.arguments import add_evaluation, settings_of
+from workflow.scripts.evaluate.display import number
+from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 
 
@@ -20,8 +20,7 @@ class Evaluated:
     """
 
     def __init__(self, table, maps, reference, static, experiments, settings, source):
-        with open(table, newline="", encoding="utf-8") as file:
-            self.table = Table(list(csv.DictReader(file)))
+        self.table = read_table(table)
         self.path, self.reference, self.source, self.experiments = maps, SummaryFile(reference), source, experiments
         self.truth, self.fields = settings["reference_name"], settings["map_fields"]
         self.periods = evaluation_periods(settings["periods"])
@@ -35,6 +34,10 @@ class Evaluated:
     def span(self, period):
         """``2015-01 to 2024-12`` of a period's name."""
         return " to ".join(self.periods[period])
+
+    def both(self):
+        """Name of our simulation and of the reference, for titles."""
+        return f"{self.source} {self.control} and {self.truth}"
 
     def map(self, name, period, field, experiment=None):
         """Ensemble-mean map (lat, lon) of a metric, of the control experiment if none is named."""
@@ -59,3 +62,17 @@ class Evaluated:
         """Text ``median [lowest, highest]`` of a metric over members, times ``factor``."""
         values = self.members(metric, period, field, experiment) * factor
         return f"{number(float(np.median(values)))} [{number(values.min())}, {number(values.max())}]"
+
+
+def add_arguments(parser):
+    """Arguments of a program that draws a set of figures; ``evaluated`` reads them."""
+    parser.add_argument("--table", required=True, help="metrics.csv")
+    parser.add_argument("--maps", required=True, help="metrics.nc")
+    add_evaluation(parser)
+    parser.add_argument("--out", required=True, help="folder for the figures, PNG and PDF")
+
+
+def evaluated(given):
+    """``Evaluated`` from the arguments of ``add_arguments``."""
+    paths = given.table, given.maps, given.reference, given.static
+    return Evaluated(*paths, given.experiments, settings_of(given), given.source)

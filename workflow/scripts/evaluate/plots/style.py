@@ -1,4 +1,4 @@
-"""What all figures share: style, colors, map panels with coastlines, and saving as PNG and PDF.
+"""What all figures share: style, colors, map panels with coastlines, bands of members, and saving as PNG and PDF.
 
 Colors are Okabe and Ito's and matplotlib's RdBu, BrBG and viridis: safe for color-blind readers. Coastlines are the
 half-land contour of the model's own land fraction, so nothing is downloaded.
@@ -15,7 +15,7 @@ import numpy as np
 from contourpy import contour_generator
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.evaluate.display import split_field
@@ -138,6 +138,30 @@ def map_figure(title, panels, grid, land, columns=2):
     for place, panel in zip(axes.flat, panels, strict=False):
         map_panel(place, np.asarray(grid.lat), np.asarray(grid.lon), panel, coasts)
     return figure
+
+
+def decimal_years(months):
+    """Years with fractions, of the middle of ``months``."""
+    return 1970 + (months.astype(int) + 0.5) / 12
+
+
+def band(axes, x, members, label):
+    """Median line and range of ``members`` (member, x)."""
+    axes.fill_between(x, members.min(0), members.max(0), color=SKY, alpha=0.6, linewidth=0)
+    axes.plot(x, np.median(members, axis=0), color=BLUE, label=label)
+
+
+def legend(figure, axes):
+    """The legend of one panel, below all of them."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+
+def log_axis(axis):
+    """Few labels on a logarithmic axis: powers of ten, and thrice those where the axis is short."""
+    low, high = axis.get_view_interval()
+    subs = (1.0,) if high > 300 * low else (1.0, 3.0)
+    axis.set(major_locator=LogLocator(subs=subs, numticks=7), minor_locator=NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 1e-3 <= value < 1e4 else f"{value:.0e}"))
 
 
 def note_figure(title, reason):

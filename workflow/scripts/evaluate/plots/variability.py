@@ -5,13 +5,22 @@ Ours is blue (line: median member, band: lowest to highest), the reference black
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from workflow.scripts.common.months import parse_month
 from workflow.scripts.evaluate.display import long_name, scale_of, squared
 from workflow.scripts.evaluate.metrics.along_time import deseasonalize, smooth_spectrum
 from workflow.scripts.evaluate.metrics.indices import INDICES
-from workflow.scripts.evaluate.plots.style import BLACK, BLUE, SKY, symmetric_limit
+from workflow.scripts.evaluate.plots.style import (
+    BLACK,
+    BLUE,
+    SKY,
+    band,
+    decimal_years,
+    legend,
+    log_axis,
+    symmetric_limit,
+)
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 
 
@@ -19,7 +28,7 @@ def indices_figure(results, members):
     """Series and spectrum of each index of internal variability over the training span."""
     reference = results.reference
     figure, grid = plt.subplots(len(INDICES), 2, figsize=(7.6, 10.2), layout="constrained", width_ratios=(2, 1))
-    figure.suptitle(f"Internal variability: monthly anomalies, {both(results)}, {results.span('training')}")
+    figure.suptitle(f"Internal variability: monthly anomalies, {results.both()}, {results.span('training')}")
     start, end = map(parse_month, results.periods["training"])
     inside = (reference.months >= start) & (reference.months <= end)
     months = reference.months[inside]
@@ -62,7 +71,7 @@ def spectra_figure(results, members):
     figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.3 * rows + 0.6), layout="constrained", squeeze=False)
     figure.suptitle(
         f"Power by total wavenumber of monthly means, {results.span('test')}\n"
-        f"{both(results)}; in titles: ratio of the two at large and at small scales"
+        f"{results.both()}; in titles: ratio of the two at large and at small scales"
     )
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
@@ -104,7 +113,7 @@ def stratosphere_figure(results, members):
     fields = [name for name in reference.seasons if all(name in member.seasons for member in members)]
     size = 7.6, 1.9 * len(fields) + 0.7
     figure, grid = plt.subplots(len(fields), 3, figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle(f"Stratosphere (the protocol's levels), zonal means by month, {span}\n{both(results)}")
+    figure.suptitle(f"Stratosphere (the protocol's levels), zonal means by month, {span}\n{results.both()}")
     for row, field in zip(grid, fields, strict=True):
         factor, units = scale_of(field, reference.units[field])
         truth = reference.seasons[field].T * factor
@@ -139,35 +148,6 @@ def stratosphere_figure(results, members):
                 bar.ax.tick_params(labelsize=7)
                 bar.ax.set_title(units, fontsize=7, loc="left")
     return figure
-
-
-def both(results):
-    """Name of our simulation and of the reference, for titles."""
-    return f"{results.source} {results.control} and {results.truth}"
-
-
-def decimal_years(months):
-    """Years with fractions, of the middle of ``months``."""
-    return 1970 + (months.astype(int) + 0.5) / 12
-
-
-def band(axes, x, members, label):
-    """Median line and range of ``members`` (member, x)."""
-    axes.fill_between(x, members.min(0), members.max(0), color=SKY, alpha=0.6, linewidth=0)
-    axes.plot(x, np.median(members, axis=0), color=BLUE, label=label)
-
-
-def legend(figure, axes):
-    """The legend of one panel, below all of them."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-
-
-def log_axis(axis):
-    """Few labels on a logarithmic axis: powers of ten, and thrice those where the axis is short."""
-    low, high = axis.get_view_interval()
-    subs = (1.0,) if high > 300 * low else (1.0, 3.0)
-    axis.set(major_locator=LogLocator(subs=subs, numticks=7), minor_locator=NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 1e-3 <= value < 1e4 else f"{value:.0e}"))
 
 
 def _months(value):

@@ -1,10 +1,9 @@
-"""Print the scorecard and where the report is: the last words of ``make demo``.
-
-Run as ``python workflow/scripts/evaluate/scorecard/closing.py results/evaluate/scorecard.txt report.html``.
-"""
+"""Print the scorecard and where the report is: the last words of ``make demo``."""
 
 import sys
 from pathlib import Path
+
+from workflow.scripts.common import program
 
 
 def closing_words(scorecard, report):
@@ -15,8 +14,13 @@ def closing_words(scorecard, report):
     return f"{Path(scorecard).read_text(encoding='utf-8')}\nReport: {Path(report).resolve()}"
 
 
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("scorecard", help="scorecard as text")
+    parser.add_argument("report", help="report, HTML")
+    return program.run(parser, lambda given: print(closing_words(given.scorecard, given.report)), arguments)
+
+
 if __name__ == "__main__":
-    try:
-        print(closing_words(*sys.argv[1:]))
-    except (TypeError, ValueError) as error:
-        sys.exit(f"print_scorecard: {error}")
+    sys.exit(main())

@@ -2,6 +2,8 @@
 
 from html import escape
 
+from workflow.scripts.evaluate.display import number
+
 STYLE = """<style>
 .scorecard table {font-size: 10px; line-height: 1.15; border-collapse: collapse; margin: 2px 0; width: 100%}
 .scorecard table th, .scorecard table td {padding: 0 4px; text-align: right; white-space: nowrap; border: 0}
@@ -12,13 +14,6 @@ STYLE = """<style>
 .scorecard .worse {color: #D55E00; font-weight: bold}
 .scorecard p {font-size: 10px; line-height: 1.2; margin: 2px 0}
 </style>"""
-
-
-def number(value):
-    """Three significant digits, without an exponent where that is short; a dash for None."""
-    if value is None:
-        return "-"
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"
 
 
 def span(row):

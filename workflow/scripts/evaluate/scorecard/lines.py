@@ -10,71 +10,13 @@ import numpy as np
 from workflow.scripts.common.experiments import plausible_response
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
 from workflow.scripts.evaluate.metrics.indices import INDICES
+from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, Table, scaled_rmsb
 
-ALL_FIELDS = "mean of all fields"
 STRATOSPHERE = ("ta100", "ta50", "ua100", "ua50")
 SPECTRAL_LINES = [
     *(("ke250", f"power_{band}", band) for band in ("1-3", "4-10", "11-30", "31-59")),
     *((field, f"power_{band}", band) for field in ("tas", "pr") for band in ("4-10", "11-30")),
 ]
-
-
-class Table:
-    """The tidy rows by key, for look-up."""
-
-    def __init__(self, rows):
-        self.rows, self.values, self.names, self.text = rows, {}, {}, {}
-        for row in rows:
-            key = row["source"], row["experiment"], row["metric"], row["period"], row["field"]
-            self.values.setdefault(key, []).append(float(row["value"]))
-            self.names.setdefault(key, []).append(row["member"])
-            self.text[row["metric"], row["field"]] = row["units"]
-
-    def members(self, source, metric, period, field, experiment):
-        """Values of the members, float64 (member,), in the table's order; empty where the metric was skipped."""
-        return np.array(self.values.get((source, experiment, metric, period, field), []))
-
-    def labels(self, source, metric, period, field, experiment):
-        """Names of the members whose values ``members`` gives."""
-        return self.names.get((source, experiment, metric, period, field), [])
-
-    def single(self, source, metric, period, field):
-        """The one value of a reference or baseline, or None."""
-        values = self.members(source, metric, period, field, "")
-        return float(values[0]) if values.size else None
-
-    def fields(self, metric, period):
-        """Fields that have a value of the metric in the period, in the table's order."""
-        return list(dict.fromkeys(key[-1] for key in self.values if key[2:4] == (metric, period)))
-
-    def metrics(self, period, field):
-        """Metrics that the field has in the period, in the table's order."""
-        return list(dict.fromkeys(key[2] for key in self.values if key[3:] == (period, field)))
-
-    def units(self, metric, field):
-        """Units of a metric of a field."""
-        return self.text.get((metric, field), "")
-
-
-def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference"):
-    """RMSB in units of the reference's interannual standard deviation (training span), mean over fields.
-
-    Returns (member,) for ``source`` and the baseline's number (None outside the test period), or (empty, None) where
-    the training span is too short for a standard deviation. Fields that never vary in the reference are left out.
-    """
-    sigma = interannual_scale(table, reference)
-    if not sigma:
-        return np.array([]), None
-    ours = [table.members(source, "E1_rmsb", period, field, experiment) / value for field, value in sigma.items()]
-    base = [table.single(baseline, "E1_rmsb", period, field) for field in sigma]
-    known = None not in base
-    return np.mean(ours, axis=0), float(np.mean(np.array(base) / list(sigma.values()))) if known else None
-
-
-def interannual_scale(table, reference="reference"):
-    """Interannual standard deviation of the reference in the training span, {field: value}, where it is not zero."""
-    wanted = reference, "", "interannual_std", "training"
-    return {key[-1]: values[0] for key, values in table.values.items() if key[:-1] == wanted and values[0] > 0}
 
 
 def line(section, name, units, reference, members, verdict="", factor=1.0):

@@ -1,4 +1,4 @@
-"""Reading what simulation.py wrote: the statistics of one simulation or of the reference."""
+"""Reading the file that summary.py writes: the statistics of one simulation or of the reference."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,15 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
-from workflow.scripts.evaluate.summarize.simulation import read_months
+from workflow.scripts.evaluate.summarize.inputs import read_months
+from workflow.scripts.submission.drs import member_label
+
+
+def summary_paths(folder, experiments, members):
+    """Paths of the summaries of the first ``members`` of every experiment; older ones may lie beside them."""
+    return [
+        Path(folder, name, f"{member_label(number)}.nc") for name in experiments for number in range(1, members + 1)
+    ]
 
 
 class SummaryFile:

@@ -5,13 +5,17 @@ calendar year at a time. ``ts`` is ERA5's skin temperature everywhere, as in the
 evaluates against.
 """
 
+import sys
+
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common import program
 from workflow.scripts.common.months import month_range, year_of
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.evaluate.summarize.simulation import read_index, read_months
+from workflow.scripts.evaluate.arguments import add_summarizing
+from workflow.scripts.evaluate.summarize.inputs import read_index, read_months
 from workflow.scripts.evaluate.summarize.summary import Summary, field_name
 from workflow.scripts.submission import derive
 
@@ -57,7 +61,7 @@ def summarize_reference(files, output, variables, index, periods, minimum_years)
     """Summarize ERA5.
 
     files: monthly means on the model grid, one file per calendar year; output: the summary; variables: the variables
-    table (CSV); index, periods, minimum_years: see summarize.summarize.
+    table (CSV); index, periods, minimum_years: as in simulation.py.
     """
     variables = read_variables(variables, role="field")
     periods = evaluation_periods(periods)
@@ -85,15 +89,21 @@ def summarize_reference(files, output, variables, index, periods, minimum_years)
     summary.write(output, title="statistics of ERA5 on the model grid for the evaluation")
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
-
-    runlog.start(snakemake.log[0])
-    summarize_reference(
-        snakemake.input.files,
-        snakemake.output[0],
-        snakemake.input.variables,
-        snakemake.input.index,
-        snakemake.params.periods,
-        snakemake.params.minimum_years,
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--files", nargs="+", required=True, help="monthly means on the model grid, a file per year")
+    parser.add_argument("--variables", required=True, help="table of variables, CSV")
+    add_summarizing(parser)
+    parser.add_argument("--out", required=True, help="summary to write, netCDF")
+    return program.run(
+        parser,
+        lambda given: summarize_reference(
+            given.files, given.out, given.variables, given.index, given.periods, given.minimum_years
+        ),
+        arguments,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,10 +21,10 @@ from workflow.scripts.evaluate.metrics.along_time import (
     mean_weights,
     regression_weights,
     trend_weights,
-    weighted_mean,
 )
 from workflow.scripts.evaluate.metrics.ensemble import BOX_FIELDS, BOX_LAT, BOX_LON, Boxes
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
+from workflow.scripts.evaluate.metrics.over_area import weighted_mean
 from workflow.scripts.evaluate.metrics.spherical import Harmonics
 
 SPECTRAL_FIELDS = ("pr", "tas", "zg500", "ta50")

@@ -8,17 +8,20 @@ Grids must be latitude-longitude: a HEALPix tree has to be regridded first.
 """
 
 import logging
+import sys
 from collections import Counter
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common import program
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
 from workflow.scripts.common.months import month_range
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.evaluate.summarize.simulation import FILL_LIMIT, read_index, read_months, year_slices
+from workflow.scripts.evaluate.arguments import add_summarizing
+from workflow.scripts.evaluate.summarize.inputs import FILL_LIMIT, read_index, read_months, year_slices
 from workflow.scripts.evaluate.summarize.summary import Summary, field_name
 from workflow.scripts.submission import derive
 from workflow.scripts.submission.tree import find_simulations
@@ -136,10 +139,28 @@ def summarize_tree(folder, output, variables, index, periods, minimum_years, exp
             summarize_simulation(files, path, levels, index, evaluation_periods(periods), minimum_years)
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--folder", required=True, help="submission tree of the other model")
+    parser.add_argument("--variables", required=True, help="table of variables, CSV")
+    add_summarizing(parser)
+    parser.add_argument("--experiments", nargs="+", required=True, help="experiments to read; others are left out")
+    parser.add_argument("--out", required=True, help="folder for {experiment}/{member}.nc")
+    return program.run(
+        parser,
+        lambda given: summarize_tree(
+            given.folder,
+            given.out,
+            given.variables,
+            given.index,
+            given.periods,
+            given.minimum_years,
+            given.experiments,
+        ),
+        arguments,
+    )
 
-    runlog.start(snakemake.log[0])
-    files, params = snakemake.input, snakemake.params
-    arguments = files.variables, files.index, params.periods, params.minimum_years, params.experiments
-    summarize_tree(params.folder, snakemake.output[0], *arguments)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,4 @@
-"""Monthly means on the model's grid, as CF wants them: from monthly fields as they are, from daily or hourly ones by
-averaging, and of the forcing by the mean of its linear interpolation.
+"""Monthly means of ERA5 of one year on the model's grid, from monthly, daily or hourly fields.
 
 Only whole months are made. A field that is a mean or accumulation over the hour before its stamp (``stamp``: "end of
 the hour") counts for the hour that ends then: 00 UTC on the 1st belongs to the month before. One field is in memory at
@@ -8,17 +7,19 @@ a time.
 
 import datetime
 import logging
+import sys
 from contextlib import ExitStack
 
 import cftime
 import netCDF4
 import numpy as np
 
-from workflow.scripts.common.months import missing_months, month_range, months_from_times
-from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid, add_months, new_file, read_array
+from workflow.scripts.aggregate.axes import copy_axes, monthly_variable
+from workflow.scripts.common import program
+from workflow.scripts.common.months import parse_month
+from workflow.scripts.common.ncfiles import add_months, new_file, read_months
 
 HOURS = {"daily": 24, "hourly": 1}  # hours that one value stands for
-BLOCK_STEPS = 24  # months of forcing in memory at a time
 
 
 def aggregate_era5(sources, output, months, product="monthly"):
@@ -35,74 +36,14 @@ def aggregate_era5(sources, output, months, product="monthly"):
             if "lat" in variable.dimensions and "time" in variable.dimensions
         ]
         with new_file(output, "ERA5 monthly means on the model grid") as out:
-            _copy_axes(files[0], out)
+            copy_axes(files[0], out)
             add_months(out, months)
             for name in names:
-                variable = _monthly_variable(out, name, files[0][name])
+                variable = monthly_variable(out, name, files[0][name])
                 if product == "monthly":
                     _copy_months(files[0], name, variable, months, sources[0])
                 else:
                     _average(files, name, variable, months, HOURS[product])
-
-
-def aggregate_static(source, output):
-    """The regridded static fields with cell bounds; nothing to average."""
-    with netCDF4.Dataset(source) as file, new_file(output, "ERA5 static fields on the model grid") as out:
-        _copy_axes(file, out)
-        for name in [name for name in file.variables if file[name].dimensions == ("lat", "lon")]:
-            variable = add_field(out, name, ("lat", "lon"), units=file[name].units, long_name=file[name].long_name)
-            variable[:] = read_array(file[name])
-
-
-def aggregate_forcing(source, output, start, end):
-    """Monthly means of sst and siconc from ``start`` to ``end`` from the regridded month-start values, and lsm.
-
-    The mean of month m is 0.5 (v[m] + v[m + 1]), exact for values that change linearly within the month.
-    """
-    months = month_range(start, end)
-    with netCDF4.Dataset(source) as file, new_file(output, "monthly mean forcing on the model grid") as out:
-        found = _months(file)
-        absent, twice = missing_months(
-            found[(found >= months[0]) & (found <= months[-1] + 1)], start, str(months[-1] + 1)
-        )
-        if absent or twice:
-            raise ValueError(
-                f"{source}: the start of {(absent or twice)[0]} is {'missing' if absent else 'there twice'}"
-            )
-        first = int(np.argmax(found == months[0]))
-        _copy_axes(file, out)
-        add_months(out, months)
-        lsm = add_field(out, "lsm", ("lat", "lon"), units="1", standard_name="land_area_fraction")
-        lsm[:] = read_array(file["lsm"])
-        for name in ("sst", "siconc"):
-            variable = _monthly_variable(out, name, file[name])
-            for low in range(0, len(months), BLOCK_STEPS):
-                high = min(low + BLOCK_STEPS, len(months))
-                variable[low:high] = month_means(read_array(file[name])[first + low : first + high + 1])
-
-
-def month_means(starts):
-    """Means of the months between consecutive month-start values ``starts`` (time + 1, ...): (time, ...)."""
-    return 0.5 * (starts[:-1] + starts[1:])
-
-
-def _copy_axes(file, out):
-    add_grid(out, file["lat"][:], file["lon"][:], with_bounds=True)
-    if "level" in file.variables:
-        add_coordinate(out, "level", file["level"][:])
-
-
-def _monthly_variable(out, name, source):
-    attributes = {
-        key: source.getncattr(key) for key in ("units", "long_name", "given_levels") if key in source.ncattrs()
-    }
-    return add_field(out, name, source.dimensions, cell_methods="time: mean", **attributes)
-
-
-def _months(file):
-    time = file["time"]
-    epoch = np.datetime64(time.units.split()[-1])
-    return months_from_times(epoch + time[:].astype("timedelta64[D]"))
 
 
 def _places(file, name):
@@ -113,7 +54,7 @@ def _places(file, name):
 
 
 def _copy_months(file, name, variable, months, path):
-    found = _months(file)
+    found = read_months(file)
     steps = [np.flatnonzero(found == month) for month in months]
     for month, place in zip(months, steps, strict=True):
         if len(place) != 1:
@@ -166,15 +107,19 @@ def _hours_in(month, calendar):
     return round((end - start).total_seconds() / 3600)
 
 
-if __name__ == "__main__":
-    from workflow.scripts.common import runlog
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--era5", nargs="+", required=True, help="regridded file of the year; for hours, the next too")
+    parser.add_argument("--months", nargs="+", required=True, help="YYYY-MM of one year")
+    parser.add_argument("--product", choices=["monthly", *HOURS], default="monthly", help="what the values stand for")
+    parser.add_argument("--out", required=True, help="file to write")
+    return program.run(
+        parser,
+        lambda given: aggregate_era5(given.era5, given.out, list(map(parse_month, given.months)), given.product),
+        arguments,
+    )
 
-    runlog.start(snakemake.log[0])
-    job, params, output = snakemake.input, snakemake.params, snakemake.output[0]
-    if job.get("static"):
-        aggregate_static(job.static, output)
-    elif job.get("forcing"):
-        aggregate_forcing(job.forcing, output, *params.period)
-    else:
-        months = [np.datetime64(month, "M") for month in params.months]
-        aggregate_era5([job.era5] if isinstance(job.era5, str) else job.era5, output, months, params.product)
+
+if __name__ == "__main__":
+    sys.exit(main())

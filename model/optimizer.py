@@ -1,0 +1,52 @@
+"""How the weights move: the optimizer, its learning rate, and the average of the weights."""
+
+import math
+
+import torch
+
+from model.config import TrainingConfig
+from model.monthly_diffusion import MonthlyDiffusion
+
+
+class RealAdamW(torch.optim.AdamW):
+    """AdamW on the real and imaginary parts of all parameters, as torch has it too, in one pass over the memory."""
+
+    def __init__(self, model: MonthlyDiffusion, **settings):
+        self.model = model
+        super().__init__([as_parts(value.detach()) for value in model.parameters()], fused=True, **settings)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take a step with the gradients of the model's parameters."""
+        for own, value in zip(self.param_groups[0]["params"], self.model.parameters(), strict=True):
+            own.grad = None if value.grad is None else as_parts(value.grad)
+        return super().step(closure)
+
+
+def as_parts(value: torch.Tensor) -> torch.Tensor:
+    """Return a view of complex numbers as pairs of real ones; real numbers as they are."""
+    return torch.view_as_real(value) if value.is_complex() else value
+
+
+def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
+    """Return the rate of a step: a linear rise, then constant or half a cosine down to a hundredth."""
+    warmup = min(config.warmup_steps, steps // 10)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    if config.decay == "constant":
+        return config.learning_rate
+    fraction = (step - warmup) / max(1, steps - warmup)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction)))
+
+
+@torch.no_grad()
+def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: int) -> None:
+    """Move the averaged weights toward the model's; early on the average forgets faster. Buffers do not change."""
+    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
+    for name, value in model.named_parameters():
+        average[name].lerp_(value, 1 - decay)
+
+
+def clone_state(model: MonthlyDiffusion) -> dict:
+    """Return a copy of the model's state."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}

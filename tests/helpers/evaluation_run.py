@@ -1,0 +1,73 @@
+"""The evaluation run on the made climate: simulations in, the folder of all its files out."""
+
+import netCDF4
+
+from tests.helpers.evaluation_tree import grid, months_of, periods, write_era5, write_simulation
+from tests.helpers.project import INDEX, VARIABLES
+from workflow.scripts.evaluate.evaluation import evaluate
+from workflow.scripts.evaluate.summarize.reader import SummaryFile
+from workflow.scripts.evaluate.summarize.reference import summarize_reference
+from workflow.scripts.evaluate.summarize.simulation import summarize
+from workflow.scripts.evaluate.summarize.summary import write_labels
+
+PERIODS = periods()
+LAT, LON = grid()
+MONTHS = months_of(PERIODS)
+EXPERIMENTS = {"aimip": {"sst_offset": 0}, "aimip-p4k": {"sst_offset": 4}}
+SETTINGS = {
+    "max_latitude": 87.5,
+    "minimum_years": 2,
+    "skill_fields": ["tas", "ta850"],
+    "map_fields": ["tas", "pr", "zg500"],
+    "periods": PERIODS,
+    "reference_name": "ERA5",
+}
+OUTPUTS = {
+    "csv": "metrics.csv",
+    "netcdf": "metrics.nc",
+    "scorecard": "card.json",
+    "text": "card.txt",
+    "html": "card.html",
+}
+
+
+def run(folder, simulations, spans=PERIODS, truth=None, models=None, **changes):
+    """Reference, summaries of ``simulations`` {(experiment, member): arguments of channels} and metrics; the folder.
+
+    truth: true response (K) of tas, and zero of all other fields, if given; models: summaries of other models.
+    """
+    months = months_of(spans)
+    era5, static = write_era5(folder / "era5", months, LAT, LON)
+    settings = {**SETTINGS, "periods": spans, **changes}
+    summarize_reference(era5, folder / "reference.nc", VARIABLES, INDEX, spans, settings["minimum_years"])
+    paths = []
+    for (experiment, member), arguments in simulations.items():
+        files = write_simulation(folder / f"{experiment}_{member}", months, LAT, LON, **arguments)
+        paths.append(folder / "summary" / experiment / f"{member}.nc")
+        summarize(files, paths[-1], INDEX, spans, settings["minimum_years"])
+    outputs = {name: folder / path for name, path in OUTPUTS.items()}
+    known = write_truth(folder, truth) if truth else None
+    paths = folder / "reference.nc", paths, static
+    evaluate(*paths, EXPERIMENTS, settings, "MD-made", outputs, known, models)
+    return folder
+
+
+def write_truth(folder, kelvin):
+    """A file as evaluate/truth.py writes it."""
+    fields = SummaryFile(folder / "reference.nc").fields
+    with netCDF4.Dataset(folder / "truth.nc", "w") as data:
+        write_labels(data, "experiment", ["aimip-p4k"])
+        write_labels(data, "field", fields)
+        data.createDimension("lat", len(LAT))
+        data.createDimension("lon", len(LON))
+        response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"))
+        response[:] = 0
+        response[0, fields.index("tas")] = kelvin
+        write_labels(data, "index", ["NAO"])
+        data.createVariable("index_std", "f8", ("index",))[:] = [500.0]
+    return folder / "truth.nc"
+
+
+def members(table, metric, period, field, experiment="aimip"):
+    """Values of our members in the table of metrics."""
+    return table.members("MD-made", metric, period, field, experiment)

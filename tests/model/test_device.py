@@ -1,0 +1,23 @@
+"""The device: which one a job takes, and in what precision it computes."""
+
+import torch
+
+from model.device import pick_device
+
+
+def test_a_slurm_job_that_was_given_no_gpu_uses_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for job, visible, expected in ((None, None, "cuda"), ("7", None, "cpu"), ("7", "", "cpu"), ("7", "0", "cuda")):
+        for name, value in (("SLURM_JOB_ID", job), ("CUDA_VISIBLE_DEVICES", visible)):
+            monkeypatch.delenv(name, raising=False)
+            if value is not None:
+                monkeypatch.setenv(name, value)
+        assert pick_device().type == expected
+
+
+def test_float32_matrix_products_stay_float32():
+    """The spectral transforms are matrix products; TF32 would leave them three digits."""
+    torch.set_float32_matmul_precision("high")
+    pick_device()
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32

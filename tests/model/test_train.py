@@ -1,0 +1,157 @@
+"""The program train, run as a user runs it: what it learns from, and how it ends, stops and goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import netCDF4
+import pytest
+import torch
+
+from model import checkpoint, data, metrics, train, train_state
+from tests.helpers import model_data
+from tests.helpers.project import ROOT
+
+
+def weights(path):
+    return checkpoint.load(path)[0].state_dict()
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_lowers_the_loss_and_writes_every_column(folder):
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert rows[0].split(",") == list(metrics.COLUMNS)
+    loss = [float(row.split(",")[3]) for row in rows[1:]]
+    assert len(loss) == 3 and loss[-1] < loss[0]
+
+
+def test_the_seed_decides_the_weights(folder, tmp_path):
+    for name, seed in (("same", 3), ("other", 4)):
+        train.train(str(folder / "training.nc"), model_data.SMALL, seed, str(tmp_path / name))
+    assert same(weights(tmp_path / "same"), weights(folder / "c.zip"))
+    assert (tmp_path / "same").read_bytes() == (folder / "c.zip").read_bytes()
+    assert not same(weights(tmp_path / "other"), weights(folder / "c.zip"))
+
+
+def test_months_outside_training_and_validation_are_never_read(folder, tmp_path):
+    """A month marked as neither changes no weight, whatever it holds."""
+    found = []
+    for name, number in (("plain", None), ("huge", 1e6)):
+        path = tmp_path / f"{name}.nc"
+        path.write_bytes((folder / "training.nc").read_bytes())
+        with netCDF4.Dataset(path, "a") as dataset:
+            split = dataset["split"][:]
+            split[:2] = split[23:26] = split[-3:] = 2
+            dataset["split"][:] = split
+            if number is not None:
+                for variable in ("fields", "forcings"):
+                    dataset[variable][split == 2] = number
+        train.train(str(path), model_data.SMALL, 3, str(tmp_path / f"{name}.zip"))
+        found.append(weights(tmp_path / f"{name}.zip"))
+    assert same(*found)
+    assert not same(found[0], weights(folder / "c.zip"))
+
+
+def test_pairs_carry_the_month_that_follows(folder):
+    """v0.9's training passed the month of t where that of t + 1 belongs."""
+    months = data.read_months(folder / "training.nc")
+    model, first = checkpoint.load(folder / "c.zip")[0], data.pair_indices(months, data.TRAINING)
+    with torch.no_grad():
+        wanted = [model.inputs(months.fields[i], months.forcings[i], months.number[i]) for i in (first, first + 1)]
+    pairs = train.take_pairs(train.month_inputs(model, months), first)
+    assert torch.equal(wanted[1].month, wanted[0].month % 12 + 1)
+    for found, *values in zip(pairs, *wanted, strict=True):
+        assert torch.allclose(found, torch.cat(values), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": {"epoch": 3}}, "training.epoch is not a setting; known are epochs, batch"),
+        ({"model": {"norm": "none"}}, "model.norm is 'none'; allowed are calibrated and sample"),
+        ({"model": {"squeeze": 12}}, "model.squeeze 12 leaves a 1x2 grid"),
+    ],
+)
+def test_wrong_settings_are_named(folder, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        train.train(str(folder / "training.nc"), settings, 3, str(tmp_path / "c.zip"))
+
+
+def test_divergence_stops_with_the_step_and_keeps_the_state(folder, tmp_path):
+    settings = json.loads(json.dumps(model_data.SMALL))
+    settings["training"] |= {"learning_rate": 1e30, "clip": 0, "warmup_steps": 0}
+    with pytest.raises(RuntimeError, match="diverged at step [0-9]+ .*learning_rate"):
+        paths = str(folder / "training.nc"), settings, 3, str(tmp_path / "c.zip"), str(tmp_path / "state")
+        train.train(*paths, checkpoint_minutes=0)
+    assert (tmp_path / "state" / "state.pt").exists() and not (tmp_path / "c.zip").exists()
+
+
+# More epochs than the killed process is given, its state saved after every step.
+KILLED = model_data.SMALL | {"training": model_data.SMALL["training"] | {"epochs": 5}}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder):
+    """The weights of a run that nobody killed; how often a state is saved is no part of what it belongs to."""
+    train.train(str(folder / "training.nc"), KILLED, 3, str(folder / "whole.zip"), checkpoint_minutes=10)
+    return weights(folder / "whole.zip")
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tmp_path, kill):
+    state = tmp_path / "state"
+    command = [sys.executable, "-m", "model.train", "--data", folder / "training.nc", "--seed", "3"]
+    command += ["--out", tmp_path / "resumed.zip", "--settings", json.dumps(KILLED), "--state", state]
+    command += ["--checkpoint-minutes", "0"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not (state / "state.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(kill)
+    _, message = process.communicate()
+    assert process.returncode != 0 and not (tmp_path / "resumed.zip").exists(), message
+    step = torch.load(state / "state.pt", weights_only=True)["step"]
+    assert 0 < step < 25
+    if kill == signal.SIGTERM:
+        assert f"stopped by a signal after step {step}" in message
+    train.train(str(folder / "training.nc"), KILLED, 3, str(tmp_path / "resumed.zip"), str(state))
+    assert not (state / "state.pt").exists()
+    assert same(weights(tmp_path / "resumed.zip"), uninterrupted)
+
+
+def test_stopped_before_its_time_limit_again_and_again_equals_uninterrupted(folder, uninterrupted, tmp_path):
+    """A limit that leaves time for one step only: every start gets one step further."""
+    paths = [tmp_path / name for name in ("resumed.zip", "state")]
+    for step in (1, 2, 3):
+        with pytest.raises(RuntimeError, match=f"before its time limit of 1 minutes after step {step} of 25; start"):
+            train.train(str(folder / "training.nc"), KILLED, 3, *map(str, paths), minutes=1)
+        assert torch.load(paths[1] / "state.pt", weights_only=True)["step"] == step and not paths[0].exists()
+    train.train(str(folder / "training.nc"), KILLED, 3, *map(str, paths), minutes=1000)
+    assert same(weights(paths[0]), uninterrupted)
+
+
+def test_the_time_left_has_to_hold_two_of_the_longest_steps(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(train_state.time, "monotonic", lambda: now[0])
+    reserve = train_state.Termination.RESERVE
+    ending, unlimited = train_state.Termination(10), train_state.Termination(0)
+    for now[0] in (100.0, 110.0, 120.0):
+        assert not ending.reason()
+    now[0] = 600.0 - reserve - 200 + 1
+    assert "before its time limit of 10 minutes" in ending.reason() and not unlimited.reason()
+
+
+def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
+    assert train_state.load_state(tmp_path / "state.pt", "one") is None
+    state = train_state.State(5, {}, {}, {}, [], {}, 1.0, {}, 0)
+    train_state.write_state(tmp_path / "state.pt", "one", state)
+    assert train_state.load_state(tmp_path / "state.pt", "one") == state
+    assert train_state.load_state(tmp_path / "state.pt", "other") is None
+    assert "starting over" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""The config, checked, and what all rules derive from it and from config/variables.csv: nothing is listed twice."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+BASE = Path(os.path.relpath(workflow.basedir))
+# The modules of this very copy of the project, whichever one is installed.
+sys.path.insert(0, workflow.basedir)
+
+from snakemake.exceptions import WorkflowError
+from workflow.scripts.common.months import years
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.common.settings import check_placeholders, validate_config
+from workflow.scripts.common.variables import read_variables
+
+VARIABLES = BASE / "config/variables.csv"
+
+try:
+    validate_config(config, BASE / "workflow/schemas/config.schema.yaml", VARIABLES)
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+
+# Before the first job, but not in a dry run, which may look at the config as it is shipped.
+onstart:
+    try:
+        check_placeholders(config)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
+# The order of keys in a config file means nothing, so it reruns nothing; experiments keep theirs in figures and tables.
+for name in config.keys() - {"experiments"}:
+    if isinstance(config[name], dict):
+        config[name] = dict(sorted(config[name].items()))
+
+# An overlay leaves an experiment out by setting it to null.
+EXPERIMENTS = {name: entry for name, entry in config["experiments"].items() if entry is not None}
+MEMBERS = list(range(1, config["members"] + 1))
+YEARS = years(*config["periods"]["simulation"])
+DATASETS = list(dict.fromkeys(row.dataset for row in read_variables(VARIABLES, role="field")))
+PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
+# The networks' own settings; a checkpoint that the config names takes the place of training.
+NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
+RECIPE = {key: value for key, value in config["training"].items() if key != "checkpoint_minutes"}
+CHECKPOINT = config["model"]["checkpoint"] or "results/train/checkpoint.zip"
+WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 0]
+SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
+REFERENCE_NAME = "synthetic planet" if config["source"] == "synthetic" else "ERA5"
+CONTROL = next(name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] == 0)
+# What the report's captions (workflow/report/*.rst) say more than once; they see the config and nothing else.
+SPANS = evaluation_periods(config["periods"])
+config["captions"] = {
+    "reference": {"cds": "ERA5", "local": "ERA5 (local files)"}.get(
+        config["source"], "the synthetic planet, in the place of ERA5"
+    ),
+    **{name: " to ".join(span) for name, span in SPANS.items()},
+}
+TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" else []
+ARCHIVE = config["evaluation"]["archive"]
+# Other models beside ours: name to folder, the user's own or where the archive's files go.
+MODELS = config["evaluation"]["models"] | {name: f"results/download/models/{name}" for name in ARCHIVE["models"]}
+DOWNLOAD_RECORDS = expand("results/download/{dataset}/{year}.json", dataset=DATASETS, year=YEARS) + [
+    "results/download/static.json",
+    "results/download/forcing.json",
+]
+PRODUCT = f"results/submission/{config['submission']['institution_id']}/{config['submission']['source_id']}"
+SUBMISSION = ["results/check/submission.json", "results/aggregate/complete.json", f"{PRODUCT}/manifest.csv"]
+EVALUATION = [
+    "results/evaluate/scorecard.json",
+    expand("results/evaluate/figures/{name}.png", name=["bias_test", "scores", *(["models"] if MODELS else [])]),
+]
+CMOR_VARIABLES = sorted({name for row in read_variables(VARIABLES, role="field") for name in row.cmor_name})
+CMOR_FACTS = [BASE / f"config/cmor/AIMIP_{name}.json" for name in ("Amon", "coordinate", "formula_terms")]
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    year=r"\d{4}",
+    experiment="|".join(EXPERIMENTS),
+    period="training|simulation",
+    model="|".join(map(re.escape, MODELS)) or "none",
+    member=r"[1-9]\d*",

@@ -1,0 +1,58 @@
+"""Monthly means of the forcing: of the linear interpolation between its values at the starts of months."""
+
+import sys
+
+import netCDF4
+import numpy as np
+
+from workflow.scripts.aggregate.axes import copy_axes, monthly_variable
+from workflow.scripts.common import program
+from workflow.scripts.common.months import missing_months, month_range
+from workflow.scripts.common.ncfiles import add_field, add_months, new_file, read_array, read_months
+
+BLOCK_STEPS = 24  # months in memory at a time
+
+
+def aggregate_forcing(source, output, start, end):
+    """Monthly means of sst and siconc from ``start`` to ``end`` from the regridded month-start values, and lsm.
+
+    The mean of month m is 0.5 (v[m] + v[m + 1]), exact for values that change linearly within the month.
+    """
+    months = month_range(start, end)
+    with netCDF4.Dataset(source) as file, new_file(output, "monthly mean forcing on the model grid") as out:
+        found = read_months(file)
+        absent, twice = missing_months(
+            found[(found >= months[0]) & (found <= months[-1] + 1)], start, str(months[-1] + 1)
+        )
+        if absent or twice:
+            raise ValueError(
+                f"{source}: the start of {(absent or twice)[0]} is {'missing' if absent else 'there twice'}"
+            )
+        first = int(np.argmax(found == months[0]))
+        copy_axes(file, out)
+        add_months(out, months)
+        lsm = add_field(out, "lsm", ("lat", "lon"), units="1", standard_name="land_area_fraction")
+        lsm[:] = read_array(file["lsm"])
+        for name in ("sst", "siconc"):
+            variable = monthly_variable(out, name, file[name])
+            for low in range(0, len(months), BLOCK_STEPS):
+                high = min(low + BLOCK_STEPS, len(months))
+                variable[low:high] = month_means(read_array(file[name])[first + low : first + high + 1])
+
+
+def month_means(starts):
+    """Means of the months between consecutive month-start values ``starts`` (time + 1, ...): (time, ...)."""
+    return 0.5 * (starts[:-1] + starts[1:])
+
+
+def main(arguments=None):
+    """Command line."""
+    parser = program.command_line(__doc__)
+    parser.add_argument("--forcing", required=True, help="regridded sst, siconc and lsm, values at month starts")
+    parser.add_argument("--period", nargs=2, required=True, metavar="MONTH", help="first and last month, YYYY-MM")
+    parser.add_argument("--out", required=True, help="file to write")
+    return program.run(parser, lambda given: aggregate_forcing(given.forcing, given.out, *given.period), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
