@@ -11,7 +11,7 @@ from tests.helpers.evaluation_run import LAT, LON, MONTHS, members, run
 from tests.helpers.project import INDEX
 from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times
 from workflow.scripts.evaluate.metrics.table import read_table
-from workflow.scripts.evaluate.summarize.inputs import read_index
+from workflow.scripts.evaluate.summarize.enso import read_index
 
 
 def cdo(*arguments):

@@ -28,7 +28,7 @@ from workflow.scripts.evaluate.metrics.ensemble import (
     spread_and_error,
 )
 from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
-from workflow.scripts.evaluate.summarize.inputs import read_index
+from workflow.scripts.evaluate.summarize.enso import read_index
 
 LAT = np.arange(-90, 90.1, 1.5)
 MONTHS = month_range("1978-10", "1990-12")

@@ -8,11 +8,11 @@ from tests.helpers.evaluation_run import LAT, LON, MONTHS, PERIODS
 from tests.helpers.evaluation_tree import write_era5, write_simulation
 from tests.helpers.project import INDEX, VARIABLES
 from workflow.scripts.common.periods import evaluation_periods
-from workflow.scripts.evaluate.summarize.inputs import FILL_LIMIT
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means
 from workflow.scripts.evaluate.summarize.reference import summarize_reference
 from workflow.scripts.evaluate.summarize.simulation import summarize
 from workflow.scripts.evaluate.summarize.summary import Summary
+from workflow.scripts.inputs.labelled import FILLED
 
 
 def test_another_grid_is_regridded_conservatively(tmp_path):
@@ -67,7 +67,7 @@ def test_fill_values_become_missing_not_numbers(tmp_path):
     summarize([path], tmp_path / "aimip" / "r1.nc", INDEX, PERIODS, 2)
     maps = SummaryFile(tmp_path / "aimip" / "r1.nc").maps("mean_simulation")
     assert np.isnan(maps[0, 3, 4])
-    assert np.nanmax(np.abs(maps)) < FILL_LIMIT
+    assert np.nanmax(np.abs(maps)) < FILLED
     assert np.isnan(maps).sum() == 1
 
 

@@ -3,6 +3,7 @@
 import tempfile
 import zipfile
 
+import netCDF4
 import numpy as np
 import pytest
 
@@ -51,7 +52,40 @@ def shape():
     return times, lat, lon, era5_files.fake("t2m", times, lat, lon)
 
 
-@pytest.mark.parametrize("variant", ["usual", "date", "scalar expver", "integer expver", "south first", "from -180"])
+def through_cfgrib(path):
+    """What cfgrib writes: the dimension is the time of reference, ``valid_time`` and ``step`` stand beside it."""
+    with netCDF4.Dataset(path, "a") as file:
+        file.renameDimension("valid_time", "time")
+        file.createVariable("time", "i8", ("time",))[:] = file["valid_time"][:] - 6 * 3600
+        file["time"].setncatts({"units": file["valid_time"].units, "standard_name": "forecast_reference_time"})
+        file["valid_time"].standard_name = "time"
+        file.createVariable("step", "f8", ())[...] = 6.0
+
+
+def longitude_first(path):
+    """Dimensions in the order of some climate centres."""
+    with netCDF4.Dataset(path, "a") as file:
+        values = file["t2m"][:]
+        file.renameVariable("t2m", "old")
+        file.createVariable("t2m", "f4", ("longitude", "valid_time", "latitude"))[:] = values.transpose(2, 0, 1)
+        file["t2m"].units = "K"
+
+
+def as_zip_of_a_mac(path):
+    """A ZIP made by the Finder has a hidden twin beside each member."""
+    member = path.rename(path.with_name("member.nc"))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(member, "reply/member.nc")
+        archive.writestr("__MACOSX/reply/._member.nc", b"\x00\x05\x16\x07")
+        archive.writestr("reply/.DS_Store", b"\x00\x00\x00\x01Bud1")
+
+
+REARRANGED = {"cfgrib": through_cfgrib, "longitude first": longitude_first, "zip of a mac": as_zip_of_a_mac}
+
+
+@pytest.mark.parametrize(
+    "variant", ["usual", "date", "scalar expver", "integer expver", "south first", "from -180", *REARRANGED]
+)
 def test_every_shape_of_file_gives_the_same_dataset(variant, shape, tmp_path):
     times, lat, lon, values = shape
     options = {}
@@ -66,6 +100,7 @@ def test_every_shape_of_file_gives_the_same_dataset(variant, shape, tmp_path):
     if variant == "from -180":
         lon, values = np.roll(np.where(lon >= 180, lon - 360, lon), 12), np.roll(values, 12, axis=2)
     era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, **options)
+    REARRANGED.get(variant, lambda path: None)(tmp_path / "file")
     with open_era5(tmp_path / "file") as dataset:
         np.testing.assert_array_equal(dataset["t2m"], shape[3])
         np.testing.assert_array_equal(dataset["latitude"], shape[1])
@@ -118,10 +153,17 @@ def test_a_level_that_is_not_there_is_named(tmp_path):
         field(dataset, ROWS["t50"])
 
 
-def test_a_field_in_other_units_is_refused(shape, tmp_path):
+def test_a_field_in_other_units_is_converted_and_in_foreign_ones_refused(shape, tmp_path):
     times, lat, lon, values = shape
-    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, units={"t2m": "degC"})
-    with open_era5(tmp_path / "file") as dataset, pytest.raises(ValueError, match="'t2m' is in 'degC', not in 'K'"):
+    celsius = values - np.float32(273.15)
+    era5_files.write_member(tmp_path / "file", {"t2m": celsius}, times, lat, lon, units={"t2m": "degC"})
+    with open_era5(tmp_path / "file") as dataset:
+        np.testing.assert_allclose(field(dataset, ROWS["t2m"]), values, atol=1e-4)
+    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, units={"t2m": "m"})
+    with (
+        open_era5(tmp_path / "file") as dataset,
+        pytest.raises(ValueError, match="'t2m' is in 'm', which cannot be converted to 'K'"),
+    ):
         field(dataset, ROWS["t2m"])
 
 

@@ -28,10 +28,10 @@ def test_a_file_is_read_north_first_whichever_way_it_is_stored(tmp_path, path):
         assert one.latitude[0] == 90 and (one.latitude == two.latitude).all()
         assert str(one.months[0]) == "1978-10" and str(one.months[-1]) == "1982-01"
         np.testing.assert_array_equal(one.land(), two.land())
-        for name in ("sea_surface_temperature", "sea_ice_cover"):
-            fields = one.read(name, 3, 5)
+        for row in ROWS:
+            fields = one.read(row, 3, 5)
             assert fields.shape == (2, 13, 24) and np.isnan(fields).any()
-            np.testing.assert_array_equal(fields, two.read(name, 3, 5))
+            np.testing.assert_array_equal(fields, two.read(row, 3, 5))
 
 
 def test_a_whole_file_passes_for_the_months_it_can_force(path):
@@ -82,3 +82,64 @@ def test_a_wrong_file_is_refused_with_the_reason(change, sentence, path):
     with pytest.raises(ValueError, match=sentence) as caught:
         check_forcing(path, ROWS, "1978-10", "1981-12")
     assert str(caught.value).startswith(str(path))
+
+
+def rewrite(path, new, fill=None, packed=False, names=("latitude", "longitude"), west=False, celsius=False):
+    """The file ``path`` as other tools leave it: packed, other fillers, names, longitudes from -180, other units."""
+    with netCDF4.Dataset(path) as old, netCDF4.Dataset(new, "w") as file:
+        count = len(old.dimensions["longitude"]) // 2
+        called = dict(zip(("latitude", "longitude"), names, strict=True))
+        for name in ("time", "latitude", "longitude"):
+            values = old[name][:]
+            if west and name == "longitude":
+                values = np.roll(np.where(values >= 180, values - 360, values), count)
+            file.createDimension(called.get(name, name), len(values))
+            axis = file.createVariable(called.get(name, name), "f8", (called.get(name, name),))
+            axis.setncatts({key: old[name].getncattr(key) for key in old[name].ncattrs()})
+            axis[:] = values
+        for name in ("sea_surface_temperature", "sea_ice_cover", "land_sea_mask"):
+            values = np.ma.filled(old[name][:], np.nan)
+            values = np.roll(values, count, axis=-1) if west else values
+            values = values - 273.15 if celsius and "surface" in name else values
+            dims = tuple(called.get(dim, dim) for dim in old[name].dimensions)
+            if packed:
+                low, high = np.nanmin(values), np.nanmax(values)
+                scale = (high - low) / 65532
+                variable = file.createVariable(name, "i2", dims, fill_value=-32767)
+                variable.setncatts({"scale_factor": scale, "add_offset": low + 32766 * scale})
+                variable.set_auto_maskandscale(False)
+                steps = np.round((values - variable.add_offset) / scale)
+                variable[:] = np.where(np.isnan(values), -32767, steps)
+            else:
+                variable = file.createVariable(name, "f4", dims, fill_value=fill)
+                variable[:] = np.where(np.isnan(values), np.nan if fill is None else fill, values)
+            if celsius and "surface" in name:
+                variable.units = "degC"
+            elif celsius:
+                variable.units = "1"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"packed": True},
+        {"fill": -9e33},
+        {"fill": np.float32(1e20)},
+        {"fill": -999.0},
+        {"names": ("lat", "lon")},
+        {"west": True},
+        {"celsius": True},
+        {"packed": True, "west": True, "names": ("lat", "lon")},
+    ],
+    ids=lambda made: " ".join(made),
+)
+def test_a_file_that_went_through_other_tools_says_the_same(made, path, tmp_path):
+    rewrite(path, tmp_path / "other.nc", **made)
+    check_forcing(tmp_path / "other.nc", ROWS, "1978-10", "1981-12")
+    with Forcing(path) as one, Forcing(tmp_path / "other.nc") as two:
+        np.testing.assert_array_equal(one.longitude, two.longitude)
+        np.testing.assert_allclose(one.land(), two.land(), atol=2e-5)
+        for row in ROWS:
+            ours, theirs = one.read(row, 0, 40), two.read(row, 0, 40)
+            np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
+            np.testing.assert_allclose(theirs, ours, atol=1e-3 if row.short_name == "sst" else 2e-5)

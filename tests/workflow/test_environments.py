@@ -20,6 +20,7 @@ PROVIDES = {
     "ecmwf": "ecmwf-datastores-client",
     "cmip6_cv": "cmor",
     "contourpy": "matplotlib",
+    "cf_units": "cf-units",
 }
 # xesmf is one of two engines and imported only where the config asks for it; torch.utils.tensorboard needs tensorboard.
 STANDARD = set(sys.stdlib_module_names)

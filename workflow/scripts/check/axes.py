@@ -1,10 +1,11 @@
 """Rules on dimensions and coordinates: time, latitude, longitude, levels."""
 
+import cftime
 import numpy as np
 
 from workflow.scripts.check.rules import rule
 from workflow.scripts.common.grids import bounds, centres, lat_edges, lon_edges
-from workflow.scripts.common.months import TIME_UNITS, mid_times, time_bounds
+from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, time_bounds
 
 AXES = {"lat": ("latitude", "degrees_north"), "lon": ("longitude", "degrees_east")}
 CLOSE = 1e-6  # degrees, days: well below any real difference
@@ -191,19 +192,18 @@ def levels(file, expected):
 
 
 def epoch(attributes):
-    """Start of the count of days, or None if the units are no such count."""
-    words = str(attributes.get("units", "")).split()
-    if words[:2] != ["days", "since"] or len(words) < 3:
+    """Start of the count of days, in days since 1978-10-01; None if the units are no count of days from a date."""
+    units = str(attributes.get("units", ""))
+    if not units.startswith("days since "):
         return None
     try:
-        return np.datetime64(words[2], "D")
+        start = cftime.num2date(0, units, CALENDAR)
     except ValueError:
         return None
+    return float(cftime.date2num(start, TIME_UNITS, CALENDAR))
 
 
 def days(file, name):
     """Values of ``time`` or ``time_bnds`` in days since 1978-10-01, or None where they cannot be told."""
     start = epoch(file.variables["time"].attributes) if "time" in file.variables else None
-    if start is None or name not in file.coordinates:
-        return None
-    return file.coordinates[name] + float((start - np.datetime64(TIME_UNITS.split()[-1], "D")).astype(int))
+    return None if start is None or name not in file.coordinates else file.coordinates[name] + start

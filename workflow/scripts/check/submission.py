@@ -24,18 +24,20 @@ from workflow.scripts.check.rules import FURTHER_RULES, RULES, Report, expectati
 from workflow.scripts.check.simulation import check_files
 from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.submission.drs import FOLDERS
+from workflow.scripts.submission.tree import netcdf_files
 
 
 def tree_root(path):
     """The folder that holds the institution's, for a PATH that is it or lies up to seven folders below it."""
-    files = sorted(path.rglob("*.nc"))
+    files = netcdf_files(path)
     if not files:
         raise ValueError(f"{path} holds no .nc file")
-    for root in (path, *list(path.resolve().parents)[: len(FOLDERS) - 1]):
-        resolved = files if root == path else [file.resolve() for file in files]
-        depths = [len(file.relative_to(root).parts) - 1 for file in resolved]
+    # Not resolved: in trees of links the names are those of the links.
+    for root in (path, *list(path.absolute().parents)[: len(FOLDERS) - 1]):
+        whole = files if root == path else [file.absolute() for file in files]
+        depths = [len(file.relative_to(root).parts) - 1 for file in whole]
         if 2 * depths.count(len(FOLDERS)) >= len(depths):
-            return root, resolved
+            return root, whole
     return path, files
 
 

@@ -45,6 +45,12 @@ def years(start, end):
     return [int(year) for year in np.unique(year_of(month_range(start, end)))]
 
 
+def year_slices(months):
+    """Slices of a month axis, one per calendar year."""
+    starts = [0, *(np.flatnonzero(np.diff(year_of(months))) + 1).tolist(), len(months)]
+    return [slice(start, stop) for start, stop in zip(starts, starts[1:], strict=False)]
+
+
 def time_bounds(months):
     """Month bounds in days since 1978-10-01, float64 (month, 2): start of the month, start of the next."""
     months = np.asarray(months, "datetime64[M]")

@@ -78,7 +78,8 @@ def download_archive(record, folder, url, prefix, variables, experiments, limits
     keys = [
         str(path)
         for (experiment, _), files in sorted(simulations.items())
-        for name, path in sorted(files.items())
+        for name, paths in sorted(files.items())
+        for path in paths
         if experiment in experiments and name in wanted
     ]
     if not keys:

@@ -14,13 +14,12 @@ import numpy as np
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.grids import centres
-from workflow.scripts.common.months import month_range
+from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_experiments, add_periods
 from workflow.scripts.evaluate.metrics.along_time import deseasonalize
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
-from workflow.scripts.evaluate.summarize.inputs import year_slices
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
 from workflow.scripts.evaluate.summarize.summary import field_name, field_order, write_labels
 from workflow.scripts.planet.world import Planet

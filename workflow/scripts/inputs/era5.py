@@ -1,40 +1,30 @@
 """ERA5 files as the CDS delivers them: the one reader.
 
 A file is judged by what is in it, never by its name: a plain netCDF file or a ZIP of several (the CDS splits a reply by
-type of step), time called ``valid_time`` or ``date``, levels and latitudes in any order, fields under their old or new
-names. Facts on the format: https://confluence.ecmwf.int/display/CKB (GRIB to netCDF conversion on the new CDS).
+type of step), axes and units as ``labelled`` reads them, fields under their old or new names. Facts on the format:
+https://confluence.ecmwf.int/display/CKB (GRIB to netCDF conversion on the new CDS).
 """
 
 import tempfile
 import zipfile
 from pathlib import Path
 
-import cftime
 import netCDF4
 import numpy as np
 import xarray as xr
 
-DIMENSIONS = {
-    "valid_time": "time",
-    "date": "time",
-    "forecast_reference_time": "time",
-    "pressure_level": "level",
-    "isobaricInhPa": "level",
-    "plev": "level",
-    "lat": "latitude",
-    "lon": "longitude",
-}
+from workflow.scripts.common.physics import WATER_DENSITY
+from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
+
 # The CDS renamed some fields early in 2025; a field read is called by its new name.
 NAMES = {"mtpr": "avg_tprate", "ci": "siconc"}
 # Precipitation as an accumulation, m of water: what a reply holds if total_precipitation was asked.
 ACCUMULATED = {"avg_tprate": "tp"}
-WATER_DENSITY = 1000.0  # kg m-3, the convention of ERA5's m of water equivalent
 ACCUMULATION_SECONDS = {"monthly": 86400, "daily": 86400, "hourly": 3600}  # monthly means of tp are per day
 # Means and accumulations over the hour before their stamp; every other field is an instant.
 END_OF_HOUR = ("avg_tprate",)
 TIME_STEP = {"monthly": "M", "daily": "D", "hourly": "h"}
 FINAL = "0001"  # expver of final ERA5
-SAME_UNITS = {"~": "1", "(0 - 1)": "1", "dimensionless": "1", "": "1", "radians": "radian", "rad": "radian"}
 BLOCK_BYTES = 200e6  # read at most this much of a field at a time
 
 
@@ -104,11 +94,11 @@ def read_fields(dataset, rows, product="monthly"):
 
     All levels of a field are read together, since a reply may hold them in one compressed chunk, and at most
     BLOCK_BYTES at a time. Values are in ``row.units``; precipitation given as an accumulation becomes a rate. Raises
-    ValueError if the dataset lacks a field or level, or has it in other units.
+    ValueError if the dataset lacks a field or level, or has it in units that cannot be converted.
     """
     for name in dict.fromkeys(row.short_name for row in rows):
         group = [row for row in rows if row.short_name == name]
-        values, factor = _find(dataset, group[0], product)
+        values, factor, offset = _find(dataset, group[0], product)
         places = [None] * len(group)
         if "level" in values.dims:
             levels = values["level"].values.tolist()
@@ -122,10 +112,10 @@ def read_fields(dataset, rows, product="monthly"):
         step = max(1, int(BLOCK_BYTES // (4 * np.prod(values.shape[1:]))))
         for start in range(0, values.shape[0], step):
             block = slice(start, min(start + step, values.shape[0]))
-            data = values[block].values
+            data = load(values[block])
             for row, place in zip(group, places, strict=True):
                 one = data if place is None else data[:, place]
-                yield row, block, one if factor is None else one * factor
+                yield row, block, one if (factor, offset) == (1, 0) else one * factor + offset
 
 
 def listed(values, limit=6):
@@ -135,15 +125,15 @@ def listed(values, limit=6):
 
 
 def _find(dataset, row, product):
-    """The variable that holds ``row``, and the factor that makes a rate of it, or None."""
-    name, factor, units = row.short_name, None, row.units
+    """The variable that holds ``row``, and the factor and offset (float32) that bring it into the row's units."""
+    name, rate, units = row.short_name, 1.0, row.units
     if name not in dataset and ACCUMULATED.get(name) in dataset:
         name, units = ACCUMULATED[name], "m"
-        factor = np.float32(WATER_DENSITY / ACCUMULATION_SECONDS[product])
+        rate = WATER_DENSITY / ACCUMULATION_SECONDS[product]
     if name not in dataset:
         raise ValueError(f"'{row.short_name}' ({row.cds_name}) is not among {', '.join(map(str, dataset.data_vars))}")
-    _check_units(dataset[name].attrs.get("units"), units, name)
-    return dataset[name], factor
+    factor, offset = conversion(dataset[name].attrs.get("units", units), units, name)
+    return dataset[name], np.float32(factor * rate), np.float32(offset * rate)
 
 
 def _unzip(path):
@@ -155,7 +145,7 @@ def _unzip(path):
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
             for name in archive.namelist():
-                if not name.endswith("/"):
+                if not _is_beside(name):
                     sources.append((name, _open_netcdf(archive.extract(name, folder), f"{path}:{name}")))
     except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, Unreadable) as error:
         for _, source in sources:
@@ -168,6 +158,11 @@ def _unzip(path):
     return sources
 
 
+def _is_beside(name):
+    """Whether a member of a ZIP is a folder, or what a system puts beside files (macOS: __MACOSX, ._x, .DS_Store)."""
+    return name.endswith("/") or name.startswith("__MACOSX/") or name.split("/")[-1].startswith(".")
+
+
 def _open_netcdf(path, label):
     try:
         return netCDF4.Dataset(path)
@@ -177,57 +172,26 @@ def _open_netcdf(path, label):
 
 def _standard(source, label, product):
     """The open netCDF file ``source`` as a Dataset with standard names, order and times."""
-    dataset = xr.open_dataset(xr.backends.NetCDF4DataStore(source), decode_times=False)
-    names = {old: new for old, new in (DIMENSIONS | NAMES).items() if old in dataset.variables or old in dataset.dims}
-    dataset = dataset.rename(names)
-    if {"latitude", "longitude"} - set(dataset.dims) or "time" not in dataset.variables:
-        raise ValueError(f"{label} lacks latitude, longitude or time; it has {', '.join(map(str, dataset.variables))}")
+    dataset = ordered(open_labelled(source, label))
+    dataset = dataset.rename({old: new for old, new in NAMES.items() if old in dataset.variables})
+    if "time" not in dataset.variables:
+        raise ValueError(f"{label} has no time; it has {', '.join(map(str, dataset.variables))}")
     if any("expver" in dataset[name].dims for name in dataset.data_vars):
         raise ValueError(f"{label} has a dimension expver, the legacy format; ask the CDS for 'netcdf'")
     if "time" not in dataset.dims:
         dataset = dataset.set_coords("time").expand_dims("time")
-    times = _times(dataset["time"], label).astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[ns]")
+    stamps = months(dataset, label) if product == "monthly" else times(dataset, label)
+    stamps = stamps.astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[ns]")
     expver = dataset["expver"].values if "expver" in dataset.variables else FINAL
     fields = [name for name in dataset.data_vars if {"latitude", "longitude"} <= set(dataset[name].dims)]
     extra = [name for name in dataset.coords if name not in ("time", "level", "latitude", "longitude")]
-    dataset = dataset.drop_vars(extra)[fields].assign_coords(time=times)
-    dataset = _ordered(dataset)
+    dataset = dataset.drop_vars(extra)[fields].assign_coords(time=stamps)
     dims = [dim for dim in ("time", "level", "latitude", "longitude") if dim in dataset.dims]
     dataset = dataset.transpose(*dims, missing_dims="ignore")
-    versions = np.array([_version(one) for one in np.broadcast_to(expver, len(times))])
+    versions = np.array([_version(one) for one in np.broadcast_to(expver, len(stamps))])
     dataset = dataset.assign_coords(expver=("time", versions))
     dataset.set_close(source.close)
     return dataset
-
-
-def _ordered(dataset):
-    """North to south, 0 to 360 degrees east, 1000 hPa first; indexing stays lazy and is skipped where not needed."""
-    for name in {"level"} & set(dataset.dims):
-        pascal = dataset[name].attrs.get("units") == "Pa"
-        dataset = dataset.assign_coords({name: dataset[name].values.astype(np.float64) / (100 if pascal else 1)})
-    longitude = np.round(dataset["longitude"].values.astype(np.float64), 6) % 360
-    latitude = np.round(dataset["latitude"].values.astype(np.float64), 6)
-    dataset = dataset.assign_coords(longitude=longitude, latitude=latitude)
-    for name, key in (("latitude", -1), ("longitude", 1), ("level", -1)):
-        if name in dataset.dims:
-            order = np.argsort(key * dataset[name].values, kind="stable")
-            if np.array_equal(order, np.arange(len(order))[::-1]):
-                dataset = dataset.isel({name: slice(None, None, -1)})
-            elif not np.array_equal(order, np.arange(len(order))):
-                dataset = dataset.isel({name: order})
-    return dataset
-
-
-def _times(variable, label):
-    """datetime64[s] of the numbers in a time coordinate, with CF units or as YYYYMMDD (the CDS of autumn 2024)."""
-    units, calendar = variable.attrs.get("units", ""), variable.attrs.get("calendar", "standard")
-    if " since " not in units:
-        days = [str(int(value)) for value in variable.values]
-        if not all(len(day) == 8 for day in days):
-            raise ValueError(f"{label} has times {listed(days)} without units")
-        return np.array([f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in days], "datetime64[s]")
-    dates = cftime.num2date(variable.values, units, calendar)
-    return np.array([date.isoformat() for date in dates], "datetime64[s]")
 
 
 def _version(value):
@@ -240,10 +204,3 @@ def _merged_versions(versions, times):
     found = [dict(zip(one["time"].values.tolist(), one.values.tolist(), strict=True)) for one in versions]
     last = [max(one.get(time, "") for one in found) for time in times.tolist()]
     return xr.DataArray(np.array(last), dims="time", coords={"time": times})
-
-
-def _check_units(units, wanted, name):
-    if units is not None:
-        plain = SAME_UNITS.get(units.strip(), units.replace("**", "").strip())
-        if plain != wanted:
-            raise ValueError(f"'{name}' is in '{units}', not in '{wanted}'")

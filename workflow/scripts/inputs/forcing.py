@@ -6,12 +6,11 @@ and ``sea_ice_cover`` (0 to 1) with dimensions time, latitude, longitude, missin
 the next, so the mean of month m is 0.5 (v[m] + v[m + 1]) and the file reaches one month beyond the period it forces.
 """
 
-import cftime
-import netCDF4
 import numpy as np
 
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.inputs.checks import check_grid, check_times
+from workflow.scripts.inputs.labelled import conversion, load, open_labelled, ordered, times
 
 LAND_MASK = "land_sea_mask"
 BLOCK_MONTHS = 24  # read so many months at a time: 100 MB at 0.25 degrees
@@ -24,49 +23,46 @@ class Forcing:
     """
 
     def __init__(self, path):
-        self.path, self.file = path, netCDF4.Dataset(path)
+        self.path, self.data = path, ordered(open_labelled(path))
         try:
-            self._read_axes()
+            missing = [name for name in ("time", LAND_MASK) if name not in self.data.variables]
+            if missing:
+                raise ValueError(
+                    f"{path} lacks {', '.join(missing)}; it has {', '.join(map(str, self.data.variables))}, so it is "
+                    "not the AIMIP forcing file"
+                )
+            self.starts = times(self.data, path)
         except Exception:
-            self.file.close()
+            self.data.close()
             raise
-
-    def _read_axes(self):
-        self.file.set_auto_mask(False)
-        missing = [name for name in ("time", "latitude", "longitude", LAND_MASK) if name not in self.file.variables]
-        if missing:
-            found = ", ".join(self.file.variables)
-            raise ValueError(
-                f"{self.path} lacks {', '.join(missing)}; it has {found}, so it is not the AIMIP forcing file"
-            )
-        time = self.file["time"]
-        dates = cftime.num2date(time[:], time.units, getattr(time, "calendar", "standard"))
-        self.starts = np.array([date.isoformat() for date in dates], "datetime64[s]")
         self.months = self.starts.astype("datetime64[M]")
-        latitude, longitude = (self.file[name][:].astype(np.float64) for name in ("latitude", "longitude"))
-        self._flip = latitude[0] < latitude[-1]
-        self.latitude = latitude[::-1] if self._flip else latitude
-        self.longitude = longitude
+        self.latitude, self.longitude = self.data["latitude"].values, self.data["longitude"].values
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        self.file.close()
+        self.data.close()
 
     def land(self):
         """Land fraction 0..1, float32 (latitude, longitude), north to south."""
-        return self._ordered(self.file[LAND_MASK][...])
+        return self._values(self.data[LAND_MASK], "1")
 
-    def read(self, name, start, stop):
-        """Months ``start`` to ``stop`` of ``name``, float32 (time, latitude, longitude), north first, NaN on land."""
-        if name not in self.file.variables:
-            raise ValueError(f"{self.path} lacks {name}; it has {', '.join(self.file.variables)}")
-        return self._ordered(self.file[name][start:stop])
+    def read(self, row, start, stop):
+        """Months ``start`` to ``stop`` of the forcing Variable ``row`` in its units, NaN on land.
 
-    def _ordered(self, values):
-        values = np.asarray(values, np.float32)
-        return np.ascontiguousarray(values[..., ::-1, :]) if self._flip else values
+        float32 (time, latitude, longitude), north to south.
+        """
+        if row.cds_name not in self.data.data_vars:
+            raise ValueError(f"{self.path} lacks {row.cds_name}; it has {', '.join(map(str, self.data.data_vars))}")
+        return self._values(self.data[row.cds_name].isel(time=slice(start, stop)), row.units)
+
+    def _values(self, array, units):
+        """As published the file states no units; one that states them has them converted."""
+        factor, offset = conversion(array.attrs.get("units", units), units, array.name, self.path)
+        values = load(array.transpose(..., "latitude", "longitude"))
+        values = values if (factor, offset) == (1, 0) else values * factor + offset
+        return np.ascontiguousarray(values, np.float32)
 
 
 def blocks(count):
@@ -92,7 +88,7 @@ def check_forcing(path, rows, start, end):
             _check_range(forcing.land(), "land_sea_mask", -0.01, 1.01, "1")
             for row in rows:
                 for first, last in blocks(len(forcing.months)):
-                    values = forcing.read(row.cds_name, first, last)
+                    values = forcing.read(row, first, last)
                     _check_range(values, row.cds_name, row.valid_min, row.valid_max, row.units)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error

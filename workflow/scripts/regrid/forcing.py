@@ -32,8 +32,8 @@ def regrid_forcing(source, weights_path, variables_path, output, threshold=0.5):
             for name in ("sst", "siconc")
         )
         for start, stop in blocks(len(forcing.months)):
-            warmth = forcing.read(rows["sst"].cds_name, start, stop)
-            cover = np.nan_to_num(forcing.read(rows["siconc"].cds_name, start, stop), nan=0)
+            warmth = forcing.read(rows["sst"], start, stop)
+            cover = np.nan_to_num(forcing.read(rows["siconc"], start, stop), nan=0)
             cover = np.where(np.isfinite(warmth), np.clip(cover, 0, 1 - land), np.nan)
             for step in range(stop - start):
                 sst[start + step] = regrid_sea(weights, warmth[step], threshold)

@@ -6,10 +6,16 @@ CMOR's interpreter can import it.
 
 import numpy as np
 
+from workflow.scripts.common.physics import GRAVITY
+
 UNITS = {"zg": "m", "hus": "1", "huss": "1"}  # of what the submission has in other units than its channels are in
-GRAVITY = 9.80665  # standard gravity, m s-2, of ERA5's geopotential and CF's geopotential height
 GAS_RATIO = 287.0597 / 461.5250  # gas constants of dry air over water vapor, IFS documentation
 OPEN_SEA = 0.01  # a cell is open sea where land and sea ice each cover less than this fraction of it
+
+
+def submission_units(rows):
+    """Units of the submission's variables {name: units} from the ``rows`` of the variables table."""
+    return {name: UNITS.get(name, row.units) for row in rows for name in row.cmor_name}
 
 
 def geopotential_height(geopotential):

@@ -7,7 +7,7 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
-from workflow.scripts.evaluate.summarize.inputs import read_months
+from workflow.scripts.common.ncfiles import read_months
 from workflow.scripts.submission.drs import member_label
 
 
@@ -31,7 +31,7 @@ class SummaryFile:
         self.experiment, self.member = self.path.parent.name, self.path.stem
         with netCDF4.Dataset(path) as data:
             data.set_auto_mask(False)
-            self.lat, self.lon, self.months = data["lat"][:], data["lon"][:], read_months(data, path)
+            self.lat, self.lon, self.months = data["lat"][:], data["lon"][:], read_months(data)
             self.statistics, self.fields = data["statistic"][:].tolist(), data["field"][:].tolist()
             self.units = dict(zip(self.fields, data["units"][:].tolist(), strict=True))
             self.series, self.skipped = data["series"][:], json.loads(data.skipped)

@@ -12,10 +12,11 @@ import numpy as np
 
 from workflow.scripts.common import program
 from workflow.scripts.common.months import month_range, year_of
+from workflow.scripts.common.ncfiles import read_months
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_summarizing
-from workflow.scripts.evaluate.summarize.inputs import read_index, read_months
+from workflow.scripts.evaluate.summarize.enso import read_index
 from workflow.scripts.evaluate.summarize.summary import Summary, field_name
 from workflow.scripts.submission import derive
 
@@ -70,7 +71,7 @@ def summarize_reference(files, output, variables, index, periods, minimum_years)
     for path in sorted(files):
         with netCDF4.Dataset(path) as data:
             data.set_auto_mask(False)
-            found = read_months(data, path)
+            found = read_months(data)
             inside = (found >= months[0]) & (found <= months[-1])
             if len(np.unique(year_of(found))) > 1:
                 raise ValueError(f"{path} holds {found[0]}..{found[-1]}; one calendar year per file is read")

@@ -6,14 +6,14 @@ The files are read one calendar year at a time, each value once.
 import sys
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 
 from workflow.scripts.common import program
-from workflow.scripts.common.months import month_range
+from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_summarizing
-from workflow.scripts.evaluate.summarize.inputs import FILL_LIMIT, read_index, read_months, year_slices
+from workflow.scripts.evaluate.summarize.enso import read_index
+from workflow.scripts.evaluate.summarize.fields import Field
 from workflow.scripts.evaluate.summarize.summary import Summary, field_name
 
 
@@ -26,32 +26,23 @@ def summarize(files, output, index, periods, minimum_years):
     periods = evaluation_periods(periods)
     summary = None
     for path in sorted(map(Path, files)):
-        with netCDF4.Dataset(path) as data:
-            data.set_auto_mask(False)
-            name = path.name.split("_")[0]
-            if name not in data.variables:
-                raise ValueError(f"{path} has no variable '{name}', which its name begins with")
-            variable, months = data[name], read_months(data, path)
-            lat, lon = data["lat"][:], data["lon"][:]
+        name = path.name.split("_")[0]
+        with Field([path], name) as field:
             if summary is None:
                 first = path
-                absent = np.setdiff1d(month_range(*periods["simulation"]), months)
+                absent = np.setdiff1d(month_range(*periods["simulation"]), field.months)
                 if absent.size:
                     raise ValueError(
-                        f"{path} has {months[0]}..{months[-1]} and lacks {absent.size} months of the simulation "
-                        f"{'..'.join(periods['simulation'])}; make it again with the config's periods"
+                        f"{path} has {field.months[0]}..{field.months[-1]} and lacks {absent.size} months of the "
+                        f"simulation {'..'.join(periods['simulation'])}; make it again with the config's periods"
                     )
-                summary = Summary(months, lat, lon, periods, read_index(index), minimum_years)
-            if not (np.array_equal(months, summary.months) and np.array_equal(lat, summary.lat)):
+                summary = Summary(field.months, field.lat, field.lon, periods, read_index(index), minimum_years)
+            if not (np.array_equal(field.months, summary.months) and np.array_equal(field.lat, summary.lat)):
                 raise ValueError(f"{path} and {first} differ in their months or latitudes; give files of one grid")
-            levels = data["plev"][:] / 100 if "plev" in variable.dimensions else [None]
-            for span in year_slices(months):
-                values = variable[span]
-                values = values if values.ndim == 4 else values[:, None]
-                if not np.max(np.abs(values)) < FILL_LIMIT:
-                    values = np.where(np.abs(values) < FILL_LIMIT, values, np.nan)
-                for number, level in enumerate(levels):
-                    summary.add(field_name(name, level), months[span], values[:, number], variable.units)
+            for span in year_slices(field.months):
+                values = field.read(span)
+                for number, level in enumerate([None] if field.levels is None else field.levels):
+                    summary.add(field_name(name, level), field.months[span], values[:, number], field.units)
     if summary is None:
         raise ValueError(f"no files to summarize for {output}; the list of CMOR files is empty")
     summary.write(output, title="statistics of one simulation for the evaluation")

@@ -1,0 +1,232 @@
+"""The one way to open a file from outside: values, times, axes and units as the file itself states them.
+
+xarray decodes CF's packing and missing values, cftime the times of every calendar; cf_xarray finds the axes by what
+they say of themselves, and only then are names looked at; udunits (through cf_units) compares and converts units.
+Nothing is loaded before it is asked for. The conventions: https://cfconventions.org, chapters 2.5 (missing data),
+3.1 (units), 4 (axes), 7.1 (bounds), 8.1 (packing).
+"""
+
+import cf_units
+import cf_xarray  # noqa: F401 (the accessor .cf)
+import cftime
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from workflow.scripts.common.physics import GRAVITY, WATER_DENSITY
+
+# Files without a fill attribute still hold the library's own filler, or CMIP's; no value of any variable is as large.
+FILLED = 1e19
+# What a vertical axis measures if it is pressure; others (height of 2 m, hybrid levels) are no levels here.
+PRESSURE = cf_units.Unit("hPa")
+# Units as real files write them where udunits does not read them, or reads something else (C is coulomb).
+SPELLED = {
+    **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
+    **dict.fromkeys(("C", "deg C", "degree C", "degrees C", "deg_c", "Celcius"), "degC"),
+    **dict.fromkeys(("gpm", "geopotential meter", "geopotential metre"), "m"),
+    **dict.fromkeys(("m of water equivalent", "m of water"), "m"),
+}
+LATITUDES, LONGITUDES = ("latitude", "lat", "nav_lat", "rlat"), ("longitude", "lon", "nav_lon", "rlon")
+LEVELS = ("level", "pressure_level", "isobaricInhPa", "plev", "lev", "pressure")
+# Before others, since a file that has been through GRIB keeps the time of reference as "time" beside it.
+TIMES = ("valid_time", "time", "date", "forecast_reference_time")
+
+
+def open_labelled(source, label=None):
+    """The netCDF file ``source`` (a path, or an open netCDF4.Dataset) as a Dataset, read lazily.
+
+    Dimensions and their coordinates are called ``time``, ``level`` (hPa), ``latitude`` and ``longitude`` (degrees,
+    0..360), whatever the file calls them, in the file's order; packed values become floats, missing ones NaN.
+    ``time`` keeps its numbers; ``times`` and ``months`` read them. Raises OSError if it is no netCDF file, ValueError
+    that names ``label`` (default: the path) if latitude and longitude are not axes of it.
+    """
+    label = label or source
+    opened = source if isinstance(source, netCDF4.Dataset) else netCDF4.Dataset(source)
+    dataset = xr.open_dataset(xr.backends.NetCDF4DataStore(opened), decode_times=False, decode_coords=False)
+    try:
+        dataset = _named_axes(dataset, label)
+    except Exception:
+        opened.close()
+        raise
+    dataset.set_close(opened.close)
+    return dataset
+
+
+def ordered(dataset, latitude=-1, level=-1):
+    """``dataset`` with longitudes from 0, latitudes and levels in the order of the sign given; still lazy.
+
+    -1: from north to south, 1000 hPa first; 1: from south to north, the highest level first.
+    """
+    whole = dataset
+    for name, sign in (("latitude", latitude), ("longitude", 1), ("level", level)):
+        if name in dataset.dims:
+            order = np.argsort(sign * dataset[name].values, kind="stable")
+            if np.array_equal(order, np.arange(len(order))[::-1]):
+                dataset = dataset.isel({name: slice(None, None, -1)})
+            elif not np.array_equal(order, np.arange(len(order))):
+                dataset = dataset.isel({name: order})
+    if dataset is not whole:
+        dataset.set_close(whole.close)
+    return dataset
+
+
+def load(array):
+    """The values of a DataArray of ``open_labelled``, NaN where the file has none or says that one is not valid."""
+    values = array.values
+    if values.dtype.kind not in "f":
+        return values.astype(np.float32)
+    low, high = _valid_range(array)
+    if low > -FILLED or high < FILLED or not np.nanmax(np.abs(values), initial=0) < FILLED:
+        values = np.where((values >= low) & (values <= high), values, np.nan)
+    return values
+
+
+def times(dataset, label):
+    """The stamps of ``dataset``, datetime64[s] (time,), in its calendar."""
+    stamps = [
+        f"{date.year:04d}-{date.month:02d}-{date.day:02d}T{date.strftime('%H:%M:%S')}"
+        for date in _dates(dataset, label)
+    ]
+    try:
+        return np.array(stamps, "datetime64[s]")
+    except ValueError as error:
+        raise ValueError(f"{label} has a time that is in no ordinary calendar ({error})") from None
+
+
+def months(dataset, label):
+    """The month of each mean in ``dataset``, datetime64[M] (time,): from the bounds of its time, else from its stamp.
+
+    A mean may be stamped at the start, the middle or the end of its month; its bounds say which month it is of.
+    """
+    numbers = dataset["time"].values.astype(np.float64)
+    bounds = dataset.get(dataset["time"].attrs.get("bounds", ""))
+    if bounds is not None and bounds.shape == (len(numbers), 2):
+        middle = bounds.values.astype(np.float64).mean(axis=1)
+        # Bounds that were never written are no bounds.
+        if np.isfinite(middle).all() and (np.diff(bounds.values, axis=1) != 0).all():
+            numbers = middle
+    dates = _dates(dataset, label, numbers)
+    return np.array([f"{date.year:04d}-{date.month:02d}" for date in dates], "datetime64[M]")
+
+
+def conversion(found, wanted, name, label=None):
+    """(factor, offset) that turn values of the variable ``name`` from the units ``found`` into ``wanted``.
+
+    Depths of precipitation become masses of water, and geopotential becomes its height. Raises ValueError that names
+    the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
+    """
+    place = f"{label}: " if label else ""
+    plain = {SPELLED.get(text.strip(), text.strip()) for text in (found, wanted)}
+    if len(plain) == 1:
+        return 1.0, 0.0
+    target = cf_units.Unit(SPELLED.get(wanted, wanted))
+    try:
+        unit = cf_units.Unit(SPELLED.get(found.strip(), found.strip()))
+    except ValueError:
+        raise ValueError(
+            f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted"
+        ) from None
+    for factor, way in ((1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")):
+        if unit.is_convertible(way):
+            zero, one = unit.convert(np.array([0.0, 1.0]), way)
+            return factor * (one - zero), factor * zero
+    raise ValueError(f"{place}'{name}' is in '{found}', which cannot be converted to '{wanted}'; give it in that unit")
+
+
+def _named_axes(dataset, label):
+    """``dataset`` with its axes under our names, found by cf_xarray where a variable says what it is."""
+    found = dataset.cf.coordinates | {key: dataset.cf.axes.get(key, []) for key in "TZ"}
+    wanted = {
+        "latitude": [*found.get("latitude", []), *LATITUDES],
+        "longitude": [*found.get("longitude", []), *LONGITUDES],
+        "level": [*(name for name in found["Z"] + found.get("vertical", []) if _is_pressure(dataset[name])), *LEVELS],
+        "time": [*TIMES, *found.get("time", []), *found["T"]],
+    }
+    chosen = {}
+    for axis, names in wanted.items():
+        # An axis has one dimension, or none where a file holds one time or level.
+        there = [name for name in names if name in dataset.variables and dataset[name].ndim <= 1]
+        there = [name for name in there if dataset[name].dims] or there
+        if axis == "time":
+            there = [name for name in there if dataset[name].dims or not _has_time_dimension(dataset)]
+        if there:
+            chosen[axis] = there[0]
+    lines = [dataset[chosen[axis]].dims for axis in ("latitude", "longitude") if axis in chosen]
+    if len(set(lines)) < 2:
+        raise ValueError(
+            f"{label} has no latitude and longitude of one dimension each; it has "
+            f"{', '.join(map(str, dataset.variables))} on ({', '.join(map(str, dataset.dims))}): regrid it to a "
+            "latitude-longitude grid first"
+        )
+    return _renamed(dataset, chosen, label)
+
+
+def _renamed(dataset, chosen, label):
+    axes = {axis: dataset[name].variable for axis, name in chosen.items()}
+    dims = {variable.dims[0]: axis for axis, variable in axes.items() if variable.dims and variable.dims[0] != axis}
+    # What else bears one of our names, such as the time of reference beside valid_time, is not that axis.
+    drop = [name for name in dataset.variables if name in chosen.values() or name in axes]
+    dataset = dataset.drop_vars(drop).rename_dims(dims)
+    for axis, variable in axes.items():
+        values = variable.values
+        if axis == "level":
+            # Without units: no level of an atmosphere lies at more than 1100 hPa.
+            stated = variable.attrs.get("units") or ("Pa" if np.max(values) > 1100 else "hPa")
+            factor, _ = conversion(stated, "hPa", chosen[axis], label)
+            values = np.round(values.astype(np.float64) * factor, 6)
+        elif axis != "time":
+            values = np.round(values.astype(np.float64), 6)
+            values = values % 360 if axis == "longitude" else values
+        attributes = {key: variable.attrs[key] for key in ("units", "calendar", "bounds") if key in variable.attrs}
+        if axis == "level":
+            attributes["units"] = "hPa"
+        dataset = dataset.assign_coords({axis: ((axis,) if variable.dims else (), values, attributes)})
+    return dataset
+
+
+def _has_time_dimension(dataset):
+    return any(dataset[name].dims == (name,) for name in TIMES if name in dataset.variables)
+
+
+def _is_pressure(variable):
+    try:
+        return cf_units.Unit(variable.attrs.get("units", "1")).is_convertible(PRESSURE)
+    except ValueError:
+        return False
+
+
+def _dates(dataset, label, numbers=None):
+    """cftime dates of ``numbers`` (default: the stamps) in the units and calendar of the file's time."""
+    time = dataset["time"]
+    numbers = np.atleast_1d(time.values if numbers is None else numbers)
+    units, calendar = time.attrs.get("units", ""), time.attrs.get("calendar", "standard")
+    if " since " not in units:
+        # The CDS of autumn 2024 wrote dates as YYYYMMDD.
+        days = [str(int(value)) for value in numbers]
+        if not all(len(day) == 8 for day in days):
+            raise ValueError(
+                f"{label} has times {', '.join(map(str, numbers[:6]))} without units; 'days since ...' is wanted"
+            )
+        return [cftime.datetime(int(day[:4]), int(day[4:6]), int(day[6:]), calendar=calendar) for day in days]
+    try:
+        return cftime.num2date(numbers, units, calendar)
+    except ValueError as error:
+        raise ValueError(
+            f"{label} has times in '{units}' of the calendar '{calendar}', which cannot be read: {error}"
+        ) from None
+
+
+def _valid_range(array):
+    """(lowest, highest) valid value by the attributes of the file, in unpacked units, within what is no filler."""
+    attributes, packing = array.attrs, array.encoding
+    low, high = attributes.get("valid_range", (attributes.get("valid_min"), attributes.get("valid_max")))
+    limits = []
+    for limit, beyond in ((low, -FILLED), (high, FILLED)):
+        if limit is None:
+            limits.append(beyond)
+            continue
+        # Of packed data, limits of the packed type are packed as well.
+        packed = np.asarray(limit).dtype.kind in "iu" and np.dtype(packing.get("dtype", "f4")).kind in "iu"
+        value = float(limit)
+        limits.append(value * packing.get("scale_factor", 1) + packing.get("add_offset", 0) if packed else value)
+    return min(limits), max(limits)
