@@ -10,8 +10,11 @@ from tests.helpers.project import ROOT, snakemake
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The test config run to its end in a copy of the project: folders ``project`` and ``run``, to be left alone."""
-    folder = tmp_path_factory.mktemp("finished")
+    """The test config run to its end in a copy of the project: folders ``project`` and ``run``, to be left alone.
+
+    Their path has a space in it, as those of many users have.
+    """
+    folder = tmp_path_factory.mktemp("monthly diffusion")
     for name in ("workflow", "config", "model", "envs"):
         shutil.copytree(ROOT / name, folder / "project" / name)
     shutil.copy2(ROOT / "Snakefile", folder / "project")

@@ -71,7 +71,7 @@ def ordered(dataset, latitude=-1, level=-1):
 
 
 def load(array):
-    """The values of a DataArray of ``open_labelled``, NaN where the file has none or says that one is not valid."""
+    """The values of a variable of ``open_labelled``, NaN where the file has none or says that one is not valid."""
     values = array.values
     if values.dtype.kind not in "f":
         return values.astype(np.float32)
@@ -135,7 +135,8 @@ def conversion(found, wanted, name, label=None):
 
 def _named_axes(dataset, label):
     """``dataset`` with its axes under our names, found by cf_xarray where a variable says what it is."""
-    found = dataset.cf.coordinates | {key: dataset.cf.axes.get(key, []) for key in "TZ"}
+    axes = dataset.cf.axes
+    found = dataset.cf.coordinates | {key: axes.get(key, []) for key in "TZ"}
     wanted = {
         "latitude": [*found.get("latitude", []), *LATITUDES],
         "longitude": [*found.get("longitude", []), *LONGITUDES],
@@ -167,6 +168,7 @@ def _renamed(dataset, chosen, label):
     # What else bears one of our names, such as the time of reference beside valid_time, is not that axis.
     drop = [name for name in dataset.variables if name in chosen.values() or name in axes]
     dataset = dataset.drop_vars(drop).rename_dims(dims)
+    coordinates = {}
     for axis, variable in axes.items():
         values = variable.values
         if axis == "level":
@@ -180,8 +182,8 @@ def _renamed(dataset, chosen, label):
         attributes = {key: variable.attrs[key] for key in ("units", "calendar", "bounds") if key in variable.attrs}
         if axis == "level":
             attributes["units"] = "hPa"
-        dataset = dataset.assign_coords({axis: ((axis,) if variable.dims else (), values, attributes)})
-    return dataset
+        coordinates[axis] = (axis,) if variable.dims else (), values, attributes
+    return dataset.assign_coords(coordinates)
 
 
 def _has_time_dimension(dataset):

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from workflow.scripts.common.physics import GRAVITY
 from workflow.scripts.planet.climate import climate, features, sea_share, seasonal, zonal
 from workflow.scripts.planet.grid import LAT, geostrophic_wind, random_fields, smooth
 from workflow.scripts.planet.modes import stream
@@ -17,7 +18,6 @@ from workflow.scripts.planet.weather import HIGH, LEVELS, OUTSIDE_TROPICS, WEATH
 
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
 VAPOR_RATIO = 287.0597 / 461.5250  # dry air to water vapor
-GRAVITY = 9.80665  # m s-2
 
 # Forced warming of the air by level: in the tropics per K of tropical SST; elsewhere per K of SST, more at the poles
 TROPICAL_WARMING = {1000: 1.0, 850: 1.15, 700: 1.35, 500: 1.65, 250: 2.2, 100: 0.8, 50: -0.6}

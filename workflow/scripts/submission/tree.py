@@ -49,7 +49,7 @@ def sort_simulations(paths):
 
     The paths of a variable lie in one folder and are in the order of their names, which is that of their periods.
     """
-    found: dict = {}
+    found = {}
     for path in sorted(paths):
         parts = path.stem.split("_")
         if path.suffix != ".nc" or len(parts) < 5 or parts[1] != "Amon":

@@ -22,7 +22,7 @@ class Field:
 
     def __init__(self, paths, variable, units=None):
         self.path, self.variable, self.units = Path(paths[0]), variable, units
-        self.pieces: list = []
+        self.datasets, self.pieces = [], []
         try:
             for path in map(Path, paths):
                 self._open(path)
@@ -39,24 +39,34 @@ class Field:
 
     def close(self):
         """Close all files."""
-        for _, _, dataset in self.pieces:
+        for dataset in self.datasets:
             dataset.close()
 
     def _open(self, path):
+        """Add the months, the path and the variable of one file."""
         stored = path.name.split("_")[0]
         dataset = ordered(open_labelled(path), latitude=1)
-        self.pieces.append((months(dataset, path) if "time" in dataset.dims else np.array([]), path, dataset))
+        self.datasets.append(dataset)
         if stored not in dataset.data_vars:
             raise ValueError(f"{path} has no variable '{stored}', which its name begins with")
-        extra = [name for name in dataset[stored].dims if name not in AXES and dataset.sizes[name] > 1]
-        if extra or not {"time", "latitude", "longitude"} <= set(dataset[stored].dims):
+        # A Variable, not a DataArray: choosing months of it hundreds of times does not choose its coordinates as well.
+        variable = dataset[stored].variable
+        extra = [name for name in variable.dims if name not in AXES]
+        if any(dataset.sizes[name] > 1 for name in extra) or not {"time", "latitude", "longitude"} <= set(
+            variable.dims
+        ):
             raise ValueError(
-                f"{path}: '{stored}' is on ({', '.join(map(str, dataset[stored].dims))}), not on time, latitude and "
-                "longitude, with or without pressure levels: regrid that tree first"
+                f"{path}: '{stored}' is on ({', '.join(map(str, variable.dims))}), not on time, latitude and longitude "
+                "with or without pressure levels: regrid that tree first"
             )
+        self.pieces.append(
+            (months(dataset, path), path, variable.squeeze(extra).transpose(*AXES, missing_dims="ignore"))
+        )
 
     def _join(self):
-        self.pieces.sort(key=lambda piece: piece[0][0])
+        """Put the files in the order of their months and see that they are one series on one grid."""
+        order = sorted(range(len(self.pieces)), key=lambda number: self.pieces[number][0][0])
+        self.pieces, self.datasets = ([which[number] for number in order] for which in (self.pieces, self.datasets))
         self.months = np.concatenate([found for found, _, _ in self.pieces])
         steps = np.diff(self.months).astype(int)
         if (steps != 1).any():
@@ -65,38 +75,32 @@ class Field:
                 f"{self.path}: the months {self.months[0]}..{self.months[-1]} are not one after the other without a "
                 f"gap: after {self.months[wrong]} comes {self.months[wrong + 1]}"
             )
-        first = self.pieces[0][2]
-        for _, path, dataset in self.pieces[1:]:
+        first, variable = self.datasets[0], self.pieces[0][2]
+        for dataset, (_, path, _) in zip(self.datasets[1:], self.pieces[1:], strict=True):
             for name in ("latitude", "longitude", "level"):
                 if not (name in first) == (name in dataset) or name in first and not first[name].equals(dataset[name]):
                     raise ValueError(f"{path} and {self.pieces[0][1]} differ in {name}; give files of one grid")
         self.lat, self.lon = first["latitude"].values, first["longitude"].values
-        array = self._array(first, self.pieces[0][1])
-        self.units = self.units or array.attrs.get("units")
-        self.levels = np.atleast_1d(first["level"].values) if "level" in array.dims else None
-
-    def _array(self, dataset, path):
-        array = dataset[path.name.split("_")[0]]
-        array = array.squeeze([name for name in array.dims if name not in AXES], drop=True)
-        return array.transpose(*AXES, missing_dims="ignore")
+        self.units = self.units or variable.attrs.get("units")
+        self.levels = np.atleast_1d(first["level"].values) if "level" in variable.dims else None
 
     def read(self, span):
         """Months ``span`` (a slice of ``months``) as (month, level, lat, lon) in ``units``, NaN where there is none."""
         parts, start = [], 0
-        for found, path, dataset in self.pieces:
+        for found, path, variable in self.pieces:
             low, high = max(span.start - start, 0), min(span.stop - start, len(found))
             if low < high:
-                parts.append(self._converted(self._array(dataset, path), slice(low, high), path))
+                parts.append(self._converted(variable[low:high], path))
             start += len(found)
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values if values.ndim == 4 else values[:, None]
 
-    def _converted(self, array, span, path):
-        values = load(array.isel(time=span))
-        stated = array.attrs.get("units")
+    def _converted(self, variable, path):
+        values, stored = load(variable), path.name.split("_")[0]
+        stated = variable.attrs.get("units")
         if stated is None:
-            raise ValueError(f"{path}: '{array.name}' states no units; '{self.units}' is wanted, as an attribute units")
-        factor, offset = conversion(stated, self.units, array.name, path)
+            raise ValueError(f"{path}: '{stored}' states no units; '{self.units}' is wanted, as its attribute units")
+        factor, offset = conversion(stated, self.units, stored, path)
         # A known deviation: geopotential under the name and unit of its height.
         if self.variable == "zg" and factor == 1 and np.nanmedian(values[0]) > GEOPOTENTIAL:
             factor = 1 / GRAVITY

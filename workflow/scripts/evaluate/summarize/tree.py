@@ -91,7 +91,7 @@ def _start(field, months):
 def summarize_tree(folder, output, variables, index, periods, minimum_years, experiments):
     """Summarize all simulations of a tree into ``output``/{experiment}/{member}.nc, for the ``experiments`` we know."""
     rows = read_variables(variables, role="field")
-    levels: dict = {}
+    levels = {}
     for row in rows:
         for name in row.cmor_name:
             levels.setdefault(name, []).append(row.level)
