@@ -38,7 +38,7 @@ def lon_edges(lon):
 
 
 def bounds(edges):
-    """CF bounds (n, 2) of n cells from their n + 1 edges."""
+    """CF bounds (n, 2) of n cells from their n + 1 edges; cf_xarray's would reach beyond the poles."""
     return np.stack([edges[:-1], edges[1:]], axis=-1)
 
 

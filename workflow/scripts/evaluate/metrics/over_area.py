@@ -1,4 +1,7 @@
-"""Means over area of fields (.., lat, lon), weighted as AIMIP weighs them. Needs numpy only."""
+"""Means over area of fields (.., lat, lon), weighted as AIMIP weighs them.
+
+Of plain arrays, since a summary takes thousands of them: xarray's weighted means would label each one first.
+"""
 
 import numpy as np
 

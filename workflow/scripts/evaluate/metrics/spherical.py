@@ -3,6 +3,7 @@
 Spherical harmonics (scipy's, orthonormal) up to degree L are fitted to the field, zonal wavenumber by zonal wavenumber,
 by least squares weighted with the cells' areas: exact for a field that has no smaller scales. Wind is expanded in
 vector harmonics, so that it has no trouble with the poles (there v_theta + i v_phi and v_theta - i v_phi separate).
+torch-harmonics and pyshtools would bring grids of their own, and torch or Fortran, into every summary's job.
 """
 
 import numpy as np
