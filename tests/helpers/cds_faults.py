@@ -22,7 +22,11 @@ ROWS = {
     "queue": '"Number queued requests ... temporarily limited" (job rejected after 201)',
     "forgotten": "job forgotten by the server (404/410)",
     "killed": "run killed while the job is queued or downloading",
+    "machine": "disk full, file system without locks",
     "key": "missing, empty or old key",
+    "quotes": "url or key in quotes or among spaces",
+    "address": "address that is none: no scheme, no host, a name that no host can have",
+    "trust": "certificate not trusted or out of date; proxy that refuses (407) or is set wrongly",
     "refused key": "401",
     "licence": "403 licence",
     "cost": "403 cost limits",
@@ -101,6 +105,11 @@ FATAL = {
         "refused key",
         (hit("submit", 401, title="authentication failed"),),
         sentence=r"refused the key .* get a key at https://",
+    ),
+    "proxy wants a password": Case(
+        "trust",
+        (hit("submit", 407),),
+        sentence="the proxy to .* asks for a user and a password; correct .* https_proxy",
     ),
     "licence": Case(
         "licence",

@@ -1,5 +1,8 @@
 """The reader of ERA5 files, on a real reply of the CDS and on files of every shape the CDS has delivered."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import zipfile
 
@@ -7,7 +10,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import era5_files, refusing
 from tests.helpers.project import DATA
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs import era5
@@ -239,3 +242,16 @@ def test_only_full_global_grids_pass(lat, lon, sentence):
     else:
         with pytest.raises(ValueError, match=sentence):
             check_grid(lat, lon)
+
+
+@pytest.mark.skipif(not refusing.available(), reason="this kernel lets no process refuse itself calls")
+def test_a_file_system_without_locks_is_not_a_damaged_file(shape, tmp_path):
+    """HDF5 cannot open a sound file there; it must not be thrown away and downloaded again."""
+    times, lat, lon, values = shape
+    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon)
+    program = f"from workflow.scripts.inputs.era5 import open_era5; open_era5({str(tmp_path / 'file')!r})"
+    command = [sys.executable, refusing.__file__, "flock=ENOLCK", sys.executable, "-c", program]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert "MachineFault" in told and "HDF5_USE_FILE_LOCKING=FALSE" in told and "download it again" not in told
+    sound = {**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"}
+    assert subprocess.run(command, capture_output=True, check=False, env=sound).returncode == 0

@@ -4,13 +4,24 @@ import fcntl
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import time
 
 import netCDF4
 import numpy as np
 import pytest
 
+from tests.common.test_faults import refuses
 from tests.helpers.project import ROOT, launch
+from workflow.launch import Refused, left_jobs, time_of_start
+
+
+def goes_on(run):
+    """The launcher starts Snakemake, which prints its plan."""
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0 and "Job stats" in output, output
 
 
 def test_second_live_run_is_refused_in_one_sentence(tmp_path):
@@ -21,9 +32,7 @@ def test_second_live_run_is_refused_in_one_sentence(tmp_path):
         output, _ = run.communicate(timeout=60)
     assert run.returncode != 0
     assert output.startswith("launch: another run is going on") and output.count("\n") == 1
-    run = launch(ROOT, tmp_path, "--dry-run")
-    assert "Job stats" in run.communicate(timeout=120)[0]
-    assert run.returncode == 0
+    goes_on(launch(ROOT, tmp_path, "--dry-run"))
 
 
 def test_wrong_config_is_named_although_a_killed_run_left_its_lock(tmp_path):
@@ -33,6 +42,116 @@ def test_wrong_config_is_named_although_a_killed_run_left_its_lock(tmp_path):
     output, _ = run.communicate(timeout=120)
     assert run.returncode != 0
     assert "unknown key 'membres' = 3" in output and "CalledProcessError" not in output
+
+
+def refusal(run):
+    """The one sentence of a launcher that refuses to start."""
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert output.startswith("launch: ") and output.count("\n") == 1, output
+    return output
+
+
+def launch_without_locks(directory, error="ENOLCK"):
+    """Have the launcher print the config's dry-run on a file system without locks."""
+    command = [sys.executable, ROOT / "tests/helpers/refusing.py", f"flock={error}", sys.executable]
+    command += [ROOT / "workflow/launch.py", "--directory", directory, "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    command += ["--configfile", ROOT / "config/test.yaml", "--workflow-profile", ROOT / "workflow/profiles/local"]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=directory
+    )
+
+
+@refuses
+@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_lets_one_run_through_and_is_left_clean(error, tmp_path):
+    goes_on(launch_without_locks(tmp_path, error))
+    assert not list((tmp_path / ".snakemake").glob("launch.holder*"))
+
+
+@refuses
+def test_without_locks_too_a_second_live_run_is_refused_and_a_dead_ones_place_is_taken(tmp_path):
+    holder = tmp_path / ".snakemake/launch.holder"
+    holder.parent.mkdir()
+    with subprocess.Popen(["sleep", "100"]) as living:
+        start = time_of_start(living.pid)
+        holder.write_text(f"{socket.gethostname()} {living.pid} {start}\n")
+        assert f"another run is going on in '{tmp_path}', process {living.pid};" in refusal(
+            launch_without_locks(tmp_path)
+        )
+        # The number of a dead process, which another one got meanwhile.
+        holder.write_text(f"{socket.gethostname()} {living.pid} {int(start) - 1}\n")
+        goes_on(launch_without_locks(tmp_path))
+        living.kill()
+    holder.write_text(f"{socket.gethostname()} {living.pid} {start}\n")
+    goes_on(launch_without_locks(tmp_path))
+    assert not holder.exists()
+
+
+@refuses
+@pytest.mark.parametrize("text", ["login2 4711 12345\n", ""])
+def test_a_holder_that_cannot_be_seen_from_here_is_not_taken_for_dead(text, tmp_path):
+    holder = tmp_path / ".snakemake/launch.holder"
+    holder.parent.mkdir()
+    holder.write_text(text)
+    sentence = refusal(launch_without_locks(tmp_path))
+    assert ("process 4711 on login2" if text else "process ? on ?") in sentence
+    assert f"'{holder}' says" in sentence and "remove that file and start again" in sentence
+    assert holder.read_text() == text
+
+
+def fake_squeue(folder, monkeypatch, script):
+    """Put a squeue in front of PATH."""
+    (folder / "bin").mkdir()
+    (folder / "bin/squeue").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "bin/squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    (folder / "run").mkdir()
+    return folder / "run"
+
+
+UNREACHABLE = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
+NEVER_SET_UP = "echo 'squeue: fatal: Could not establish a configuration source' >&2; exit 1"
+
+
+def test_a_slurm_that_gives_no_answer_is_not_one_without_jobs(tmp_path, monkeypatch):
+    directory = fake_squeue(tmp_path, monkeypatch, UNREACHABLE)
+    sentence = refusal(launch(ROOT, directory, "--dry-run"))
+    assert "('squeue --me --noheader --format=%A|%k|%Z': it ended with status 1: slurm_load_jobs error" in sentence
+    assert sentence.endswith("start again when it answers, or with --no-squeue if there are none\n")
+    goes_on(launch(ROOT, directory, "--dry-run", "--no-squeue"))
+
+
+def test_a_slurm_that_never_answers_is_not_one_without_jobs(tmp_path, monkeypatch):
+    directory = fake_squeue(tmp_path, monkeypatch, "exec sleep 60")
+    monkeypatch.setattr("workflow.launch.ANSWER", 0.1)
+    with pytest.raises(Refused, match="timed out after 0.1 seconds.*start again when it answers"):
+        left_jobs(directory)
+
+
+def test_a_slurm_that_was_never_set_up_has_no_jobs_unless_there_were_some(tmp_path, monkeypatch):
+    directory = fake_squeue(tmp_path, monkeypatch, NEVER_SET_UP)
+    assert left_jobs(directory) == []
+    (directory / ".snakemake/slurm_logs").mkdir(parents=True)
+    with pytest.raises(Refused, match="Could not establish a configuration source"):
+        left_jobs(directory)
+
+
+def test_jobs_of_a_dead_run_are_named_under_whatever_name_of_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "other name").symlink_to(tmp_path / "run")
+    lines = [
+        f"11|rule_train|{tmp_path}/other name",
+        f"12|my own|{tmp_path}/run",
+        f"13|rule_train|{tmp_path}",
+        "14|rule_train|/gone",
+    ]
+    directory = fake_squeue(tmp_path, monkeypatch, "printf '%s\\n' '" + "' '".join(lines) + "'")
+    assert "'scancel 11'" in refusal(launch(ROOT, directory, "--dry-run"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    assert f"no run can start in '{tmp_path / 'run'}'" in refusal(launch(ROOT, tmp_path / "run", "--dry-run"))
 
 
 def arrays(run):

@@ -18,7 +18,7 @@ from workflow.scripts.common.variables import read_variables
 VARIABLES = BASE / "config/variables.csv"
 
 try:
-    validate_config(config, BASE / "workflow/schemas/config.schema.yaml", VARIABLES)
+    config.update(validate_config(config, BASE / "workflow/schemas/config.schema.yaml", VARIABLES))
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 

@@ -4,11 +4,13 @@ The IOOS compliance checker tests a file against CF; its plugin cc-plugin-wcrp t
 where esgvoc's vocabulary is installed, against that; PrePARE, which belongs to CMOR, runs under CMOR's Python.
 """
 
+import contextlib
 import json
 import logging
 import os
 import re
 import subprocess
+import tempfile
 import warnings
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -35,8 +37,9 @@ NOT_PUT = (
 # Checks that look something up in the vocabulary: put where it is installed.
 LOOKED_UP = r"vocabulary check|Variable Registry|registry expected-term check"
 NO_VOCABULARY = (
-    "the vocabulary is not installed: `esgvoc use universe@latest cmip6@latest` downloads it; until then all checks of "
-    "cc-plugin-wcrp are put but for those that look something up in it"
+    "the vocabulary is not installed: `esgvoc use universe@latest cmip6@latest` downloads it to the home folder, or, "
+    "for a user without one to write to, to that which ESGVOC_HOME names; until then all checks of cc-plugin-wcrp are "
+    "put but for those that look something up in it"
 )
 
 
@@ -59,7 +62,9 @@ def wcrp_findings(paths):
     False.
     """
     vocabulary = vocabulary_installed()
-    for path, message in _findings(paths, WCRP, _wcrp_checker()):
+    with contextlib.nullcontext() if vocabulary else _empty_vocabulary():
+        found = list(_findings(paths, WCRP, _wcrp_checker()))
+    for path, message in found:
         looked_up = bool(re.search(LOOKED_UP, message))
         if (vocabulary or not looked_up) and not any(re.search(pattern, message) for pattern, _ in NOT_PUT):
             yield path, message, looked_up
@@ -71,12 +76,34 @@ def wcrp_installed():
 
 
 def vocabulary_installed():
-    """True if esgvoc is there and has databases of CMIP6 and of its universe, both of which the plugin asks."""
+    """True if esgvoc is there and has databases of CMIP6 and of its universe, both of which the plugin asks.
+
+    False too where it cannot look, as for a user who has no home folder or must not write to it; the log says why.
+    """
     try:
         from esgvoc.api import get_active_database_info
+
+        return all(get_active_database_info(name) for name in ("cmip6", "universe"))
     except ImportError:
         return False
-    return all(get_active_database_info(name) for name in ("cmip6", "universe"))
+    except (OSError, RuntimeError, KeyError) as error:
+        logging.warning("esgvoc cannot look for its vocabulary: %s", error)
+        return False
+
+
+@contextlib.contextmanager
+def _empty_vocabulary():
+    """Let esgvoc look into an empty folder: in a home that it cannot use, it fails in the plugin's midst."""
+    kept = {name: os.environ.get(name) for name in ("ESGVOC_HOME", "ESGVOC_DB_DIR")}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= dict.fromkeys(kept, folder)
+        try:
+            yield
+        finally:
+            for name, value in kept.items():
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
 
 
 def prepare_findings(paths, tables):

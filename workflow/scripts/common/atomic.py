@@ -5,12 +5,15 @@ import re
 from contextlib import contextmanager
 from pathlib import Path
 
+from workflow.scripts.common.faults import explained
+
 
 @contextmanager
 def atomic_path(path):
     """A temporary path beside ``path`` to write to: synced and renamed to ``path`` on success, removed on failure.
 
-    What a killed process left there is removed first: Snakemake never runs two jobs that write the same file.
+    What a killed process left there is removed first: Snakemake never runs two jobs that write the same file. A full
+    disk and a file system without locks are told as that, in a MachineFault.
 
     >>> with atomic_path("out.nc") as temporary:
     ...     dataset.to_netcdf(temporary)
@@ -28,5 +31,11 @@ def atomic_path(path):
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        # While the file is there: without it the disk has room again.
+        known = explained(error, temporary)
+        if known is None:
+            raise
+        raise known from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,7 +14,8 @@ NAME_HELP = "aimip, or aimip with a dash, lower-case letters and digits, such as
 
 
 def check_experiments(offsets):
-    """Raise ValueError if the control is not among ``offsets`` ({name: K}) or an official name has another offset."""
+    """Raise ValueError if the control is not among ``offsets`` ({name: K}), an official name has another offset, or two
+    experiments have one: their files would be the same, which the checks refuse."""
     if CONTROL not in offsets:
         raise ValueError(
             f"config: 'experiments' has {', '.join(offsets)} but not {CONTROL}, sst_offset 0, the control of the others"
@@ -24,6 +25,14 @@ def check_experiments(offsets):
             raise ValueError(
                 f"config: 'experiments.{name}.sst_offset' is {offset:g} K, but AIMIP means {OFFICIAL[name]:g} K by "
                 f"{name}; give an experiment of your own another name, such as aimip-{'m' if offset < 0 else 'p'}3k"
+            )
+    known = {}
+    for name, offset in offsets.items():
+        other = known.setdefault(history_entry(offset), name)
+        if other != name:
+            raise ValueError(
+                f"config: 'experiments' has {other} and {name} with the same sst_offset, {offset:g} K, which would "
+                f"give the same files; leave one out (null), or give it another offset"
             )
 
 

@@ -4,6 +4,7 @@ Nothing in a file depends on when or where it was written, so the same data give
 """
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import netCDF4
 import numpy as np
@@ -31,6 +32,17 @@ def new_file(path, title, fill=True):
                 file.set_fill_off()
             file.setncatts({"Conventions": "CF-1.10", "title": title})
             yield file
+
+
+def try_folder(path):
+    """Write and read a little netCDF file beside ``path``: where the machine does not let that be, it is said here."""
+    trial = Path(path).with_name(f".{Path(path).name}.trial")
+    try:
+        with new_file(trial, "trial") as file:
+            add_coordinate(file, "time", [0.0])
+        netCDF4.Dataset(trial).close()
+    finally:
+        trial.unlink(missing_ok=True)
 
 
 def add_coordinate(file, name, values, with_bounds=False, **attributes):

@@ -11,6 +11,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from workflow.scripts.common.faults import explained
+
 # What a program says in one sentence: bad input, a file or server that fails, a check that found something.
 FAULTS = (ValueError, OSError, RuntimeError)
 
@@ -38,17 +40,33 @@ def run(parser, work, arguments=None):
     """
     given = parser.parse_args(arguments)
     terminal = sys.stderr
-    with _messages_in(given.log):
+    try:
+        with _messages_in(given.log):
+            _call(work, given)
+    except Exception as error:
+        if given.log is None and not isinstance(error, FAULTS):
+            raise
+        # A full disk takes no log either.
+        shown = explained(error, given.log) or error
+        print(f"{type(shown).__name__}: {shown}", file=terminal)
+        return 1
+    return 0
+
+
+def _call(work, given):
+    """Call ``work``; of what it raises the log keeps the traceback, and a fault of the machine is told as that."""
+    try:
         try:
             work(given)
-        except Exception as error:
-            if given.log is None and not isinstance(error, FAULTS):
+        except FAULTS as error:
+            known = explained(error, getattr(given, "out", None))
+            if known is None:
                 raise
-            if given.log is not None:
-                traceback.print_exc()
-            print(f"{type(error).__name__}: {error}", file=terminal)
-            return 1
-    return 0
+            raise known from error
+    except Exception:
+        if given.log is not None:
+            traceback.print_exc()
+        raise
 
 
 @contextlib.contextmanager

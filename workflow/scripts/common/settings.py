@@ -3,18 +3,27 @@
 import re
 from pathlib import Path
 
-import jsonschema
 import yaml
 
+from workflow.scripts.common.addresses import email_addresses, unbracketed
 from workflow.scripts.common.experiments import check_experiments
+from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
+from workflow.scripts.common.schema import checked
 from workflow.scripts.common.variables import read_variables
 
 # What stands for a value still to come: domains that nobody can own (RFC 2606, RFC 6761), and the usual words.
 PLACEHOLDER = (
     r"\b(?:[\w-]+\.)*example\.(?:com|net|org)\b|[\w-]+\.(?:example|invalid|test|localhost)\b"
-    r"|\b(?:TODO|TBD|FIXME|XXX+|placeholder)\b|<[^>]*>|\byour[ -](?:name|institution|model|address|e-?mail)"
+    r"|\b(?:TODO|TBD|FIXME|XXX+|placeholder)\b|<[^>]*>|\byour[ ._-](?:name|institution|model|address|e-?mail)"
 )
+# Bytes that there is room for: CMOR holds 1023 of a text, of which the license takes what is not the institution, and
+# where it compares a text with a pattern, signs of patterns count twice; a file's name holds 255.
+LONGEST = {"institution": 360, "institution_id": 64, "source_id": 64}
+LONGEST_TEXT = 1000
+SIGNS = {"institution": r"[.\[\]*^$\\]", "further_info_url": r"[.\[\]*^$\\]"}
+# What the tables of the evaluation call others.
+TAKEN = ("climatology", "reference", "truth")
 
 
 def check_placeholders(config):
@@ -22,7 +31,7 @@ def check_placeholders(config):
     if config["source"] == "synthetic":
         return
     for key, value in config["submission"].items():
-        found = re.search(PLACEHOLDER, value, re.IGNORECASE) if isinstance(value, str) else None
+        found = re.search(PLACEHOLDER, unbracketed(value), re.IGNORECASE) if isinstance(value, str) else None
         if found:
             raise ValueError(
                 f"config: 'submission.{key}' is '{value}', where '{found[0]}' is a placeholder that would go into "
@@ -33,46 +42,21 @@ def check_placeholders(config):
 def validate_config(config, schema_path, variables_path):
     """Check ``config`` against the closed JSON schema at ``schema_path``, the table of variables, and itself.
 
-    Raises ValueError with one sentence that names the key, its value and what is allowed.
+    Returns a copy with the types that the programs want: the config to use. Raises ValueError with one sentence that
+    names the key, its value and what is allowed.
     """
-    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(config))
-    if error is not None:
-        raise ValueError(_sentence(error))
+    config = checked(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
     _check_periods(config["periods"])
     check_experiments({name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None})
     _check_combinations(config)
+    _check_sizes(config)
+    _check_local(config["local"])
+    _check_texts(config["submission"])
     _check_fields(config["evaluation"], variables_path)
     _check_models(config)
+    # The evaluation reads the first grid, and compares it with a reference on the model's own.
+    config["submission"]["grids"].sort()
     return config
-
-
-def _sentence(error):
-    key = ".".join(str(part) for part in error.absolute_path)
-    if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
-        place = f"'{key}'" if key else "the top level"
-        names = ", ".join(f"'{name}' = {error.instance[name]!r}" for name in unknown)
-        return f"config: unknown key {names} in {place}; allowed are {', '.join(sorted(error.schema['properties']))}"
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return f"config: '{key or 'the top level'}' lacks the key '{missing[0]}'"
-    allowed = {
-        "enum": lambda value: f"one of {', '.join(map(str, value))}",
-        "const": lambda value: str(value),
-        "type": lambda value: " or ".join([value] if isinstance(value, str) else value),
-        "minimum": lambda value: f"at least {value}",
-        "exclusiveMinimum": lambda value: f"more than {value}",
-        "maximum": lambda value: f"at most {value}",
-        "exclusiveMaximum": lambda value: f"less than {value}",
-        "pattern": lambda value: f"text that matches {value}",
-        "minItems": lambda value: f"a list of at least {value}",
-        "maxItems": lambda value: f"a list of at most {value}",
-        "minProperties": lambda value: f"at least {value} entries",
-    }.get(error.validator, lambda value: f"{error.validator} {value}")(error.validator_value)
-    meaning = error.schema.get("description", "")
-    return f"config: '{key}' is {error.instance!r}, allowed is {allowed}" + (f" ({meaning})" if meaning else "")
 
 
 def _check_periods(periods):
@@ -117,6 +101,65 @@ def _check_combinations(config):
         )
 
 
+def _check_sizes(config):
+    """Grids and numbers of patterns that fit each other; a checkpoint brings its own."""
+    if "gr" in config["submission"]["grids"]:
+        try:
+            centres(config["submission"]["regridded_resolution"], poles=False)
+        except ValueError as error:
+            raise ValueError(f"config: 'submission.regridded_resolution': {error}; choose another") from None
+    model, rows = config["model"], len(centres(config["grid"]["resolution"])[0])
+    if model["checkpoint"]:
+        return
+    latent_rows, latent_columns = rows // model["squeeze"], 2 * (rows - 1) // model["squeeze"]
+    if min(latent_rows, latent_columns) < 4:
+        raise ValueError(
+            f"config: 'model.squeeze' is {model['squeeze']}, which leaves {latent_rows} of the {rows} rows that "
+            f"'grid.resolution' {config['grid']['resolution']:g} has, allowed are 4 rows and more"
+        )
+    size = model["latent_channels"] * latent_rows * latent_columns
+    if model["noise_modes"] >= size:
+        raise ValueError(
+            f"config: 'model.noise_modes' is {model['noise_modes']}, allowed are less than the {size} numbers of a "
+            f"latent ('model.latent_channels' {model['latent_channels']} on {latent_rows} x {latent_columns} points)"
+        )
+    months = len(month_range(*config["periods"]["training"]))
+    if model["forced_modes"] > months:
+        raise ValueError(
+            f"config: 'model.forced_modes' is {model['forced_modes']}, allowed are at most the {months} months of "
+            f"'periods.training', from which they are fitted"
+        )
+
+
+def _check_local(local):
+    """Names of a centre's files: each year and dataset has its own, the others are one file each."""
+    for key, names in (("pattern", ("dataset", "year")), ("static", ()), ("forcing", ())):
+        try:
+            made = local[key].format(**{name: f"<{name}>" for name in names})
+        except (KeyError, IndexError, ValueError, AttributeError):
+            made = ""
+        if not made or not all(f"<{name}>" in made for name in names):
+            wanted = "with {dataset} and {year} and no other braces" if names else "without braces"
+            raise ValueError(f"config: 'local.{key}' is {local[key]!r}, allowed is a path {wanted}")
+
+
+def _check_texts(submission):
+    """Texts that the files can hold, and an address to write to."""
+    for key, value in submission.items():
+        size = len(value.encode()) + len(re.findall(SIGNS.get(key, r"$^"), value)) if isinstance(value, str) else 0
+        longest = LONGEST.get(key, LONGEST_TEXT)
+        if size > longest:
+            raise ValueError(
+                f"config: 'submission.{key}' takes {size} bytes, and there is room for {longest} in the files; shorten "
+                f"'{value[:60]}...'"
+            )
+    if not email_addresses(submission["contact"]):
+        raise ValueError(
+            f"config: 'submission.contact' is '{submission['contact']}', where no e-mail address is found; write one, "
+            f"such as 'Name <name@site>', or several with commas between"
+        )
+
+
 def _check_fields(evaluation, variables_path):
     """The fields that the evaluation names are variables of the submission, with a level where they have levels."""
     rows = read_variables(variables_path, role="field")
@@ -128,10 +171,21 @@ def _check_fields(evaluation, variables_path):
 
 
 def _check_models(config):
-    """No two models of the evaluation have one name."""
+    """No two models of the evaluation have one name, and the archive's list of files is there."""
     evaluation = config["evaluation"]
-    names = [config["submission"]["source_id"], *evaluation["models"], *evaluation["archive"]["models"]]
+    archive = evaluation["archive"]
+    if archive["models"] and archive["manifest"] and not Path(archive["manifest"]).is_file():
+        raise ValueError(
+            f"config: 'evaluation.archive.manifest' is {archive['manifest']!r}, which is not there; correct the path, "
+            f"or set it to null"
+        )
+    names = [config["submission"]["source_id"], *evaluation["models"], *archive["models"]]
     for name in names:
+        if name in TAKEN:
+            raise ValueError(
+                f"config: '{name}' names a model in 'submission.source_id', 'evaluation.models' or "
+                f"'evaluation.archive.models', but the evaluation calls something else so; choose another name"
+            )
         if names.count(name) > 1:
             raise ValueError(
                 f"config: '{name}' names two models in 'submission.source_id', 'evaluation.models' and "

@@ -20,6 +20,9 @@ import requests
 from cdsapi.api import get_url_key_verify
 from ecmwf.datastores.processing import DownloadError, LinkError, ProcessingFailedError
 
+from workflow.scripts.common.addresses import is_web_address
+from workflow.scripts.common.faults import explained
+from workflow.scripts.download.lasting import lasting
 from workflow.scripts.download.patience import Patience
 from workflow.scripts.inputs.era5 import END_OF_HOUR, Unreadable
 
@@ -35,11 +38,15 @@ KEY_HELP = (
     "get a key at https://cds.climate.copernicus.eu/how-to-api and write it to ~/.cdsapirc or to the environment "
     "variables CDSAPI_URL and CDSAPI_KEY"
 )
+ADDRESS_HELP = (
+    "write that of the Climate Data Store, https://cds.climate.copernicus.eu/api, to ~/.cdsapirc or CDSAPI_URL"
+)
 QUEUE_FULL = ("number queued requests", "temporarily limited")
 # Failures to wait out: too many calls; a job rejected for a full queue; no answer; a reply breaks off; a forgotten job.
 BUSY, FULL, BROKEN, TRANSFER, GONE = "busy", "full", "broken", "transfer", "gone"
 WAIT_CODES = {408: BROKEN, 429: BUSY, 500: BROKEN, 502: BROKEN, 503: BROKEN, 504: BROKEN}
 QUICK_TRIES = 3  # tries of one call inside the client, which also resume a broken transfer
+QUOTES = " \t\r\n\"'\u201c\u201d\u2018\u2019"  # that cdsapi takes for a part of what they enclose
 TIMEOUT = 60  # seconds without a byte after which a call counts as broken
 LONGEST_POLL = 60.0  # seconds between two looks at a queued job
 
@@ -89,10 +96,10 @@ def retrieve(collection, request, target, check, limits, job_file):
     does not answer). ``job_file``: where the id of the queued job is kept meanwhile. Raises RuntimeError or ValueError
     with one sentence; nothing good is then at ``target``.
     """
-    url, key = credentials()
+    url, key, verify = credentials()
     outage = dict.fromkeys((BROKEN, TRANSFER, GONE), limits["outage"])
     patience = Patience(limits["first_wait"], dict.fromkeys((BUSY, FULL), limits["patience"]) | outage)
-    job = Job(url, key, collection, request, Path(job_file), limits["first_wait"])
+    job = Job(url, key, verify, collection, request, Path(job_file), limits["first_wait"])
     for attempt in (1, 2):
         _deliver(job, target, patience, url)
         try:
@@ -122,8 +129,12 @@ def _deliver(job, target, patience, url):
             job.forget()
             patience.wait(GONE, f"{job.collection}: {url} no longer knows the request")
         except Exception as error:  # the client raises many kinds, bare Exception among them; judge() sorts them all
+            fault = explained(error, target)
+            if fault is not None:
+                raise fault from error
             kind, sentence = judge(error, url)
-            if kind in (None, FULL):
+            # What lacks on this side leaves the job, to be found again once it is mended.
+            if kind == FULL or (kind is None and lasting(error, url, ADDRESS_HELP) is None):
                 job.forget()
             if kind is None:
                 raise RuntimeError(f"{job.collection}: {sentence}") from error
@@ -133,9 +144,9 @@ def _deliver(job, target, patience, url):
 class Job:
     """One request on its way: queued, found again after an interruption, waited for, downloaded."""
 
-    def __init__(self, url, key, collection, request, file, first_wait):
-        self.options = {"url": url, "key": key, "retry_max": QUICK_TRIES, "sleep_max": min(first_wait, LONGEST_POLL)}
-        self.options["timeout"] = TIMEOUT
+    def __init__(self, url, key, verify, collection, request, file, first_wait):
+        self.options = {"url": url, "key": key, "verify": verify, "timeout": TIMEOUT}
+        self.options |= {"retry_max": QUICK_TRIES, "sleep_max": min(first_wait, LONGEST_POLL)}
         self.collection, self.request, self.file, self.first_wait = collection, request, file, first_wait
         text = json.dumps([url, collection, request], sort_keys=True)
         self.mark = hashlib.sha256(text.encode()).hexdigest()
@@ -190,10 +201,11 @@ class Job:
 def judge(error, url):
     """What to do about a failure: (BUSY, FULL or BROKEN to wait, None to stop; the sentence that says why)."""
     text = " ".join(str(error).split())
+    sentence = lasting(error, url, ADDRESS_HELP)
+    if sentence is not None:
+        return None, sentence
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return _judge_status(error.response.status_code, text, url)
-    if isinstance(error, requests.exceptions.SSLError):
-        return None, f"no secure connection to {url} ({text}); check the certificates of this machine"
     if isinstance(error, requests.exceptions.ProxyError):
         return BROKEN, f"the proxy to {url} does not answer ({text}); check http_proxy and no_proxy"
     if isinstance(error, requests.exceptions.JSONDecodeError):
@@ -234,14 +246,26 @@ def _judge_status(code, text, url):
 
 
 def credentials():
-    """(url, key) as cdsapi finds them. Raises RuntimeError with one sentence if they are missing or of the old kind."""
+    """(url, key, whether certificates are verified) as cdsapi finds them, without quotes that were put round them.
+
+    Raises RuntimeError with one sentence if they are missing, of the old kind, or none at all.
+    """
     try:
-        url, key, _ = get_url_key_verify(None, None, None)
+        url, key, verify = get_url_key_verify(None, None, None)
+    except (OSError, ValueError) as error:
+        raise RuntimeError(
+            f"the file of the key for the Climate Data Store is not readable ({error}); {KEY_HELP}"
+        ) from error
     except Exception as error:  # cdsapi raises the bare class
         raise RuntimeError(f"no key for the Climate Data Store; {KEY_HELP}") from error
+    url, key = (text.strip(QUOTES) for text in (url, key))
     if not key or ":" in key:
         raise RuntimeError(f"the key for the Climate Data Store is {'of the old kind' if key else 'empty'}; {KEY_HELP}")
-    return url.rstrip("/"), key
+    if not re.fullmatch(r"[!-~]+", key):
+        raise RuntimeError(f"the key for the Climate Data Store holds a space or a sign that no key has; {KEY_HELP}")
+    if not is_web_address(url):
+        raise RuntimeError(f"'{url}' is no address that can be called; {ADDRESS_HELP}")
+    return url.rstrip("/"), key, verify
 
 
 if __name__ == "__main__":  # asked before a long run, which would stop at its first request

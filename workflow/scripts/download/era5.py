@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.ncfiles import try_folder
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download.delivery import command_line, link, now, synthesize, write_record
 from workflow.scripts.download.patience import limits_of
@@ -43,6 +44,8 @@ def download_era5(output, record, variables, dataset, months, settings, limits=N
             versions = check_file(temporary, rows, months, label=output, resolution=settings["resolution"])
             about = {"source": "synthetic", **{key: settings[key] for key in ("resolution", "seed")}}
         else:
+            # A reply that could not be read here would have been fetched in vain.
+            try_folder(output)
             versions, about = _from_cds(temporary, Path(output), rows, dataset, months, settings, limits)
         write_record(record, temporary, versions, about)
 

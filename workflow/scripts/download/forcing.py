@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.ncfiles import try_folder
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download.delivery import command_line, link, now, synthesize, write_record
 from workflow.scripts.download.patience import limits_of
@@ -35,6 +36,7 @@ def download_forcing(output, record, variables, period, settings, limits=None, l
         else:
             from workflow.scripts.download.zenodo import fetch_from_record
 
+            try_folder(output)  # before 5 GB are fetched that could not be read here
             address, name = settings["forcing_record"], settings["forcing_file"]
             about = fetch_from_record(address, name, temporary, limits, settings["forcing_sha256"])
             about = {"source": "zenodo", "time": now()} | about

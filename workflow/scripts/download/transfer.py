@@ -8,6 +8,7 @@ import requests
 from multiurl.base import NoBar
 
 from workflow.scripts.common.checksums import digests
+from workflow.scripts.download.lasting import lasting
 from workflow.scripts.download.patience import Patience
 
 TIMEOUT = 60  # seconds without a byte
@@ -17,6 +18,15 @@ def refused(error):
     """Whether an HTTP error is the server's last word; other failures pass, with patience."""
     code = error.response.status_code if error.response is not None else 0
     return code not in (0, 408, 429) and code < 500
+
+
+def stop_if_lasting(error, where, cure):
+    """Raise RuntimeError with one sentence if no waiting mends ``error``, and ``error`` if it is not the transfer's."""
+    sentence = lasting(error, where, cure)
+    if sentence is not None:
+        raise RuntimeError(sentence) from error
+    if not isinstance(error, requests.RequestException | AssertionError):
+        raise error
 
 
 def asked(question, where, limits, cure):
@@ -30,10 +40,12 @@ def asked(question, where, limits, cure):
         try:
             return question()
         except requests.HTTPError as error:
+            stop_if_lasting(error, where, cure)
             if refused(error):
                 raise RuntimeError(f"{where} answers with status {error.response.status_code}; {cure}") from error
             patience.wait("server", f"{where} answers with status {error.response.status_code}")
-        except requests.RequestException as error:
+        except (OSError, ValueError) as error:
+            stop_if_lasting(error, where, cure)
             patience.wait("server", f"no answer from {where} ({type(error).__name__}: {str(error)[:200]})")
 
 
@@ -56,12 +68,14 @@ def fetch(entry, where, name, target, limits, cure, sha256=None):
                 url, str(target), maximum_retries=0, resume_transfers=True, timeout=TIMEOUT, progress_bar=NoBar
             )
         except requests.HTTPError as error:
+            stop_if_lasting(error, where, cure)
             code = error.response.status_code if error.response is not None else 0
             if refused(error):
                 raise RuntimeError(f"{where} answers with status {code} for {name}; {cure}") from error
             patience.wait(kind, f"{where} answers with status {code}")
             continue
-        except (requests.RequestException, AssertionError) as error:
+        except (OSError, ValueError, AssertionError) as error:
+            stop_if_lasting(error, where, cure)
             if isinstance(error, AssertionError):  # longer or shorter than announced: no part to go on from
                 Path(target).unlink(missing_ok=True)
             patience.wait(kind, f"no {name} from {where} ({type(error).__name__}: {str(error)[:200]})")

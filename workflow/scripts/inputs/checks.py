@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from workflow.scripts.common.faults import explained
 from workflow.scripts.inputs.era5 import (
     END_OF_HOUR,
     FINAL,
@@ -117,6 +118,8 @@ def check_values(values, row, times):
 def _named(error, path, label):
     """``error`` with a sentence that begins with ``label``; netCDF's RuntimeError means damaged compressed data."""
     if isinstance(error, RuntimeError):
+        if (known := explained(error, path)) is not None:
+            return known
         return Unreadable(f"{label} is damaged ({error}); download it again")
     text = str(error).replace(str(path), str(label))
     return type(error)(text if text.startswith(str(label)) else f"{label}: {text}")

@@ -9,12 +9,12 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 import xarray as xr
 
+from workflow.scripts.common.faults import MachineFault
 from workflow.scripts.common.physics import WATER_DENSITY
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
+from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, open_netcdf, ordered, times
 
 # The CDS renamed some fields early in 2025; a field read is called by its new name.
 NAMES = {"mtpr": "avg_tprate", "ci": "siconc"}
@@ -165,9 +165,11 @@ def _is_beside(name):
 
 def _open_netcdf(path, label):
     try:
-        return netCDF4.Dataset(path)
+        return open_netcdf(path, label)
+    except MachineFault:  # the file may well be sound
+        raise
     except OSError as error:
-        raise Unreadable(f"{label} is no readable netCDF file ({error}); download it again") from error
+        raise Unreadable(f"{error}; download it again") from error
 
 
 def _standard(source, label, product):

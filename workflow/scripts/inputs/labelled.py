@@ -13,6 +13,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from workflow.scripts.common.faults import explained
 from workflow.scripts.common.physics import GRAVITY, WATER_DENSITY
 
 # Files without a fill attribute still hold the library's own filler, or CMIP's; no value of any variable is as large.
@@ -41,7 +42,7 @@ def open_labelled(source, label=None):
     that names ``label`` (default: the path) if latitude and longitude are not axes of it.
     """
     label = label or source
-    opened = source if isinstance(source, netCDF4.Dataset) else netCDF4.Dataset(source)
+    opened = source if isinstance(source, netCDF4.Dataset) else open_netcdf(source, label)
     dataset = xr.open_dataset(xr.backends.NetCDF4DataStore(opened), decode_times=False, decode_coords=False)
     try:
         dataset = _named_axes(dataset, label)
@@ -50,6 +51,14 @@ def open_labelled(source, label=None):
         raise
     dataset.set_close(opened.close)
     return dataset
+
+
+def open_netcdf(path, label):
+    """The netCDF4.Dataset ``path``; raises OSError that names ``label``, or the MachineFault that is behind it."""
+    try:
+        return netCDF4.Dataset(path)
+    except OSError as error:
+        raise explained(error, path) or OSError(f"{label} is no readable netCDF file ({error})") from error
 
 
 def ordered(dataset, latitude=-1, level=-1):
