@@ -19,8 +19,18 @@ def pick_device() -> torch.device:
     given = "SLURM_JOB_ID" not in os.environ or bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
     if given and torch.cuda.is_available():
         return torch.device("cuda")
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    torch.set_num_threads(threads())
     return torch.device("cpu")
+
+
+def threads() -> int:
+    """Return how many threads OMP_NUM_THREADS asks for, else as many as this process may use.
+
+    OpenMP allows a list, one number for each level of nesting ("4,2"); the outermost counts. It ignores what is no
+    number above 0, and so does this.
+    """
+    outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(outermost) if outermost.isdecimal() and int(outermost) else len(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager

@@ -103,13 +103,14 @@ def clear_holder(directory, path, host):
 
 
 def time_of_start(process):
-    """When a process of this machine started, text; None if there is none, or no /proc to tell."""
+    """When a process that lives on this machine started, text; None if there is none, or no /proc to tell."""
     try:
         told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # After the name, which is in brackets and may hold anything, this is the twentieth word.
-    return told.rpartition(")")[2].split()[19]
+    # What follows the name, which is in brackets and may hold anything: the state, and in the twentieth place the time.
+    words = told.rpartition(")")[2].split()
+    return None if words[0] in "ZX" else words[19]  # a dead process is listed until its parent takes notice
 
 
 def left_jobs(directory):

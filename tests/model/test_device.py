@@ -1,8 +1,11 @@
 """The device: which one a job takes, and in what precision it computes."""
 
+import os
+
+import pytest
 import torch
 
-from model.device import pick_device
+from model.device import pick_device, threads
 
 
 def test_a_slurm_job_that_was_given_no_gpu_uses_none(monkeypatch):
@@ -21,3 +24,11 @@ def test_float32_matrix_products_stay_float32():
     pick_device()
     assert torch.get_float32_matmul_precision() == "highest"
     assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [("3", 3), ("4,2", 4), (" 2 ,8", 2), ("", None), ("0", None), ("many", None), ("-1", None)]
+)
+def test_threads_are_those_that_openmp_would_take(monkeypatch, asked, given):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads() == (given or len(os.sched_getaffinity(0)))

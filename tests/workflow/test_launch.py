@@ -82,9 +82,10 @@ def test_without_locks_too_a_second_live_run_is_refused_and_a_dead_ones_place_is
         # The number of a dead process, which another one got meanwhile.
         holder.write_text(f"{socket.gethostname()} {living.pid} {int(start) - 1}\n")
         goes_on(launch_without_locks(tmp_path))
+        holder.write_text(f"{socket.gethostname()} {living.pid} {start}\n")
         living.kill()
-    holder.write_text(f"{socket.gethostname()} {living.pid} {start}\n")
-    goes_on(launch_without_locks(tmp_path))
+        # Dead, although nobody took notice yet.
+        goes_on(launch_without_locks(tmp_path))
     assert not holder.exists()
 
 
