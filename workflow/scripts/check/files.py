@@ -11,6 +11,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common.faults import explained
 from workflow.scripts.submission.derive import specific_humidity
 from workflow.scripts.submission.drs import FOLDERS, facets_of, facets_of_name
 
@@ -161,7 +162,7 @@ def _read_group(files, comparison):
                 dataset.set_auto_mask(False)
                 _read_header(file, dataset)
             except (OSError, RuntimeError, UnicodeDecodeError) as error:
-                file.error = str(error)
+                file.error = str(explained(error, file.path) or error)
         streams = [
             (file, opened[file.relative][file.variable])
             for file in files

@@ -26,6 +26,7 @@ import tempfile
 from pathlib import Path
 
 from workflow.scripts.cmorize.writing import cmorize, read_entries, read_settings
+from workflow.scripts.common.faults import explained
 from workflow.scripts.submission import drs
 
 SYSTEM_TEMPORARY = ("/tmp", "/var/tmp", "/usr/tmp")
@@ -158,10 +159,11 @@ def main(arguments=None):
     parser.add_argument("--scratch", help="node-local folder to work in; not used if it is the system's own /tmp")
     parser.add_argument("--log", required=True, help="file for CMOR's messages")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    given = parser.parse_args(arguments)
     try:
-        run(**vars(parser.parse_args(arguments)))
+        run(**vars(given))
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"cmorize: {error}", file=sys.stderr)
+        print(f"cmorize: {explained(error, given.out) or error}", file=sys.stderr)
         return 1
     return 0
 
