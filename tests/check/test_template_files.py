@@ -16,14 +16,21 @@ from workflow.scripts.common.months import TIME_UNITS
 PERIOD = ["--period", *made.PERIOD]
 
 
+@pytest.mark.parametrize("calendar", ["proleptic_gregorian", "standard"])
 @pytest.mark.parametrize(
-    "units", ["days since 1850-1-1 00:00:00", "days since 1978-10-16 12:00:00", "days since 1979-01-01T00:00:00Z"]
+    "units",
+    [
+        "days since 0001-01-01",
+        "days since 1850-1-1 00:00:00",
+        "days since 1978-10-16 12:00:00",
+        "days since 1979-01-01T00:00:00Z",
+    ],
 )
-def test_any_start_of_the_count_of_days_is_fine(copy, units):
+def test_any_start_of_the_count_of_days_is_fine(copy, units, calendar):
     path = made.submission_file(copy, "tas")
-    shift = cftime.date2num(cftime.num2date(0, TIME_UNITS, "proleptic_gregorian"), units, "proleptic_gregorian")
+    shift = cftime.date2num(cftime.num2date(0, TIME_UNITS, calendar), units, calendar)
     with netCDF4.Dataset(path, "a") as file:
-        file["time"].units = units
+        file["time"].setncatts({"units": units, "calendar": calendar})
         for name in ("time", "time_bnds"):
             file[name][:] = file[name][:] + shift
     rules = {finding.rule for finding in check(copy, [path])[1].findings}

@@ -13,7 +13,7 @@ from workflow.scripts.common.months import time_bounds
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.simulation import summarize
 from workflow.scripts.evaluate.summarize.tree import summarize_tree
-from workflow.scripts.submission.tree import netcdf_files
+from workflow.scripts.submission.tree import find_simulations, netcdf_files
 
 FOLDER = "GROUP/Other/aimip/r1i1p1f1/Amon"
 
@@ -224,3 +224,65 @@ def test_linked_folders_are_followed_and_circles_are_not(straight, tmp_path):
     (tmp_path / "tree" / "GROUP").symlink_to(tmp_path / "node" / "GROUP")
     (tmp_path / "node" / "GROUP" / "again").symlink_to(tmp_path / "node" / "GROUP")
     assert_same(tree_summary(tmp_path / "tree", tmp_path / "out"), expected, ["tas"], tolerance=1e-7)
+
+
+def test_the_newest_version_is_that_of_the_highest_number(straight, tmp_path):
+    files, expected = straight
+    (path,) = (path for path in files if path.name.startswith("tas_"))
+    for version, more in (("v9", 100), ("v10", 0)):
+        target = tmp_path / FOLDER / "tas/gn" / version / name_of("tas")
+        copy(path, target, change=lambda values, more=more: values + more)
+    assert_same(tree_summary(tmp_path, tmp_path / "out"), expected, ["tas"], tolerance=1e-7)
+
+
+def test_a_version_may_keep_files_of_the_one_before(straight, tmp_path):
+    files, expected = straight
+    (path,) = (path for path in files if path.name.startswith("tas_"))
+    folder, cuts = tmp_path / FOLDER / "tas/gn", {"197810-197912": slice(0, 15), "198001-198512": slice(15, None)}
+    for period, span in cuts.items():
+        copy(path, folder / "files/d1" / name_of("tas", period), span=span)
+        for version in ("v1", "v2"):
+            (folder / version).mkdir(exist_ok=True)
+            (folder / version / name_of("tas", period)).symlink_to(f"../files/d1/{name_of('tas', period)}")
+    assert_same(tree_summary(tmp_path, tmp_path / "out"), expected, ["tas"], tolerance=1e-7)
+    (folder / "files/d1" / name_of("tas", "198001-198512")).unlink()
+    with pytest.raises(ValueError, match="is a link to .* which is not there"):
+        tree_summary(tmp_path, tmp_path / "out2")
+
+
+def test_folders_of_two_models_are_refused_and_the_nearest_folder_names_the_experiment(straight, tmp_path):
+    (path,) = (path for path in straight[0] if path.name.startswith("tas_"))
+    copy(path, tmp_path / "aimip" / FOLDER.replace("aimip", "aimip-p4k") / "tas/gn" / name_of("tas"))
+    assert list(find_simulations(tmp_path)) == [("aimip-p4k", "r1i1p1f1")]
+    copy(path, tmp_path / "B" / FOLDER / "tas/gn" / name_of("tas").replace("Other", "Second"))
+    with pytest.raises(ValueError, match="files of the models Other, Second; name the folder of one"):
+        find_simulations(tmp_path)
+
+
+def test_one_level_stands_for_itself_alone(straight, tmp_path):
+    files, _ = straight
+    (path,) = (path for path in files if path.name.startswith("ta_"))
+    target = tmp_path / FOLDER / "ta/gn" / name_of("ta")
+    copy(path, target)
+    with netCDF4.Dataset(target) as whole:
+        values = whole["ta"][:, 1]
+    target.unlink()
+    copy(next(path for path in files if path.name.startswith("tas_")), target.with_name("tas_" + name_of("ta")[3:]))
+    target.with_name("tas_" + name_of("ta")[3:]).rename(target)
+    with netCDF4.Dataset(target, "a") as data:
+        data.renameVariable("tas", "ta")
+        data["ta"][:] = values
+        data.createVariable("plev", "f8", ())[...] = 85000.0
+        data["plev"].units = "Pa"
+    assert tree_summary(tmp_path, tmp_path / "out").fields == ["ta850"]
+
+
+@pytest.mark.parametrize("grid", ["cyclic", "regional"])
+def test_a_grid_that_is_not_once_round_the_globe_is_refused(straight, tmp_path, grid):
+    (path,) = (path for path in straight[0] if path.name.startswith("tas_"))
+    target = tmp_path / FOLDER / "tas/gn" / name_of("tas")
+    copy(path, target)
+    with netCDF4.Dataset(target, "a") as data:
+        data["lon"][:] = np.linspace(0, 360 if grid == "cyclic" else 40, len(LON))
+    with pytest.raises(ValueError, match="do not go once round the globe"):
+        tree_summary(tmp_path, tmp_path / "out")

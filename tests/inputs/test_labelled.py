@@ -50,6 +50,7 @@ PACKED = {"dtype": "i2", "scale_factor": 30 / 65000, "add_offset": 285.0}
         {"fill": 9.969209968386869e36},
         {"missing_value": np.float32(-999)},
         {"missing_value": np.float32(1e20)},
+        {"missing_value": np.float64(-999.9)},
         {"fill": -32767, **PACKED},
         {"fill": -32768, **PACKED},
         {"missing_value": np.int16(-32767), **PACKED},
@@ -247,3 +248,51 @@ def test_a_unit_without_a_way_is_refused_by_file_variable_and_both_units(found, 
         conversion(found, wanted, "tas", "tree/tas.nc")
     for word in ("tree/tas.nc", "'tas'", f"'{found}'", f"'{wanted}'"):
         assert word in str(refused.value)
+
+
+def test_integers_have_missing_values_too(tmp_path):
+    """The library's own filler where a packed field states none, and a valid range of whole numbers."""
+    path = write(tmp_path / "x.nc", missing_value=np.int16(-30000), **PACKED)
+    with netCDF4.Dataset(path, "a") as file:
+        file["x"].set_auto_maskandscale(False)
+        file["x"][0, 0, 0] = netCDF4.default_fillvals["i2"]
+    assert np.isnan(read(path)[0, 0, 0]) and np.isnan(read(path)).sum() == 2
+    path = write(tmp_path / "y.nc", np.round(VALUES), dtype="i2", missing_value=np.int16(-1), valid_min=np.int16(271))
+    assert np.isnan(read(path)).sum() == 1 + (np.round(VALUES) < 271).sum()
+
+
+@pytest.mark.parametrize(("north", "units"), [("rlat", "degrees"), ("lat", "radians")])
+def test_latitudes_are_degrees_on_earth(tmp_path, north, units):
+    with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
+        for name, points, said in (
+            (north, np.deg2rad(LAT) if units == "radians" else LAT, units),
+            ("lon", LON, "degrees"),
+        ):
+            file.createDimension(name, len(points))
+            file.createVariable(name, "f8", (name,))[:] = points
+            file[name].units = said
+        file.createVariable("x", "f4", (north, "lon"))[:] = VALUES[0]
+    if north == "rlat":
+        with pytest.raises(ValueError, match="no latitude and longitude"):
+            open_labelled(tmp_path / "x.nc")
+    else:
+        with open_labelled(tmp_path / "x.nc") as dataset:
+            np.testing.assert_allclose(dataset["latitude"], LAT, atol=1e-6)
+
+
+def test_hybrid_levels_and_levels_left_over_are_no_levels(tmp_path):
+    path = write(tmp_path / "x.nc", fill=np.nan)
+    with netCDF4.Dataset(path, "a") as file:
+        for name, said in (("lev", {"formula_terms": "a: a b: b"}), ("plev", {"standard_name": "air_pressure"})):
+            file.createDimension(name, 2)
+            file.createVariable(name, "f8", (name,))[:] = [1000, 500]
+            file[name].setncatts({"units": "hPa", **said})
+    with open_labelled(path) as dataset:
+        assert "level" not in dataset.variables
+
+
+@pytest.mark.parametrize("numbers", [[np.nan, 31.0], [9.96921e36, 31.0]])
+def test_times_that_were_never_written_are_refused_by_name(tmp_path, numbers):
+    path = write(tmp_path / "x.nc", time=(numbers, {"units": "days since 1979-01-01"}), fill=np.nan)
+    with open_labelled(path) as dataset, pytest.raises(ValueError, match=r"x.nc has no times, or some that were never"):
+        months(dataset, path)

@@ -1,6 +1,5 @@
 """What can be told about runs on a cluster without one: the profile, the rules' resources, the load of a plan."""
 
-import os
 import re
 import subprocess
 import sys
@@ -14,20 +13,25 @@ RULES = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").gl
 # The rules of the blocks have made names.
 NAMES = {*re.findall(r"(?m)^rule (\w+):", RULES), "rollout"}
 
+# A child's peak memory counts what its parent held when it was forked, so the parent is a small process.
+STARTER = (
+    "import os, subprocess, sys; process = subprocess.Popen(sys.argv[1:], stdout=sys.stderr); "
+    "_, status, usage = os.wait4(process.pid, 0); print(usage.ru_maxrss); sys.exit(os.waitstatus_to_exitcode(status))"
+)
+
 
 def plan(directory, *arguments):
     """A dry-run with the Slurm profile, which needs no Slurm: (rule -> number of jobs, largest memory in MB)."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--dry-run", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", directory, "--workflow-profile", ROOT / "workflow/profiles/slurm"]
     with open(directory / "plan.txt", "w") as output:
-        process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+        starter = [sys.executable, "-c", STARTER, *map(str, command)]
+        done = subprocess.run(starter, stdout=subprocess.PIPE, stderr=output, text=True, check=False)
     said = (directory / "plan.txt").read_text()
-    assert process.returncode == 0, said[-3000:]
+    assert done.returncode == 0, said[-3000:]
     table = said.split("Job stats:")[-1].split("total")[0]
     counts = {name: int(count) for name, count in re.findall(r"(?m)^(\S+)\s+(\d+)\s*$", table)}
-    return counts, usage.ru_maxrss / 1000
+    return counts, int(done.stdout) / 1000
 
 
 def test_the_profile_speaks_of_rules_that_exist():

@@ -5,7 +5,7 @@ import numpy as np
 
 from workflow.scripts.check.rules import rule
 from workflow.scripts.common.grids import bounds, centres, lat_edges, lon_edges
-from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, time_bounds
+from workflow.scripts.common.months import TIME_UNITS, mid_times, time_bounds
 
 AXES = {"lat": ("latitude", "degrees_north"), "lon": ("longitude", "degrees_east")}
 CLOSE = 1e-6  # degrees, days: well below any real difference
@@ -197,10 +197,11 @@ def epoch(attributes):
     if not units.startswith("days since "):
         return None
     try:
-        start = cftime.num2date(0, units, CALENDAR)
+        calendar = str(attributes.get("calendar", "standard"))
+        ours = cftime.num2date(0, TIME_UNITS, calendar)
+        return -float(cftime.date2num(ours, units, calendar))
     except ValueError:
         return None
-    return float(cftime.date2num(start, TIME_UNITS, CALENDAR))
 
 
 def days(file, name):

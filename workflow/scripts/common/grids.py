@@ -69,6 +69,19 @@ def lon_overlap(source, target):
     return sum(_overlap(source + turn, target) for turn in (-720, -360, 0, 360, 720))
 
 
+def overlap_mean(rows, values, columns, least=0.5):
+    """Means of ``values`` (.., lat, lon) over target cells, by ``rows`` (target, lat) and ``columns`` (lon, target).
+
+    Of a cell that has values in part, the mean of that part, where it is at least the share ``least``; else NaN.
+    """
+    there = np.isfinite(values)
+    if there.all():
+        return rows @ values @ columns
+    share = rows @ there.astype(np.float64) @ columns
+    total = rows @ np.where(there, values, 0) @ columns
+    return np.divide(total, share, out=np.full(total.shape, np.nan), where=share >= least)
+
+
 def _overlap(source, target):
     low = np.maximum(source[None, :, 0], target[:, None, 0])
     high = np.minimum(source[None, :, 1], target[:, None, 1])

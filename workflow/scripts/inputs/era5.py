@@ -86,7 +86,12 @@ def open_members(path, product="monthly"):
 def holds(dataset, row):
     """Whether ``dataset`` holds the field of the Variable ``row`` at its level, as a rate or an accumulation."""
     name = row.short_name if row.short_name in dataset else ACCUMULATED.get(row.short_name)
-    return name in dataset and (row.level is None or row.level in dataset["level"].values)
+    return name in dataset and (row.level is None or row.level in _levels(dataset))
+
+
+def _levels(dataset):
+    """The levels of a dataset, hPa; none where it states none."""
+    return np.atleast_1d(dataset["level"].values).tolist() if "level" in dataset.variables else []
 
 
 def read_fields(dataset, rows, product="monthly"):
@@ -99,12 +104,11 @@ def read_fields(dataset, rows, product="monthly"):
     for name in dict.fromkeys(row.short_name for row in rows):
         group = [row for row in rows if row.short_name == name]
         values, factor, offset = _find(dataset, group[0], product)
-        places = [None] * len(group)
+        places, levels = [None] * len(group), _levels(dataset)
+        for row in group:
+            if row.level is not None and row.level not in levels:
+                raise ValueError(f"'{name}' lacks the level {row.level} hPa; it has {listed(levels) or 'none'}")
         if "level" in values.dims:
-            levels = values["level"].values.tolist()
-            for row in group:
-                if row.level not in levels:
-                    raise ValueError(f"'{name}' lacks the level {row.level} hPa; it has {listed(levels)}")
             if len(group) == 1:
                 values = values.isel(level=levels.index(group[0].level))
             else:

@@ -24,10 +24,11 @@ PRESSURE = cf_units.Unit("hPa")
 SPELLED = {
     **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
     **dict.fromkeys(("C", "deg C", "degree C", "degrees C", "deg_c", "Celcius"), "degC"),
+    **dict.fromkeys(("mb", "hpa", "HPA"), "hPa"),
     **dict.fromkeys(("gpm", "geopotential meter", "geopotential metre"), "m"),
     **dict.fromkeys(("m of water equivalent", "m of water"), "m"),
 }
-LATITUDES, LONGITUDES = ("latitude", "lat", "nav_lat", "rlat"), ("longitude", "lon", "nav_lon", "rlon")
+LATITUDES, LONGITUDES = ("latitude", "lat", "nav_lat"), ("longitude", "lon", "nav_lon")
 LEVELS = ("level", "pressure_level", "isobaricInhPa", "plev", "lev", "pressure")
 # Before others, since a file that has been through GRIB keeps the time of reference as "time" beside it.
 TIMES = ("valid_time", "time", "date", "forecast_reference_time")
@@ -82,12 +83,16 @@ def ordered(dataset, latitude=-1, level=-1):
 def load(array):
     """The values of a variable of ``open_labelled``, NaN where the file has none or says that one is not valid."""
     values = array.values
-    if values.dtype.kind not in "f":
-        return values.astype(np.float32)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     low, high = _valid_range(array)
-    if low > -FILLED or high < FILLED or not np.nanmax(np.abs(values), initial=0) < FILLED:
-        values = np.where((values >= low) & (values <= high), values, np.nan)
-    return values
+    fillers = _fillers(array)
+    if not fillers and low == -FILLED and high == FILLED and np.nanmax(np.abs(values), initial=0) < FILLED:
+        return values
+    known = (values >= low) & (values <= high) & (np.abs(values) < FILLED)
+    for filler in fillers:
+        known &= ~np.isclose(values, filler, rtol=1e-6, atol=0)
+    return np.where(known, values, np.nan)
 
 
 def times(dataset, label):
@@ -110,7 +115,10 @@ def months(dataset, label):
     numbers = dataset["time"].values.astype(np.float64)
     bounds = dataset.get(dataset["time"].attrs.get("bounds", ""))
     if bounds is not None and bounds.shape == (len(numbers), 2):
-        middle = bounds.values.astype(np.float64).mean(axis=1)
+        limits = bounds.values.astype(np.float64)
+        # Dates written as YYYYMMDD have no middle.
+        counted = " since " in str(dataset["time"].attrs.get("units", ""))
+        middle = limits.mean(axis=1) if counted else limits[:, 0]
         # Bounds that were never written are no bounds.
         if np.isfinite(middle).all() and (np.diff(bounds.values, axis=1) != 0).all():
             numbers = middle
@@ -125,6 +133,7 @@ def conversion(found, wanted, name, label=None):
     the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
     """
     place = f"{label}: " if label else ""
+    found, wanted = str(found), str(wanted)
     plain = {SPELLED.get(text.strip(), text.strip()) for text in (found, wanted)}
     if len(plain) == 1:
         return 1.0, 0.0
@@ -157,12 +166,14 @@ def _named_axes(dataset, label):
         # An axis has one dimension, or none where a file holds one time or level.
         there = [name for name in names if name in dataset.variables and dataset[name].ndim <= 1]
         there = [name for name in there if dataset[name].dims] or there
+        if axis == "level":
+            there = [name for name in there if _is_level(dataset, name)]
         if axis == "time":
             there = [name for name in there if dataset[name].dims or not _has_time_dimension(dataset)]
         if there:
             chosen[axis] = there[0]
     lines = [dataset[chosen[axis]].dims for axis in ("latitude", "longitude") if axis in chosen]
-    if len(set(lines)) < 2:
+    if len(set(lines)) < 2 or not all(lines):
         raise ValueError(
             f"{label} has no latitude and longitude of one dimension each; it has "
             f"{', '.join(map(str, dataset.variables))} on ({', '.join(map(str, dataset.dims))}): regrid it to a "
@@ -186,6 +197,8 @@ def _renamed(dataset, chosen, label):
             factor, _ = conversion(stated, "hPa", chosen[axis], label)
             values = np.round(values.astype(np.float64) * factor, 6)
         elif axis != "time":
+            if str(variable.attrs.get("units", "")).strip().lower().startswith("rad"):
+                values = np.rad2deg(values)
             values = np.round(values.astype(np.float64), 6)
             values = values % 360 if axis == "longitude" else values
         attributes = {key: variable.attrs[key] for key in ("units", "calendar", "bounds") if key in variable.attrs}
@@ -199,9 +212,18 @@ def _has_time_dimension(dataset):
     return any(dataset[name].dims == (name,) for name in TIMES if name in dataset.variables)
 
 
+def _is_level(dataset, name):
+    """Whether an axis is one of pressure that a field lies on: no height, no hybrid levels, none left over."""
+    axis = dataset[name]
+    used = not axis.dims or any(axis.dims[0] in one.dims and one.ndim > 2 for one in dataset.data_vars.values())
+    hybrid = "formula_terms" in axis.attrs or str(axis.attrs.get("standard_name", "")).startswith("atmosphere_")
+    return used and not hybrid and (not axis.attrs.get("units") or _is_pressure(axis))
+
+
 def _is_pressure(variable):
+    units = str(variable.attrs.get("units", "1")).strip()
     try:
-        return cf_units.Unit(variable.attrs.get("units", "1")).is_convertible(PRESSURE)
+        return cf_units.Unit(SPELLED.get(units, units)).is_convertible(PRESSURE)
     except ValueError:
         return False
 
@@ -210,7 +232,9 @@ def _dates(dataset, label, numbers=None):
     """cftime dates of ``numbers`` (default: the stamps) in the units and calendar of the file's time."""
     time = dataset["time"]
     numbers = np.atleast_1d(time.values if numbers is None else numbers)
-    units, calendar = time.attrs.get("units", ""), time.attrs.get("calendar", "standard")
+    if not numbers.size or not (np.abs(numbers.astype(np.float64)) < FILLED).all():  # NaN fails as well
+        raise ValueError(f"{label} has no times, or some that were never written")
+    units, calendar = str(time.attrs.get("units", "")), str(time.attrs.get("calendar", "standard"))
     if " since " not in units:
         # The CDS of autumn 2024 wrote dates as YYYYMMDD.
         days = [str(int(value)) for value in numbers]
@@ -225,6 +249,20 @@ def _dates(dataset, label, numbers=None):
         raise ValueError(
             f"{label} has times in '{units}' of the calendar '{calendar}', which cannot be read: {error}"
         ) from None
+
+
+def _fillers(array):
+    """Markers of missing values, unpacked, that xarray compares too strictly or not at all.
+
+    A double ``missing_value`` beside single-precision data, and the library's own filler in integers without a fill.
+    """
+    packing = array.encoding
+    raw = np.dtype(packing.get("dtype", array.dtype))
+    found = [one for one in np.ravel(packing.get("missing_value", [])) if np.asarray(one).dtype.kind in "iuf"]
+    if "_FillValue" not in packing and raw.kind in "iu" and raw.itemsize > 1:
+        found.append(netCDF4.default_fillvals[raw.str[1:]])
+    scale, offset = (float(np.squeeze(packing.get(*one))) for one in (("scale_factor", 1), ("add_offset", 0)))
+    return [float(one) * scale + offset for one in found if np.isfinite(float(one)) and abs(float(one)) < FILLED]
 
 
 def _valid_range(array):

@@ -18,16 +18,18 @@ VERSION = re.compile(r"v\d+")
 def netcdf_files(folder):
     """Every netCDF file below ``folder``, through links too, once each, as sorted paths below ``folder``.
 
-    Of several paths to one file the one in a folder of a version counts, else the first. Hidden folders and files
-    (unfinished, or a notebook's) do not count.
+    Of several paths to one file the one in a folder of a version counts, of several versions the newest, else the
+    first. Hidden folders and files (unfinished, or a notebook's) do not count. Raises ValueError for a broken link.
     """
     found = {}
     for path in _walk(Path(folder), ()):
         found.setdefault(os.path.realpath(path), []).append(path)
-    chosen = (
-        next((path for path in paths if VERSION.fullmatch(path.parent.name)), paths[0]) for paths in found.values()
-    )
-    return sorted(chosen)
+    return sorted(max(paths, key=_version) for paths in found.values())  # the first of equals
+
+
+def _version(path):
+    """Number of the version whose folder holds ``path``; -1 outside of one."""
+    return int(path.parent.name[1:]) if VERSION.fullmatch(path.parent.name) else -1
 
 
 def _walk(folder, above):
@@ -42,27 +44,44 @@ def _walk(folder, above):
             yield from _walk(Path(entry.path), (*above, here))
         elif entry.name.endswith(".nc") and entry.is_file():
             yield Path(entry.path)
+        elif entry.name.endswith(".nc"):
+            raise ValueError(
+                f"{entry.path} is a link to {os.readlink(entry.path)}, which is not there; mend or remove it"
+            )
 
 
 def sort_simulations(paths):
     """Monthly files among ``paths``, relative to the tree's root, as {(experiment, member): {variable: [path]}}.
 
-    The paths of a variable lie in one folder and are in the order of their names, which is that of their periods.
+    The paths of a variable lie in one folder, have one stored name and grid, and are in the order of their names, which
+    is that of their periods. The folder nearest to a file says which experiment and member it is of. Raises ValueError
+    if they are of several models.
     """
     found = {}
-    for path in sorted(paths):
+    models = set()
+    for path in sorted(paths, key=lambda one: (one.parent.parent, _version(one), one)):
         parts = path.stem.split("_")
         if path.suffix != ".nc" or len(parts) < 5 or parts[1] != "Amon":
             continue
-        names = [*path.parts[:-1], *parts]
+        names = [*reversed(path.parts[:-1]), *parts]
         experiment = next((name for name in names if re.fullmatch(r"aimip(-[pm]?\d+k)?", name)), None)
         member = next((name for name in names if MEMBER.fullmatch(name)), None)
         if experiment and member:
             simulation = found.setdefault((EXPERIMENTS.get(experiment, experiment), member), {})
             together = simulation.setdefault(VARIABLES.get(parts[0], parts[0]), [])
             # In the order of paths, the last folder has the last version.
-            together[:] = [*(one for one in together if one.parent == path.parent), path]
+            alike = [one for one in together if one.parent == path.parent and _series(one) == _series(path)]
+            together[:] = [*alike, path]
+            models.add(parts[2])
+    if len(models) > 1:
+        raise ValueError(f"there are files of the models {', '.join(sorted(models))}; name the folder of one of them")
     return found
+
+
+def _series(path):
+    """What the names of files that continue each other share: the variable and the grid."""
+    parts = path.stem.split("_")
+    return parts[0], parts[5] if len(parts) > 6 else ""
 
 
 def find_simulations(folder):

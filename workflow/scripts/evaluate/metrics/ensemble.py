@@ -7,7 +7,7 @@ CRPS gives the same numbers from all pairs of members, for 50 of them in 65 time
 
 import numpy as np
 
-from workflow.scripts.common.grids import cell_areas, centres, lat_overlap, lon_overlap
+from workflow.scripts.common.grids import cell_areas, centres, lat_overlap, lon_overlap, overlap_mean
 from workflow.scripts.common.months import month_of_year
 
 BOX_LAT, BOX_LON = centres(15, poles=False)
@@ -22,7 +22,7 @@ class Boxes:
 
     def mean(self, values):
         """(.., lat, lon) to (.., 12, 24)."""
-        return self.rows @ values @ self.columns
+        return overlap_mean(self.rows, values, self.columns)
 
 
 def box_mean(values):

@@ -82,7 +82,14 @@ class Field:
                     raise ValueError(f"{path} and {self.pieces[0][1]} differ in {name}; give files of one grid")
         self.lat, self.lon = first["latitude"].values, first["longitude"].values
         self.units = self.units or variable.attrs.get("units")
-        self.levels = np.atleast_1d(first["level"].values) if "level" in variable.dims else None
+        self.levels = np.atleast_1d(first["level"].values) if "level" in first.variables else None
+        around = np.diff(np.append(self.lon, self.lon[0] + 360))
+        step = 360 / len(self.lon)
+        if not np.allclose(around, step, atol=1e-3) or self.lat[0] > step - 90 or self.lat[-1] < 90 - step:
+            raise ValueError(
+                f"{self.path}: latitudes {self.lat[0]:g}..{self.lat[-1]:g} and longitudes {self.lon[0]:g}.."
+                f"{self.lon[-1]:g} do not go once round the globe in equal steps; give a global grid, no cyclic point"
+            )
 
     def read(self, span):
         """Months ``span`` (a slice of ``months``) as (month, level, lat, lon) in ``units``, NaN where there is none."""
@@ -108,8 +115,10 @@ class Field:
 
     def level(self, values, level):
         """``values`` (month, level, lat, lon) at a pressure level (hPa), linear in pressure; None if out of range."""
-        if self.levels is None or len(self.levels) == 1:
+        if self.levels is None:
             return values[:, 0]
+        if len(self.levels) == 1:
+            return values[:, 0] if abs(self.levels[0] - level) < 1e-6 else None
         order = np.argsort(self.levels)
         plev = self.levels[order]
         if not plev[0] - 1e-6 <= level <= plev[-1] + 1e-6:

@@ -6,7 +6,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
-from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.common.grids import lat_overlap, lon_overlap, overlap_mean
 from workflow.scripts.common.ncfiles import read_months
 from workflow.scripts.submission.drs import member_label
 
@@ -55,7 +55,7 @@ class SummaryFile:
         maps = self.maps(statistic, fields)
         if np.array_equal(self.lat, grid.lat) and np.array_equal(self.lon, grid.lon):
             return maps
-        return lat_overlap(self.lat, grid.lat) @ maps @ lon_overlap(self.lon, grid.lon).T
+        return overlap_mean(lat_overlap(self.lat, grid.lat), maps, lon_overlap(self.lon, grid.lon).T)
 
     def boxes(self, field):
         """Monthly means over 15-degree boxes (month, 12, 24) of a field, float64; None where it was not kept."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow.scripts.common import program
-from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.common.grids import lat_overlap, lon_overlap, overlap_mean
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
@@ -75,7 +75,7 @@ def summarize_simulation(files, output, levels, units, index, periods, minimum_y
                         if span.start == 0:
                             logging.warning("%s: %s has no level around %s hPa: left out", output, name, level)
                         continue
-                    at = at if regrid is None else regrid[0] @ at @ regrid[1]
+                    at = at if regrid is None else overlap_mean(regrid[0], at, regrid[1])
                     summary.add(field_name(name, level), months[span], at, units[name])
     summary.write(output, title="statistics of one simulation of another model for the evaluation")
 
