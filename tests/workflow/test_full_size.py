@@ -77,7 +77,8 @@ write_weights("coarse", "coarse_weights.nc", 1.5)
 regrid_forcing("forcing", "coarse_weights.nc", V, "r_forcing.nc")
 aggregate_forcing("r_forcing.nc", "forcing.nc", "1979-01", "1979-12")""",
         "normalize": table
-        + """from normalize import write_statistics, write_training
+        + """from workflow.scripts.normalize.training import write_training
+from workflow.scripts.normalize.training_statistics import write_statistics
 period = ("1979-01", "1979-12")
 write_statistics(["1979.nc"], "forcing.nc", "static.nc", V, "statistics.nc", period, "channel")
 periods = {"training": period, "validation": period}
