@@ -84,8 +84,9 @@ class Field:
         self.units = self.units or variable.attrs.get("units")
         self.levels = np.atleast_1d(first["level"].values) if "level" in first.variables else None
         around = np.diff(np.append(self.lon, self.lon[0] + 360))
-        step = 360 / len(self.lon)
-        if not np.allclose(around, step, atol=1e-3) or self.lat[0] > step - 90 or self.lat[-1] < 90 - step:
+        even = np.allclose(around, 360 / len(self.lon), atol=1e-3)
+        step = np.diff(self.lat).mean()
+        if not even or self.lat[0] > step - 90 or self.lat[-1] < 90 - step:
             raise ValueError(
                 f"{self.path}: latitudes {self.lat[0]:g}..{self.lat[-1]:g} and longitudes {self.lon[0]:g}.."
                 f"{self.lon[-1]:g} do not go once round the globe in equal steps; give a global grid, no cyclic point"
