@@ -72,9 +72,7 @@ def test_values_outside_the_valid_range_are_missing_in_packed_units_too(tmp_path
     for stored in ({"valid_min": np.float32(271)}, {"valid_range": np.array([-30400, 32000], "i2"), **PACKED}):
         values = wrong.copy()
         values[0, 0, 0] = 270.5
-        found = read(
-            write(tmp_path / "x.nc", values, fill=PACKED and (-32767 if "dtype" in stored else np.nan), **stored)
-        )
+        found = read(write(tmp_path / "x.nc", values, fill=-32767 if "dtype" in stored else np.nan, **stored))
         assert np.isnan(found[0, 0, 0]) and np.isnan(found).sum() == 2
 
 

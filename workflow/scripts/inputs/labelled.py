@@ -134,12 +134,11 @@ def conversion(found, wanted, name, label=None):
     """
     place = f"{label}: " if label else ""
     found, wanted = str(found), str(wanted)
-    plain = {SPELLED.get(text.strip(), text.strip()) for text in (found, wanted)}
-    if len(plain) == 1:
+    if _spelled(found) == _spelled(wanted):
         return 1.0, 0.0
-    target = cf_units.Unit(SPELLED.get(wanted, wanted))
+    target = cf_units.Unit(_spelled(wanted))
     try:
-        unit = cf_units.Unit(SPELLED.get(found.strip(), found.strip()))
+        unit = cf_units.Unit(_spelled(found))
     except ValueError:
         raise ValueError(
             f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted"
@@ -149,6 +148,12 @@ def conversion(found, wanted, name, label=None):
             zero, one = unit.convert(np.array([0.0, 1.0]), way)
             return factor * (one - zero), factor * zero
     raise ValueError(f"{place}'{name}' is in '{found}', which cannot be converted to '{wanted}'; give it in that unit")
+
+
+def _spelled(units):
+    """``units`` as udunits spells them."""
+    text = str(units).strip()
+    return SPELLED.get(text, text)
 
 
 def _named_axes(dataset, label):
@@ -221,9 +226,8 @@ def _is_level(dataset, name):
 
 
 def _is_pressure(variable):
-    units = str(variable.attrs.get("units", "1")).strip()
     try:
-        return cf_units.Unit(SPELLED.get(units, units)).is_convertible(PRESSURE)
+        return cf_units.Unit(_spelled(variable.attrs.get("units", "1"))).is_convertible(PRESSURE)
     except ValueError:
         return False
 

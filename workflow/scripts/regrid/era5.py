@@ -9,7 +9,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid, add_times, new_file
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.era5 import END_OF_HOUR, holds, open_members, read_fields
-from workflow.scripts.regrid.operators import Weights, long_name, regrid_field
+from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_field
 
 HOURS = "hours since 1978-10-01"
 
@@ -96,11 +96,8 @@ def main(arguments=None):
     parser = program.command_line(__doc__)
     parser.add_argument("--era5", nargs="+", required=True, help="downloaded files of the year, one per dataset")
     parser.add_argument("--datasets", nargs="+", required=True, help="their datasets, in the same order")
-    parser.add_argument("--weights", required=True, help="weights to the model's grid")
-    parser.add_argument("--variables", required=True, help="config/variables.csv")
     parser.add_argument("--product", default="monthly", help="what the files hold: monthly, daily or hourly values")
-    parser.add_argument("--threshold", type=float, default=0.5, help="least share (0..1) of sea in a cell of the sea")
-    parser.add_argument("--out", required=True, help="file to write")
+    add_regridding(parser)
 
     def work(given):
         sources = dict(zip(given.datasets, given.era5, strict=True))

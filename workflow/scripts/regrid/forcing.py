@@ -8,7 +8,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_field, add_grid, add_times, new_file
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.forcing import LAND_MASK, Forcing, blocks
-from workflow.scripts.regrid.operators import Weights, long_name, regrid_mean, regrid_sea
+from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_mean, regrid_sea
 
 
 def regrid_forcing(source, weights_path, variables_path, output, threshold=0.5):
@@ -44,10 +44,7 @@ def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
     parser.add_argument("--forcing", required=True, help="the AIMIP forcing as it was delivered")
-    parser.add_argument("--weights", required=True, help="weights to the model's grid")
-    parser.add_argument("--variables", required=True, help="config/variables.csv")
-    parser.add_argument("--threshold", type=float, default=0.5, help="least share (0..1) of sea in a cell of the sea")
-    parser.add_argument("--out", required=True, help="file to write")
+    add_regridding(parser)
     return program.run(
         parser,
         lambda given: regrid_forcing(given.forcing, given.weights, given.variables, given.out, given.threshold),

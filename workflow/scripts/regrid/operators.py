@@ -72,3 +72,11 @@ def regrid_field(weights, values, method, threshold):
 def long_name(row):
     """What a regridded field of the table of variables is called."""
     return row.cds_name.replace("_", " ")
+
+
+def add_regridding(parser):
+    """Add the options that all programs of this stage have but the one that makes the weights."""
+    parser.add_argument("--weights", required=True, help="weights to the model's grid")
+    parser.add_argument("--variables", required=True, help="config/variables.csv")
+    parser.add_argument("--threshold", type=float, default=0.5, help="least share (0..1) of sea in a cell of the sea")
+    parser.add_argument("--out", required=True, help="file to write")

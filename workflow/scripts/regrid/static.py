@@ -7,7 +7,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_field, add_grid, new_file
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.era5 import holds, open_members, read_fields
-from workflow.scripts.regrid.operators import Weights, long_name, regrid_field
+from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_field
 
 
 def regrid_static(source, weights_path, variables_path, output, threshold=0.5):
@@ -29,10 +29,7 @@ def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
     parser.add_argument("--static", required=True, help="downloaded static fields")
-    parser.add_argument("--weights", required=True, help="weights to the model's grid")
-    parser.add_argument("--variables", required=True, help="config/variables.csv")
-    parser.add_argument("--threshold", type=float, default=0.5, help="least share (0..1) of sea in a cell of the sea")
-    parser.add_argument("--out", required=True, help="file to write")
+    add_regridding(parser)
     return program.run(
         parser,
         lambda given: regrid_static(given.static, given.weights, given.variables, given.out, given.threshold),
