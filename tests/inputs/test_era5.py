@@ -83,7 +83,26 @@ def as_zip_of_a_mac(path):
         archive.writestr("reply/.DS_Store", b"\x00\x00\x00\x01Bud1")
 
 
-REARRANGED = {"cfgrib": through_cfgrib, "longitude first": longitude_first, "zip of a mac": as_zip_of_a_mac}
+def of_one_member(path):
+    """A dimension of length 1 beside the axes: the number of the ensemble's member, as some centres keep it."""
+    with netCDF4.Dataset(path, "a") as file:
+        values = file["t2m"][:]
+        file.renameVariable("t2m", "old")
+        file.createDimension("realization", 1)
+        dims = ("realization", "valid_time", "latitude", "longitude")
+        file.createVariable("t2m", "f4", dims)[:] = values[None]
+        file["t2m"].units = "K"
+
+
+def expver_with_fill(path):
+    """A whole number with a fill value, which readers that know missing values turn into a float."""
+    with netCDF4.Dataset(path, "a") as file:
+        file.renameVariable("expver", "old")
+        file.createVariable("expver", "i4", ("valid_time",), fill_value=-9)[:] = 1
+
+
+REARRANGED = {"one member": of_one_member, "expver with fill": expver_with_fill}
+REARRANGED |= {"cfgrib": through_cfgrib, "longitude first": longitude_first, "zip of a mac": as_zip_of_a_mac}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +129,16 @@ def test_every_shape_of_file_gives_the_same_dataset(variant, shape, tmp_path):
         np.testing.assert_allclose(dataset["longitude"], shape[2])
         np.testing.assert_array_equal(dataset["time"].values.astype("datetime64[s]"), times)
         assert dataset["expver"].values.tolist() == ["0001"] * 12
+
+
+def test_several_values_along_a_further_dimension_are_refused_by_name(shape, tmp_path):
+    times, lat, lon, values = shape
+    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon)
+    with netCDF4.Dataset(tmp_path / "file", "a") as file:
+        file.createDimension("realization", 10)
+        file.createVariable("t", "f4", ("realization", "valid_time", "latitude", "longitude"))[:] = values
+    with pytest.raises(ValueError, match="file has 10 values along 'realization'; give a file of one of them"):
+        open_era5(tmp_path / "file")
 
 
 def test_levels_come_in_one_order_and_are_chosen_by_value(tmp_path):

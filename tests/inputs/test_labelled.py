@@ -5,6 +5,7 @@ import netCDF4
 import numpy as np
 import pytest
 
+from tests.common.test_faults import refuses, run_with
 from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
 
 LAT, LON = np.array([-60.0, 0.0, 60.0]), np.arange(0, 360, 90.0)
@@ -294,3 +295,20 @@ def test_times_that_were_never_written_are_refused_by_name(tmp_path, numbers):
     path = write(tmp_path / "x.nc", time=(numbers, {"units": "days since 1979-01-01"}), fill=np.nan)
     with open_labelled(path) as dataset, pytest.raises(ValueError, match=r"x.nc has no times, or some that were never"):
         months(dataset, path)
+
+
+CONVERT = """
+import sys
+from workflow.scripts.common import program
+from workflow.scripts.inputs.labelled import conversion
+sys.exit(program.run(program.command_line("a program"), lambda given: conversion("degC", "K", "tas"), []))
+"""
+
+
+@refuses
+def test_units_on_a_disk_without_room_end_in_one_sentence():
+    """The units library writes a temporary file before it reads any unit."""
+    done = run_with(["write=ENOSPC", "pwrite64=ENOSPC"], CONVERT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("MachineFault: no temporary file can be written in any of ['/"), done.stderr
+    assert done.stderr.endswith("make room there, or set TMPDIR\n") and done.stderr.count("\n") == 1

@@ -6,13 +6,17 @@ import subprocess
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.helpers import era5_files
 from tests.helpers.project import DATA
 from workflow.scripts.common.grids import area_mean, cell_areas, centres, lat_edges, lon_edges
+from workflow.scripts.common.variables import read_variables
+from workflow.scripts.inputs.checks import check_file
 from workflow.scripts.regrid.era5 import regrid_era5
 from workflow.scripts.regrid.forcing import regrid_forcing
 from workflow.scripts.regrid.operators import Weights, regrid_field, regrid_majority, regrid_mean, regrid_sea
+from workflow.scripts.regrid.static import regrid_static
 from workflow.scripts.regrid.weights import box_weights, esmf_weights, save_weights, write_weights
 
 REFERENCE = np.load(DATA / "esmf_reference.npz")  # every fourth longitude
@@ -246,11 +250,38 @@ def test_data_on_another_grid_than_the_weights_are_refused(year):
     assert not (year / "out.nc").exists()
 
 
-def test_datasets_of_different_months_are_refused(year):
-    era5_files.write_single_levels(year / "short", 1979, range(1, 12))
+def test_months_that_one_dataset_alone_has_are_left_out(year):
+    """A centre's file may hold more than its year; what is missing from the simulation the aggregation names."""
+    era5_files.write_single_levels(year / "short", 1979, range(3, 12))
     sources = {"single-levels": year / "short", "pressure-levels": year / "pressure"}
-    with pytest.raises(ValueError, match="1979-12 is in only one of single-levels and pressure-levels"):
+    regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+    whole = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
+    regrid_era5(whole, year / "weights.nc", VARIABLES, year / "whole.nc")
+    with netCDF4.Dataset(year / "out.nc") as part, netCDF4.Dataset(year / "whole.nc") as file:
+        for name in ("t2m", "avg_tprate", "q", "time"):
+            np.testing.assert_array_equal(part[name][:], file[name][2:11])
+
+
+def test_datasets_without_a_month_in_common_are_refused(year):
+    era5_files.write_single_levels(year / "later", 1980)
+    sources = {"single-levels": year / "later", "pressure-levels": year / "pressure"}
+    with pytest.raises(ValueError, match="later and .*pressure have no month in common; give files of one year"):
         regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
+    assert not (year / "out.nc").exists()
+
+
+def test_static_fields_need_no_time(tmp_path):
+    era5_files.write_static(tmp_path / "static")
+    with xr.open_dataset(tmp_path / "static") as dataset:
+        dataset.isel(valid_time=0, drop=True).to_netcdf(tmp_path / "plain.nc")
+    rows = read_variables(VARIABLES, role="static")
+    assert check_file(tmp_path / "plain.nc", rows, None) == ["0001"]
+    write_weights(tmp_path / "plain.nc", tmp_path / "weights.nc", 15.0)
+    for name in ("static", "plain.nc"):
+        regrid_static(tmp_path / name, tmp_path / "weights.nc", VARIABLES, tmp_path / f"{name}.out")
+    with netCDF4.Dataset(tmp_path / "static.out") as usual, netCDF4.Dataset(tmp_path / "plain.nc.out") as plain:
+        for row in rows:
+            np.testing.assert_array_equal(plain[row.short_name][:], usual[row.short_name][:])
 
 
 @pytest.mark.parametrize("south_first", [False, True])

@@ -15,6 +15,7 @@ from pathlib import Path
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNLOCKED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 LITTLE = 2**20  # bytes; a disk with less is full
+HOMELESS = "No usable temporary directory found in"  # in the words of Python's tempfile
 VAGUE = r"HDF error|NetCDF: Can't (write|create)"  # in netCDF's words, whatever the reason
 CURE = "set HDF5_USE_FILE_LOCKING=FALSE in the environment and start again"
 
@@ -33,6 +34,9 @@ def explained(error, path=None):
     named = _path_of(error)
     path = named or path
     number, text = _number_of(error), str(error)
+    if HOMELESS in text:
+        places = text.split(HOMELESS)[1].strip()
+        return MachineFault(f"no temporary file can be written in any of {places}; make room there, or set TMPDIR")
     if number in FULL:
         return _full(number, path)
     if number in (*UNLOCKED, errno.EAGAIN) and (named or "file" in text):

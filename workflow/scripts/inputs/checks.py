@@ -13,6 +13,7 @@ from workflow.scripts.common.faults import explained
 from workflow.scripts.inputs.era5 import (
     END_OF_HOUR,
     FINAL,
+    STATIC,
     TIME_STEP,
     Unreadable,
     holds,
@@ -34,7 +35,7 @@ def check_file(path, rows, months, product="monthly", label=None, era5t=False, r
     try:
         if product != "monthly" and months is not None:
             return _check_long(path, rows, months, product, era5t, resolution)
-        with open_era5(path) as dataset:
+        with open_era5(path, STATIC if months is None else product) as dataset:
             times = None if months is None else np.array(months, "datetime64[M]")
             if extra and times is not None:
                 _check_covered(dataset["time"].values, times, "M")

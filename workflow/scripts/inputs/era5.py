@@ -24,6 +24,7 @@ ACCUMULATION_SECONDS = {"monthly": 86400, "daily": 86400, "hourly": 3600}  # mon
 # Means and accumulations over the hour before their stamp; every other field is an instant.
 END_OF_HOUR = ("avg_tprate",)
 TIME_STEP = {"monthly": "M", "daily": "D", "hourly": "h"}
+STATIC = "static"  # the product of fields that do not change, which may have no time
 FINAL = "0001"  # expver of final ERA5
 BLOCK_BYTES = 200e6  # read at most this much of a field at a time
 
@@ -35,10 +36,10 @@ class Unreadable(ValueError):
 def open_era5(path, product="monthly"):
     """One Dataset of everything in the ERA5 file ``path``: all members of a ZIP merged, read lazily.
 
-    Dimensions ``time`` (datetime64: start of the month, day or hour, as ``product`` says), ``level`` (hPa, 1000 first),
-    ``latitude`` (north to south), ``longitude`` (0 to 360); coordinate ``expver`` (time), "0001" for final ERA5. Fields
-    keep the file's units and carry today's CDS short names. Raises Unreadable (a ValueError) if the content is neither
-    netCDF nor a ZIP of it, ValueError if the members do not fit together.
+    Dimensions ``time`` (datetime64: start of the month, day or hour, as ``product`` says; without meaning if STATIC),
+    ``level`` (hPa, 1000 first), ``latitude`` (north to south), ``longitude`` (0 to 360); coordinate ``expver`` (time),
+    "0001" for final ERA5. Fields keep the file's units and carry today's CDS short names. Raises Unreadable (a
+    ValueError) if the content is neither netCDF nor a ZIP of it, ValueError if the members do not fit together.
     """
     members = open_members(path, product)
     versions = [member["expver"] for member in members]
@@ -180,14 +181,14 @@ def _standard(source, label, product):
     """The open netCDF file ``source`` as a Dataset with standard names, order and times."""
     dataset = ordered(open_labelled(source, label))
     dataset = dataset.rename({old: new for old, new in NAMES.items() if old in dataset.variables})
-    if "time" not in dataset.variables:
+    if "time" not in dataset.variables and product != STATIC:
         raise ValueError(f"{label} has no time; it has {', '.join(map(str, dataset.variables))}")
-    if any("expver" in dataset[name].dims for name in dataset.data_vars):
+    if any(dataset.sizes["expver"] > 1 for name in dataset.data_vars if "expver" in dataset[name].dims):
         raise ValueError(f"{label} has a dimension expver, the legacy format; ask the CDS for 'netcdf'")
+    dataset = _without_others(dataset, label)
+    stamps = _stamps(dataset, label, product)
     if "time" not in dataset.dims:
-        dataset = dataset.set_coords("time").expand_dims("time")
-    stamps = months(dataset, label) if product == "monthly" else times(dataset, label)
-    stamps = stamps.astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[ns]")
+        dataset = dataset.drop_vars("time", errors="ignore").expand_dims("time")
     expver = dataset["expver"].values if "expver" in dataset.variables else FINAL
     fields = [name for name in dataset.data_vars if {"latitude", "longitude"} <= set(dataset[name].dims)]
     extra = [name for name in dataset.coords if name not in ("time", "level", "latitude", "longitude")]
@@ -200,9 +201,30 @@ def _standard(source, label, product):
     return dataset
 
 
+def _without_others(dataset, label):
+    """``dataset`` without dimensions of one value beside the axes, such as the number of the ensemble's member."""
+    others = [dim for dim in dataset.dims if dim not in ("time", "level", "latitude", "longitude")]
+    fields = [name for name in dataset.data_vars if {"latitude", "longitude"} <= set(dataset[name].dims)]
+    for dim in others:
+        if dataset.sizes[dim] > 1 and any(dim in dataset[name].dims for name in fields):
+            raise ValueError(f"{label} has {dataset.sizes[dim]} values along '{dim}'; give a file of one of them")
+    return dataset.squeeze([dim for dim in others if dataset.sizes[dim] == 1])
+
+
+def _stamps(dataset, label, product):
+    """Times of ``dataset``, datetime64[ns] (time,): the start of each month, day or hour; of a static file any."""
+    if product == STATIC:
+        return np.zeros(dataset.sizes.get("time", 1), "datetime64[ns]")
+    stamps = months(dataset, label) if product == "monthly" else times(dataset, label)
+    return stamps.astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[ns]")
+
+
 def _version(value):
     text = value.decode() if isinstance(value, bytes) else str(value)
-    return f"{int(text):04d}" if text.strip().isdigit() else text
+    try:
+        return f"{int(float(text)):04d}"  # a whole number with a fill value is read as a float
+    except ValueError:
+        return text
 
 
 def _merged_versions(versions, times):

@@ -6,7 +6,8 @@ Nothing is loaded before it is asked for. The conventions: https://cfconventions
 3.1 (units), 4 (axes), 7.1 (bounds), 8.1 (packing).
 """
 
-import cf_units
+from functools import cache, lru_cache
+
 import cf_xarray  # noqa: F401 (the accessor .cf)
 import cftime
 import netCDF4
@@ -18,8 +19,6 @@ from workflow.scripts.common.physics import GRAVITY, WATER_DENSITY
 
 # Files without a fill attribute still hold the library's own filler, or CMIP's; no value of any variable is as large.
 FILLED = 1e19
-# What a vertical axis measures if it is pressure; others (height of 2 m, hybrid levels) are no levels here.
-PRESSURE = cf_units.Unit("hPa")
 # Units as real files write them where udunits does not read them, or reads something else (C is coulomb).
 SPELLED = {
     **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
@@ -136,13 +135,9 @@ def conversion(found, wanted, name, label=None):
     found, wanted = str(found), str(wanted)
     if _spelled(found) == _spelled(wanted):
         return 1.0, 0.0
-    target = cf_units.Unit(_spelled(wanted))
-    try:
-        unit = cf_units.Unit(_spelled(found))
-    except ValueError:
-        raise ValueError(
-            f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted"
-        ) from None
+    target, unit = _unit(_spelled(wanted)), _unit(_spelled(found))
+    if unit is None:
+        raise ValueError(f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted")
     for factor, way in ((1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")):
         if unit.is_convertible(way):
             zero, one = unit.convert(np.array([0.0, 1.0]), way)
@@ -156,6 +151,18 @@ def _spelled(units):
     return SPELLED.get(text, text)
 
 
+@cache
+def _unit(text):
+    """The unit that udunits reads in ``text``, or None."""
+    # Not above: importing it writes a temporary file, and a disk without room is told inside a program's frame only.
+    import cf_units
+
+    try:
+        return cf_units.Unit(text)
+    except ValueError:
+        return None
+
+
 def _named_axes(dataset, label):
     """``dataset`` with its axes under our names, found by cf_xarray where a variable says what it is."""
     axes = dataset.cf.axes
@@ -163,9 +170,10 @@ def _named_axes(dataset, label):
     wanted = {
         "latitude": [*found.get("latitude", []), *LATITUDES],
         "longitude": [*found.get("longitude", []), *LONGITUDES],
-        "level": [*(name for name in found["Z"] + found.get("vertical", []) if _is_pressure(dataset[name])), *LEVELS],
+        "level": [name for name in found["Z"] + found.get("vertical", []) if "units" in dataset[name].attrs],
         "time": [*TIMES, *found.get("time", []), *found["T"]],
     }
+    wanted["level"] += LEVELS
     chosen = {}
     for axis, names in wanted.items():
         # An axis has one dimension, or none where a file holds one time or level.
@@ -226,10 +234,9 @@ def _is_level(dataset, name):
 
 
 def _is_pressure(variable):
-    try:
-        return cf_units.Unit(_spelled(variable.attrs.get("units", "1"))).is_convertible(PRESSURE)
-    except ValueError:
-        return False
+    """Whether a vertical axis measures pressure; others (height of 2 m, hybrid levels) are no levels here."""
+    unit = _unit(_spelled(variable.attrs.get("units", "1")))
+    return unit is not None and unit.is_convertible(_unit("hPa"))
 
 
 def _dates(dataset, label, numbers=None):
@@ -248,11 +255,18 @@ def _dates(dataset, label, numbers=None):
             )
         return [cftime.datetime(int(day[:4]), int(day[4:6]), int(day[6:]), calendar=calendar) for day in days]
     try:
-        return cftime.num2date(numbers, units, calendar)
+        return _counted(tuple(numbers.tolist()), units, calendar)
     except ValueError as error:
         raise ValueError(
             f"{label} has times in '{units}' of the calendar '{calendar}', which cannot be read: {error}"
         ) from None
+
+
+# The files of one simulation have the same times.
+@lru_cache(maxsize=8)
+def _counted(numbers, units, calendar):
+    """The cftime dates of a tuple of numbers."""
+    return cftime.num2date(np.array(numbers), units, calendar)
 
 
 def _fillers(array):

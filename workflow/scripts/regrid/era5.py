@@ -1,5 +1,6 @@
 """One year of ERA5 on the model's grid: float32 (time, level, lat, lon), from south to north, 1000 hPa first."""
 
+import functools
 import sys
 from contextlib import ExitStack
 
@@ -18,7 +19,7 @@ def regrid_era5(sources, weights_path, variables_path, output, product="monthly"
     """Regrid the ERA5 files of one year, ``sources`` {dataset: path}, to one file (time, [level,] lat, lon).
 
     A field stays NaN on levels that config/variables.csv does not list for it; ``given_levels`` says which it has.
-    Raises ValueError that names the file for a missing field, the wrong grid, or datasets with different times.
+    Raises ValueError that names the file for a missing field or the wrong grid, or files without a common month.
     """
     weights = Weights(weights_path)
     rows = {name: read_variables(variables_path, dataset=name) for name in sources}
@@ -41,17 +42,21 @@ def regrid_era5(sources, weights_path, variables_path, output, product="monthly"
 
 
 def _common_times(members, product):
-    """All times of the year. Monthly datasets must agree; hourly ones differ by the hour that ends a month."""
+    """The times of the year: of monthly files those that all datasets have, since a centre's may hold months more.
+
+    Hourly datasets differ by the hour that ends a month, so that all of theirs are taken.
+    """
     found = {name: [] for _, name, _ in members}
     for member, name, _ in members:
         found[name].append(member["time"].values)
-    found = {name: np.unique(np.concatenate(times)) for name, times in found.items()}
-    first = next(iter(found))
-    for name, times in found.items():
-        if product == "monthly" and not np.array_equal(times, found[first]):
-            odd = np.setxor1d(times, found[first])[0].astype("datetime64[M]")
-            raise ValueError(f"{odd} is in only one of {first} and {name}; download both again")
-    return np.unique(np.concatenate(list(found.values())))
+    found = [np.unique(np.concatenate(times)) for times in found.values()]
+    if product != "monthly":
+        return np.unique(np.concatenate(found))
+    common = functools.reduce(np.intersect1d, found)
+    if not common.size:
+        paths = " and ".join(dict.fromkeys(str(path) for _, _, path in members))
+        raise ValueError(f"{paths} have no month in common; give files of one year")
+    return common
 
 
 def _add_axes(file, weights, times, product, rows):
@@ -72,6 +77,7 @@ def _add_axes(file, weights, times, product, rows):
 
 def _regrid_member(file, weights, member, rows, times, product, threshold):
     """Write the fields of ``rows`` that this member holds; return their channels."""
+    member = member.isel(time=np.isin(member["time"].values, times))
     place = np.searchsorted(times, member["time"].values)
     levels = list(file["level"][:]) if "level" in file.variables else []
     done = []

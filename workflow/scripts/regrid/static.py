@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_field, add_grid, new_file
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.inputs.era5 import holds, open_members, read_fields
+from workflow.scripts.inputs.era5 import STATIC, holds, open_members, read_fields
 from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_field
 
 
@@ -16,7 +16,7 @@ def regrid_static(source, weights_path, variables_path, output, threshold=0.5):
     rows = read_variables(variables_path, role="static")
     with ExitStack() as stack, new_file(output, "ERA5 static fields on the model grid") as file:
         add_grid(file, weights.lat, weights.lon)
-        members = [stack.enter_context(member) for member in open_members(source)]
+        members = [stack.enter_context(member) for member in open_members(source, STATIC)]
         for row in rows:
             holder = next((member for member in members if holds(member, row)), members[0])
             weights.check(holder["latitude"].values, holder["longitude"].values, source)

@@ -14,7 +14,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.grids import centres, lat_edges, lat_overlap, lon_edges, lon_overlap
 from workflow.scripts.common.ncfiles import add_coordinate, new_file
 from workflow.scripts.inputs.checks import check_grid
-from workflow.scripts.inputs.era5 import open_era5
+from workflow.scripts.inputs.era5 import STATIC, open_era5
 
 
 def write_weights(source_path, output, resolution, engine="boxes"):
@@ -23,7 +23,7 @@ def write_weights(source_path, output, resolution, engine="boxes"):
     ``engine``: ``boxes`` (exact overlap of latitude-longitude boxes) or ``xesmf`` (ESMF, which draws cell edges as
     great circles; where ESMF is installed). Raises ValueError for another engine or a grid that is not global.
     """
-    with open_era5(source_path) as dataset:
+    with open_era5(source_path, STATIC) as dataset:
         source = dataset["latitude"].values, dataset["longitude"].values
     try:
         check_grid(*source)
