@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.helpers.project import ROOT, VARIABLES, load_config
-from workflow.scripts.common.settings import validate_config
+from workflow.scripts.common.settings import reference_name, validate_config
 from workflow.scripts.common.variables import read_variables
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -69,6 +69,8 @@ def test_shipped_configs_are_valid(overlays):
         ("local.pattern", "{dataset}/{month}.nc", ["local.pattern", "{dataset} and {year} and no other braces"]),
         ("local.pattern", "{dataset}.nc", ["local.pattern", "{dataset} and {year}"]),
         ("local.pattern", "{dataset}/{year:04d}.nc", ["local.pattern", "no other braces"]),
+        ("local.name", "a {year}", ["local.name", "a {year}", "no braces"]),
+        ("local.name", 41 * "x", ["local.name", "at most 40"]),
         ("local.static", "{year}.nc", ["local.static", "without braces"]),
         ("local.forcing", "a{}.nc", ["local.forcing", "without braces"]),
         ("download.forcing_record", "https://", ["download.forcing_record", "https://"]),
@@ -135,6 +137,21 @@ def test_periods_begin_and_end_in_any_month_and_year():
     assert validate_config(config, SCHEMA, VARIABLES)["periods"] == config["periods"]
 
 
+@pytest.mark.parametrize(
+    ("source", "local", "name"),
+    [
+        ("cds", None, "ERA5"),
+        ("local", None, "ERA5 (local files)"),
+        ("local", "A model of 1980", "A model of 1980"),
+        ("synthetic", "A model of 1980", "synthetic planet"),
+    ],
+)
+def test_the_reference_is_called_what_it_is(source, local, name):
+    config = load_config() | {"source": source}
+    config["local"] |= {"name": local, "folder": "folder"}
+    assert reference_name(validate_config(config, SCHEMA, VARIABLES)) == name
+
+
 def validate(path, value):
     """The config in use where ``path`` is ``value``, and what it has there: (config, value)."""
     config = load_config()
@@ -178,6 +195,7 @@ def test_schema_is_closed_and_described():
 KEYWORDS = {
     *("type", "description", "properties", "additionalProperties", "propertyNames", "required", "items", "contains"),
     *("enum", "const", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength"),
+    "maxLength",
     *("minItems", "maxItems", "minProperties", "uniqueItems", "$ref"),
 }
 

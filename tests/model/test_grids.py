@@ -1,4 +1,4 @@
-"""Grids of any step that divides 180 degrees, odd and even rows: transforms against closed forms, and the whole model."""
+"""Grids of any step that divides 180 degrees: transforms against closed forms, and the whole model on each."""
 
 import numpy as np
 import pytest
