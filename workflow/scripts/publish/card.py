@@ -103,7 +103,8 @@ def _protocol(config):
     }[config["source"]]
     return (
         f"Every member starts from the first month ({first}) of {_reference(config)}: it is encoded, each member "
-        f"takes {start}, and every month after is drawn with the member's own noise. Members of the same number have the same noise in every experiment. The forcing is {forcing}: sea surface "
+        f"takes {start}, and every month after is drawn with the member's own noise. Members of the same "
+        f"number have the same noise in every experiment. The forcing is {forcing}: sea surface "
         "temperature and sea ice at the start of each month, averaged to monthly means. Sea ice is the same in all "
         "experiments.\n\n"
     )
