@@ -9,9 +9,11 @@ from tests.helpers.evaluation_run import LAT, LON, run
 from tests.helpers.evaluation_tree import channels, months_of, periods
 from workflow.scripts.common.grids import cell_areas
 from workflow.scripts.common.months import month_of_year, month_range
+from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.metrics.along_time import TooShort, climatology_weights, mean_weights
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
+from workflow.scripts.evaluate.summarize.summary import month_weights
 
 # Fourteen months before the epoch of the file's time axis, and none of them a whole number of years.
 SPANS = periods("1977-08", ("1977-11", "1981-05"), ("1981-06", "1983-03"), ("1983-10", "1986-08"))
@@ -93,3 +95,13 @@ def test_a_month_of_the_year_that_training_lacks_leaves_the_climatology_out_and_
     assert all(row["verdict"] == "" for row in card["lines"] if row["section"].startswith("E1"))
     seasons = SummaryFile(tmp_path / "reference.nc").seasons["ua50"]
     assert np.isfinite(seasons[:6]).all() and np.isnan(seasons[6:]).all()
+
+
+def test_a_test_period_may_come_before_training():
+    spans = periods("1950-01", ("1965-01", "1975-12"), ("1976-01", "1977-12"), ("1950-01", "1959-12"))
+    spans["simulation"][1] = "1977-12"
+    months = months_of(spans)
+    rows, skipped = month_weights(months, evaluation_periods(spans), ([0.0, 1.0], [0.0, 1.0]), 5)
+    assert "mean_first" not in skipped and "trend_full" in rows
+    year = months.astype("datetime64[Y]").astype(int) + 1970.0
+    assert rows["mean_first"] @ year == pytest.approx(1954.5) and rows["mean_last"] @ year == pytest.approx(1972.5)

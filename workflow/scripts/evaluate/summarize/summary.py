@@ -53,7 +53,7 @@ def month_weights(months, periods, index, minimum_years):
     if not (whole_years(*training) and whole_years(*test)):
         wanted["climatology_test"] = climatology_weights, (months, training, test)
     decade = np.timedelta64(119, "M")
-    first, last = parse_month(training[0]), parse_month(test[1])
+    first, last = map(parse_month, periods["full"])
     if last - first + 1 >= 2 * (decade + 1):
         wanted["mean_first"] = mean_weights, (months, str(first), str(first + decade))
         wanted["mean_last"] = mean_weights, (months, str(last - decade), str(last))
