@@ -16,6 +16,7 @@ from torch import nn
 from model.sphere import Grid, row_weights, truncation
 
 TINY = 1e-30  # keeps quotients of what is zero, as with a single year of training, from being NaN
+NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
 
 
 class ForcedResponse(nn.Module):
@@ -38,7 +39,8 @@ class ForcedResponse(nn.Module):
     def anomalies(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return anomalies of `forcing` (batch, forcings, nlat, nlon) in `month` (batch,), in units of their spread.
 
-        A forcing that does not change, such as the land mask, stays as it is.
+        A forcing that does not change, such as the land mask, stays as it is; one that repeats its annual cycle, such
+        as climatological sea ice, has none.
         """
         return (forcing - self.climatology[month.long() - 1]) / self.spread
 
@@ -73,8 +75,9 @@ class ForcedResponse(nn.Module):
         climatology[:, constant] = 0
         anomalies = forcings - climatology[months - 1]
         spread = (anomalies.square() * mean_pattern).sum((2, 3)).mean(0).sqrt()
-        spread[constant | (spread == 0)] = 1
-        anomaly = anomalies[:, 0] / spread[0]
+        repeated = spread <= NO_SPREAD * (forcings.square() * mean_pattern).sum((2, 3)).mean(0).sqrt()
+        spread[constant | repeated] = 1
+        anomaly = torch.zeros_like(anomalies[:, 0]) if repeated[0] else anomalies[:, 0] / spread[0]
         mean = (anomaly * mean_pattern).sum((1, 2))
         rest = ((anomaly - mean[:, None, None]) * area.sqrt()).flatten(1)
         # EOFs from the small time-by-time matrix: rest = sum_k sqrt(variance_k) time_k space_k.

@@ -158,13 +158,17 @@ def main():
     """Measure, continue, print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", nargs="+", type=int, default=MEMBERS, help="whole blocks of members")
-    parser.add_argument("--grids", nargs="+", type=float, default=GRIDS, help="degrees")
+    parser.add_argument("--grids", nargs="+", type=float, default=GRIDS, help="degrees, each a step that divides 180")
     arguments = parser.parse_args()
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     block = config["rollout"]["block"]
     if wrong := [number for number in arguments.members if number < 1 or number % block]:
         parser.error(f"--members {wrong[0]} is not a multiple of {block}, the block of the config (rollout.block)")
+    if wrong := [
+        step for step in arguments.grids if not 0.25 <= step <= 15 or abs(180 / step - round(180 / step)) > 1e-9
+    ]:
+        parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
     found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
     rules = read_rules()

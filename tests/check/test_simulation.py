@@ -9,8 +9,8 @@ import pytest
 from tests.helpers import made
 from tests.helpers.broken import attribute, field, put, rebuild
 from tests.helpers.checking import MODEL, RANGES, check, named
-from workflow.scripts.check.rules import RULES
-from workflow.scripts.check.simulation import check_simulation, main
+from workflow.scripts.check.rules import RULES, expectation
+from workflow.scripts.check.simulation import check_files, check_simulation, main
 
 
 def test_a_good_simulation_passes_every_rule():
@@ -22,6 +22,16 @@ def test_a_good_simulation_passes_every_rule():
     assert len(summary["files"]) == 28
     used = {name for name, rule in RULES.items() if rule.scope in ("file", "simulation")}
     assert used | {"cf-conventions", "prescribed-sea"} == set(report.checked)
+
+
+@pytest.mark.parametrize(("period", "checked"), [(("1978-10", "2024-12"), 1), (("1960-03", "1970-05"), 0)])
+def test_another_period_than_the_protocols_is_said_and_stops_nothing(period, checked):
+    _, report = check_files([], made.tree(), expectation(made.FACTS, RANGES, period=period), conformance=False)
+    assert report.checked.get("protocol-period", 0) == checked and report.gates == []
+    said = None if checked else "this simulation is one of 1960-03 to 1970-05"
+    assert report.left_out.get("protocol-period") == said
+    row = next(row for row in report.table() if row["rule"] == "protocol-period")
+    assert (row["failed"], row["warned"], row["left_out"]) == (0, 0, said or "")
 
 
 def test_a_missing_variable_is_named(copy):

@@ -1,9 +1,10 @@
 """What still waits for a value of the user's own is found in real runs; real addresses are not taken for that."""
 
 import pytest
+import yaml
 
 from tests.common.test_settings import SCHEMA
-from tests.helpers.project import VARIABLES, load_config
+from tests.helpers.project import ROOT, VARIABLES, load_config, snakemake
 from workflow.scripts.cmorize.tables import check_names
 from workflow.scripts.common.settings import check_placeholders, validate_config
 
@@ -83,3 +84,19 @@ def test_addresses_in_brackets_are_real_in_every_text():
     config = load_config()
     config["submission"] |= {"contact": "data@mail", "references": "Hall and Molina, <https://doi.org/10.1>"}
     check_placeholders(config)
+
+
+@pytest.mark.parametrize(("target", "stopped"), [("submission", True), ("aimip", False), ("evaluation", False)])
+def test_a_placeholder_stops_what_publishes_before_its_first_job_and_nothing_else(target, stopped, tmp_path):
+    config = yaml.safe_load((ROOT / "config/test.yaml").read_text())
+    config |= {"source": "local", "local": {"folder": str(tmp_path / "archive")}}
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(config))
+    names = [f"{name}/{year}.nc" for name in ("single-levels", "pressure-levels") for year in range(1978, 1982)]
+    for name in (*names, "static.nc", load_config()["local"]["forcing"]):
+        (tmp_path / "archive" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "archive" / name).touch()
+    done = snakemake(tmp_path, target, "--cores", "1", overlay=tmp_path / "overlay.yaml", check=False)
+    assert done.returncode != 0, "the files are empty"
+    said = done.stdout + done.stderr
+    assert ("'submission.contact' is 'monthly-diffusion@example.org'" in said) == stopped
+    assert ("is empty, not netCDF" in said) != stopped

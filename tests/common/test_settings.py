@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.helpers.project import ROOT, VARIABLES, load_config
-from workflow.scripts.common.settings import validate_config
+from workflow.scripts.common.settings import reference_name, validate_config
 from workflow.scripts.common.variables import read_variables
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -27,13 +27,19 @@ def test_shipped_configs_are_valid(overlays):
         ("source", "cloud", ["source", "cloud", "cds", "synthetic", "local"]),
         ("members", 0, ["members", "0", "at least 1"]),
         ("members", "five", ["members", "five", "integer"]),
-        ("grid.resolution", 7, ["grid.resolution", "7", "1.5"]),
+        ("grid.resolution", 7, ["grid.resolution", "7", "0.25 to 15 degrees that divide 180", "6.92308 and 7.2"]),
+        ("download.resolution", 0.7, ["download.resolution", "0.7", "divide 180", "0.70038"]),
+        ("synthetic.resolution", 4.6, ["synthetic.resolution", "4.6", "divide 180", "4.5"]),
+        ("grid.resolution", 0.2, ["grid.resolution", "0.2", "at least 0.25"]),
+        ("synthetic.resolution", 18, ["synthetic.resolution", "18", "at most 15"]),
         ("experiments.aimip-p2k.sst_offset", 40, ["experiments.aimip-p2k.sst_offset", "40", "at most 10"]),
         ("experiments.aimip_p2k", {"sst_offset": 2}, ["aimip_p2k", "dashes"]),
         ("experiments.aimip-p4k.sst_offset", 3, ["experiments.aimip-p4k.sst_offset", "3 K", "4 K", "another name"]),
         ("periods.training", ["1985-01", "2015-12"], ["periods.training", "periods.test", "2015-01"]),
         ("periods.training", ["1985-1", "2014-12"], ["1985-1", "YYYY-MM"]),
-        ("periods.training", ["1985-02", "2014-12"], ["periods.training", "1985-02", "whole years"]),
+        ("periods.training", ["2013-02", "2014-12"], ["periods.training", "23 months", "at least 24", "climatology"]),
+        ("periods.validation", ["1984-03", "1984-03"], ["periods.validation", "1 month;", "at least 2"]),
+        ("periods.validation", ["2020-01", "2024-12"], ["periods.validation", "periods.test", "share"]),
         ("periods.test", ["2015-01", "2025-12"], ["periods.test", "2025-12", "2024-12"]),
         ("periods.simulation", ["2024-12", "1978-10"], ["periods.simulation", "1978-10"]),
         ("experiments.aimip", None, ["experiments", "aimip-p2k, aimip-p4k", "sst_offset 0", "control"]),
@@ -63,6 +69,8 @@ def test_shipped_configs_are_valid(overlays):
         ("local.pattern", "{dataset}/{month}.nc", ["local.pattern", "{dataset} and {year} and no other braces"]),
         ("local.pattern", "{dataset}.nc", ["local.pattern", "{dataset} and {year}"]),
         ("local.pattern", "{dataset}/{year:04d}.nc", ["local.pattern", "no other braces"]),
+        ("local.name", "a {year}", ["local.name", "a {year}", "no braces"]),
+        ("local.name", 41 * "x", ["local.name", "at most 40"]),
         ("local.static", "{year}.nc", ["local.static", "without braces"]),
         ("local.forcing", "a{}.nc", ["local.forcing", "without braces"]),
         ("download.forcing_record", "https://", ["download.forcing_record", "https://"]),
@@ -89,7 +97,7 @@ def test_shipped_configs_are_valid(overlays):
         ("seed", "2.5e3", ["'2.5e3'", "write 2500"]),
         ("members", "5", ["'5'", "integer", "write 5 without quotes", "--configfile", "--config makes text"]),
         ("download.era5t", "true", ["'true'", "boolean", "write true without quotes"]),
-        ("grid.resolution", "1.5", ["'1.5'", "one of 0.25", "write 1.5 without quotes"]),
+        ("grid.resolution", "1.5", ["'1.5'", "number", "write 1.5 without quotes"]),
         ("experiments.aimip-p2k", "null", ["experiments.aimip-p2k", "the text 'null'", "write null without quotes"]),
         ("model.checkpoint", "null", ["model.checkpoint", "the text 'null'", "write null without quotes"]),
     ],
@@ -100,6 +108,48 @@ def test_wrong_value_gets_one_sentence(path, value, words):
     sentence = str(error.value)
     assert sentence.startswith("config: ") and "\n" not in sentence
     assert all(word in sentence for word in words), sentence
+
+
+def test_the_test_period_does_not_lie_within_what_the_evaluation_trains_its_climatology_on():
+    config = load_config()
+    config["periods"] |= {"test": ["2000-01", "2004-12"], "training": ["1985-01", "1999-12"]}
+    config["periods"]["validation"] = ["2005-01", "2009-12"]
+    with pytest.raises(ValueError, match="'periods.test' 2000-01..2004-12 lies between training and validation"):
+        validate_config(config, SCHEMA, VARIABLES)
+
+
+@pytest.mark.parametrize("step", [0.25, 0.75, 1, 1.0, 2.5, 3.75, 4, 2.4, 0.3, 12, 15])
+@pytest.mark.parametrize("section", ["grid", "download", "synthetic"])
+def test_every_step_that_divides_180_makes_a_grid(section, step):
+    config = load_config()
+    config[section]["resolution"] = step
+    validate_config(config, SCHEMA, VARIABLES)
+
+
+def test_periods_begin_and_end_in_any_month_and_year():
+    config = load_config()
+    config["periods"] = {
+        "simulation": ["1951-03", "2031-08"],
+        "training": ["1955-11", "1999-04"],
+        "validation": ["1999-05", "2003-02"],
+        "test": ["2004-06", "2031-08"],
+    }
+    assert validate_config(config, SCHEMA, VARIABLES)["periods"] == config["periods"]
+
+
+@pytest.mark.parametrize(
+    ("source", "local", "name"),
+    [
+        ("cds", None, "ERA5"),
+        ("local", None, "ERA5 (local files)"),
+        ("local", "A model of 1980", "A model of 1980"),
+        ("synthetic", "A model of 1980", "synthetic planet"),
+    ],
+)
+def test_the_reference_is_called_what_it_is(source, local, name):
+    config = load_config() | {"source": source}
+    config["local"] |= {"name": local, "folder": "folder"}
+    assert reference_name(validate_config(config, SCHEMA, VARIABLES)) == name
 
 
 def validate(path, value):
@@ -145,6 +195,7 @@ def test_schema_is_closed_and_described():
 KEYWORDS = {
     *("type", "description", "properties", "additionalProperties", "propertyNames", "required", "items", "contains"),
     *("enum", "const", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength"),
+    "maxLength",
     *("minItems", "maxItems", "minProperties", "uniqueItems", "$ref"),
 }
 

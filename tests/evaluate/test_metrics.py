@@ -22,7 +22,7 @@ from workflow.scripts.evaluate.metrics.along_time import (
 from workflow.scripts.evaluate.metrics.ensemble import (
     Boxes,
     box_mean,
-    climatology_ensemble,
+    climatology_crps,
     crps,
     rank_shares,
     spread_and_error,
@@ -174,10 +174,16 @@ def test_box_means_conserve_the_area_mean():
     assert box_mean(Boxes(lat, lon).mean(field)) == pytest.approx(float(area_mean(field, lat, lon)), abs=1e-12)
 
 
-def test_climatology_ensemble_takes_the_same_calendar_month():
-    months, wanted = month_range("1979-01", "1981-12"), month_range("2015-03", "2015-04")
-    values = np.arange(36.0)[:, None, None] + np.zeros((1, 12, 24))
-    assert climatology_ensemble(values, months, wanted)[:, :, 0, 0].tolist() == [[2, 3], [14, 15], [26, 27]]
+def test_the_climatology_is_an_ensemble_of_the_same_calendar_month_in_all_years_that_have_it():
+    months, wanted = month_range("1979-01", "1981-03"), month_range("2015-03", "2015-04")
+    values = np.arange(27.0)[:, None, None] + np.zeros((1, 12, 24))
+    score = climatology_crps(values, months, np.full((2, 12, 24), 10.0), wanted)
+    # March was 2, 14 and 26, April 3 and 15; by hand: mean |x - y| less half the mean distance of pairs.
+    assert score[0] == pytest.approx(np.full((12, 24), (8 + 4 + 16) / 3 - (12 + 24 + 12) / 6))
+    assert score[1] == pytest.approx(np.full((12, 24), (7 + 5) / 2 - 12 / 2))
+    assert np.isnan(climatology_crps(values[:5], months[:5], np.zeros((1, 12, 24)), month_range("2015-06", "2015-06")))[
+        0
+    ].all()
 
 
 @pytest.fixture(scope="module")

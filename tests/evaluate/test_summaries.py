@@ -57,6 +57,8 @@ def test_annual_means_leave_out_the_first_three_months():
     years, means = annual_means(np.arange(len(MONTHS), dtype=float)[None], MONTHS)
     assert years.tolist() == list(range(1979, 1986))
     assert means[0, 0] == pytest.approx(np.arange(3, 15).mean())
+    years, means = annual_means(np.zeros((4, 14)), MONTHS[5:19])  # 1979-03..1980-04: no year is whole
+    assert years.size == 0 and means.shape == (4, 0)
 
 
 def test_fill_values_become_missing_not_numbers(tmp_path):

@@ -149,3 +149,33 @@ def test_the_color_is_white_until_it_is_measured_and_survives_few_months():
     assert torch.equal(statistics.color(white), white) and not statistics.predict(white).any()
     statistics.fit(red_latents(count=6))
     assert torch.isfinite(statistics.color(white)).all()
+
+
+@pytest.mark.parametrize("packing", [0.0, 1e-7, 1e-4])
+def test_ice_that_repeats_its_annual_cycle_is_no_division_by_zero(packing):
+    """Its departures are rounding, or packing that differs from year to year: they stay as small as they are."""
+    fields, forcings, months, sea, truth = planet()
+    season = torch.cos(2 * torch.pi * months / 12)[:, None, None] * torch.linspace(-2, 2, GRID.nlat)[:, None]
+    noise = torch.from_numpy(np.random.default_rng(1).normal(size=(len(months), *GRID)).astype("f4"))
+    ice = (season / 3 + packing * noise) * torch.from_numpy(sea).float()
+    forced = ForcedResponse(3, 2, 3, GRID)
+    forced.fit(fields, torch.cat([forcings[:, :1], ice[:, None], forcings[:, 1:]], dim=1), months)
+    plain = ForcedResponse(3, 2, 2, GRID)
+    plain.fit(fields, forcings, months)
+    assert torch.equal(forced.response, plain.response), "the response is to SST alone"
+    anomalies = forced.anomalies(torch.cat([forcings[:, :1], ice[:, None], forcings[:, 1:]], dim=1), months)
+    assert anomalies[:, 1].abs().max() < 10 * packing + 1e-6
+    other = ice + 0.5  # ice of another climate is seen, in the unit that normalization gave it
+    anomalies = forced.anomalies(torch.cat([forcings[:, :1], other[:, None], forcings[:, 1:]], dim=1), months)
+    assert torch.allclose(anomalies[:, 1], torch.tensor(0.5), atol=10 * packing + 1e-5)
+
+
+def test_a_sea_that_repeats_its_annual_cycle_has_no_response_and_no_patterns_of_rounding():
+    fields, forcings, months, sea, _ = planet()
+    season = 3 * torch.sin(2 * torch.pi * months / 12)[:, None, None] * torch.linspace(-1, 1, GRID.nlat)[:, None]
+    rounding = 1e-7 * torch.from_numpy(np.random.default_rng(1).normal(size=(len(months), *GRID)).astype("f4"))
+    forcings[:, 0] = (season + rounding) * torch.from_numpy(sea).float()
+    forced = ForcedResponse(3, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    assert not forced.response.any() and not forced.patterns[1:].any()
+    assert forced.anomalies(forcings, months)[:, 0].abs().max() < 1e-5

@@ -239,6 +239,22 @@ def test_a_channel_that_does_not_vary_is_named(data, tmp_path):
             write_statistics(years(tmp_path, 1980, 1981), *shared, tmp_path / "s.nc", TRAINING, reference)
 
 
+def test_a_sea_without_any_ice_is_no_division_by_zero(data, tmp_path):
+    with netCDF4.Dataset(data / "training.nc") as source, new_file(tmp_path / "iceless.nc", "test") as file:
+        add_grid(file, LAT, LON)
+        add_months(file, month_range("1979-01", "1981-12"))
+        for name in ("sst", "siconc", "lsm"):
+            variable = add_field(file, name, source[name].dimensions, units=source[name].units)
+            variable[:] = source[name][:] * (name != "siconc")
+    made = tmp_path / "statistics.nc"
+    write_statistics(
+        years(data, 1980, 1981), tmp_path / "iceless.nc", data / "static.nc", VARIABLES, made, TRAINING, "climatology"
+    )
+    write_forcing(tmp_path / "iceless.nc", made, tmp_path / "forcing.nc", 0)
+    (forcings,) = arrays(tmp_path / "forcing.nc", "forcings")
+    assert (forcings[:, 1] == 0).all() and np.isfinite(forcings).all() and forcings[:, 0].std() > 0.1
+
+
 def test_too_little_training_data_is_refused_with_the_cure(data, tmp_path):
     shared = data / "training.nc", data / "static.nc", VARIABLES, tmp_path / "s.nc"
     with pytest.raises(ValueError, match="calendar month 1 has 1 years .* set it to channel"):

@@ -9,6 +9,7 @@ import pytest
 from netCDF4 import Dataset
 
 from tests.helpers.project import DATA, VARIABLES
+from workflow.scripts.common.periods import with_protocol
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download.era5 import download_era5
 from workflow.scripts.planet.era5_files import write_forcing, write_pressure_levels, write_single_levels, write_static
@@ -121,6 +122,19 @@ def test_forcing_has_the_shape_of_aimips_and_drives_the_skin_of_the_sea(folder):
         where = open_sea & (cover < 0.005)
         assert where.sum() > 400
         np.testing.assert_allclose(skin[month][where], mean[where], atol=0.05)
+
+
+def test_forcing_covers_what_a_simulation_of_other_years_needs(folder, tmp_path):
+    """As far as it was there, it is the same sea; and the months around it are the planet's own."""
+    write_forcing(tmp_path / "long.nc", 7.5, 3, with_protocol(("1975-07", "2026-03")))
+    with Dataset(tmp_path / "long.nc") as long, Dataset(folder / "forcing.nc") as known:
+        assert long["time"].units.startswith("days since 1975-07-01") and long["time"][0] == 0
+        months = np.datetime64("1975-07-01") + long["time"][:].astype("timedelta64[D]")
+        assert (str(months[0]), str(months[-1]), len(months)) == ("1975-07-01", "2026-04-01", 610)
+        for name in ("sea_surface_temperature", "sea_ice_cover"):
+            np.testing.assert_array_equal(long[name][39 : 39 + 556], known[name][:])
+            assert np.isfinite(long[name][:]).sum(axis=(1, 2)).min() > 500
+    assert with_protocol(("1981-01", "1990-12")) == ["1978-10", "2024-12"]
 
 
 def test_part_of_a_year_is_that_part_of_the_year(folder, tmp_path):

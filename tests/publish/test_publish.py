@@ -187,7 +187,19 @@ def test_the_card_tells_the_protocol_the_training_and_the_source():
     local = card(config | {"source": "local"}, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
     assert "zenodo" not in local
     synthetic = card(load_config("demo"), made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
-    assert "Copernicus" not in synthetic
+    assert "Copernicus" not in synthetic and "ERA5" not in synthetic
+
+
+def test_the_card_calls_the_data_by_their_name():
+    config = load_config() | {"source": "local"}
+    config["local"] |= {"name": "A model of 1980", "forcing": "sea.nc"}
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    assert "Trained on A model of 1980 only" in text and "first month (1978-10) of A model of 1980" in text
+    assert "The forcing is in the shape of AIMIP's, `sea.nc`" in text
+    assert "ERA5" not in text and "Copernicus" not in text
+    config["local"]["name"] = None
+    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    assert "Trained on ERA5 (local files) only" in text and "Copernicus" in text
 
 
 @pytest.mark.parametrize(("failed", "claimed"), [(0, True), (1, False)])

@@ -131,6 +131,24 @@ def test_area_integrals_are_conserved(resolution, tmp_path, fine):
         assert after == pytest.approx(before, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(0.75, 1.0), (0.75, 2.5), (1.0, 0.75), (1.0, 3.75), (2.5, 3.75), (2.5, 2.5), (3.75, 2.5), (3.75, 4.0)],
+)
+def test_any_grid_goes_to_any_other_and_keeps_integrals(source, target, tmp_path):
+    grid = centres(source)[0][::-1], centres(source)[1]
+    weights = make_weights(tmp_path / "weights.nc", grid, target)
+    assert weights.shape == (round(180 / target) + 1, round(360 / target))
+    noise = np.random.default_rng(1).normal(5, 1, (len(grid[0]), len(grid[1])))
+    for field in (noise, smooth(*grid)):
+        carried = (weights.matrix @ field.ravel()).reshape(weights.shape)
+        assert area_mean(carried, weights.lat, weights.lon) == pytest.approx(area_mean(field, *grid), rel=1e-12)
+    # Means over cells of up to 4 degrees differ from the smooth field by its curvature.
+    assert np.abs(regrid_mean(weights, smooth(*grid)) - smooth(weights.lat, weights.lon)).max() < 0.02
+    if source == target:
+        np.testing.assert_allclose(regrid_mean(weights, noise), noise[::-1], rtol=1e-6)
+
+
 @pytest.mark.parametrize("value", [1.0, 273.16, 1e5, 3e-6])
 def test_a_constant_stays_that_constant_exactly(fine, value):
     value = np.float32(value)

@@ -72,7 +72,16 @@ def test_cost_follows_members_and_grid(plans):
 
 def test_the_axes_have_both_poles():
     assert cost.axes(1.5) == (121, 240) and cost.axes(0.75) == (241, 480)
+    assert cost.axes(1) == (181, 360) and cost.axes(2.5) == (73, 144) and cost.axes(3.75) == (49, 96)
     assert cost.months_of(("1978-10", "2024-12")) == 555
+
+
+@pytest.mark.parametrize("step", ["0.7", "20", "0.1"])
+def test_a_grid_that_the_config_refuses_is_refused_before_anything_is_measured(step, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cost.py", "--grids", "2.5", step])
+    with pytest.raises(SystemExit):
+        cost.main()
+    assert f"--grids {step} is no step from 0.25 to 15 degrees that divides 180" in capsys.readouterr().err
 
 
 @pytest.mark.slow

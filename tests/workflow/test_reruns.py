@@ -113,7 +113,7 @@ def test_training_period_year_replaced(copy):
     jobs, text = planned(copy)
     assert_reruns(jobs, ERA5 | LEARNING | SIMULATION)
     assert jobs["regrid_era5"] == jobs["aggregate_era5"] == 1
-    assert "Regridding ERA5 of 1979" in text
+    assert "Regridding synthetic planet of 1979" in text
 
 
 def test_forcing_replaced(copy):

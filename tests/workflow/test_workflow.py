@@ -131,6 +131,17 @@ def test_run_to_the_end(finished):
             assert data.experiment_id == experiment and data.variant_label == member
 
 
+def test_the_reference_is_called_what_it_is(finished):
+    results = finished.run / "results"
+    texts = [results / f"evaluate/scorecard.{ending}" for ending in ("txt", "html", "json")]
+    for path in (*texts, *results.glob("submission/*/*/README.md")):
+        assert "planet" in path.read_text() and "ERA5" not in path.read_text(), path
+    made = ("regrid/era5/1979.nc", "regrid/static.nc", "aggregate/era5/1979.nc", "aggregate/static.nc")
+    for path in (*made, "evaluate/reference.nc"):
+        with netCDF4.Dataset(results / path) as data:
+            assert "synthetic planet" in data.title and "ERA5" not in data.title, path
+
+
 def test_members_and_experiments_differ(finished):
     def values(variable, experiment, member):
         (path,) = (finished.run / "results/submission").glob(f"*/*/{experiment}/{member}/Amon/{variable}/gn/*/*.nc")

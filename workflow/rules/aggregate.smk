@@ -29,7 +29,7 @@ rule aggregate_era5:
         months=months_of_year,
         product=config["download"]["product"],
     message:
-        "Making monthly means of ERA5 of {wildcards.year}"
+        f"Making monthly means of {REFERENCE_NAME} of {{wildcards.year}}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.aggregate.era5"
         " --era5 {input.era5:q} --months {params.months} --product {params.product} --out {output:q}"

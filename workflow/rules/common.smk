@@ -7,6 +7,7 @@ from shlex import quote
 
 from workflow.scripts.common.imports import local_modules
 from workflow.scripts.common.months import month_range, period_label, years
+from workflow.scripts.common.periods import with_protocol
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.drs import submission_path
 
@@ -46,7 +47,8 @@ def download_settings(kind):
         ("local", "era5"): [(download, "product"), (download, "era5t")],
         ("synthetic", "era5"): [(config["synthetic"], "resolution"), (config["synthetic"], "seed")],
     }
-    keys["synthetic", "forcing"] = keys["synthetic", "era5"]
+    period = {"period": with_protocol(config["periods"]["simulation"])}
+    keys["synthetic", "forcing"] = [*keys["synthetic", "era5"], (period, "period")]
     return {"source": source} | {key: section[key] for section, key in keys.get((source, kind), [])}
 
 

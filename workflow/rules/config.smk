@@ -12,7 +12,7 @@ sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
 from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
-from workflow.scripts.common.settings import check_placeholders, validate_config
+from workflow.scripts.common.settings import check_placeholders, reference_name, validate_config
 from workflow.scripts.common.variables import read_variables
 
 VARIABLES = BASE / "config/variables.csv"
@@ -23,12 +23,14 @@ except ValueError as error:
     raise WorkflowError(str(error)) from None
 
 
-# Before the first job, but not in a dry run, which may look at the config as it is shipped.
+# Before the first job of a run that publishes, whatever its targets are called; not in a dry run, which may look at the
+# config as it is shipped, and not for an experiment or an evaluation of one's own.
 onstart:
-    try:
-        check_placeholders(config)
-    except ValueError as error:
-        raise WorkflowError(str(error)) from None
+    if any(job.rule.name == "publish" for job in workflow.dag.needrun_jobs()):
+        try:
+            check_placeholders(config)
+        except ValueError as error:
+            raise WorkflowError(str(error)) from None
 
 
 # The order of keys in a config file means nothing, so it reruns nothing; experiments keep theirs in figures and tables.
@@ -48,14 +50,12 @@ RECIPE = {key: value for key, value in config["training"].items() if key != "che
 CHECKPOINT = config["model"]["checkpoint"] or "results/train/checkpoint.zip"
 WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 0]
 SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
-REFERENCE_NAME = "synthetic planet" if config["source"] == "synthetic" else "ERA5"
+REFERENCE_NAME = reference_name(config)
 CONTROL = next(name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] == 0)
 # What the report's captions (workflow/report/*.rst) say more than once; they see the config and nothing else.
 SPANS = evaluation_periods(config["periods"])
 config["captions"] = {
-    "reference": {"cds": "ERA5", "local": "ERA5 (local files)"}.get(
-        config["source"], "the synthetic planet, in the place of ERA5"
-    ),
+    "reference": f"the {REFERENCE_NAME}" if config["source"] == "synthetic" else REFERENCE_NAME,
     **{name: " to ".join(span) for name, span in SPANS.items()},
 }
 TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" else []

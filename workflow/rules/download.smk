@@ -43,7 +43,7 @@ rule download_era5:
         months=months_of_year,
         local=local_option,
     message:
-        "Getting ERA5 {wildcards.dataset} of {wildcards.year}"
+        f"Getting {REFERENCE_NAME} {{wildcards.dataset}} of {{wildcards.year}}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.era5"
         " --dataset {wildcards.dataset} --months {params.months} --variables {params.variables:q}"
@@ -82,7 +82,7 @@ rule download_static:
         request=fields_of("static"),
         local=local_option,
     message:
-        "Getting the static fields of ERA5"
+        f"Getting the static fields of {REFERENCE_NAME}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.era5"
         " --dataset static --variables {params.variables:q} --settings {params.settings:q} {params.local}"

@@ -59,11 +59,12 @@ rule summarize_reference:
         project=BASE,
         periods=json.dumps(config["periods"]),
         minimum_years=config["evaluation"]["minimum_years"],
+        name=REFERENCE_NAME,
     message:
-        "Summarizing ERA5 for the evaluation"
+        f"Summarizing {REFERENCE_NAME} for the evaluation"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.summarize.reference"
-        " --files {input.files:q} --variables {input.variables:q}"
+        " --files {input.files:q} --variables {input.variables:q} --name {params.name:q}"
         " --index {input.index:q} --periods {params.periods:q} --minimum-years {params.minimum_years}"
         " --out {output:q} --log {log:q}"
 

@@ -28,7 +28,7 @@ rule regrid_weights:
         resolution=config["grid"]["resolution"],
         engine=config["regrid"]["engine"],
     message:
-        "Building the weights from ERA5's grid to {params.resolution} degrees ({params.engine})"
+        "Building the weights from the data's grid to {params.resolution} degrees ({params.engine})"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.weights"
         " --static {input.static:q} --resolution {params.resolution} --engine {params.engine}"
@@ -53,18 +53,21 @@ rule regrid_era5:
         # A year at 0.25 degrees: 1.2 GB, 17 s.
         mem_mb=grown(2000),
         runtime=grown(15),
+        # Here and not in params: a title changes no number, so that another name reruns nothing.
+        name=REFERENCE_NAME,
     params:
         project=BASE,
         datasets=DATASETS,
         product=config["download"]["product"],
         threshold=config["regrid"]["sea_threshold"],
     message:
-        "Regridding ERA5 of {wildcards.year}"
+        f"Regridding {REFERENCE_NAME} of {{wildcards.year}}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.era5"
         " --era5 {input.era5:q} --datasets {params.datasets}"
         " --weights {input.weights:q} --variables {input.variables:q}"
-        " --product {params.product} --threshold {params.threshold} --out {output:q} --log {log:q}"
+        " --product {params.product} --threshold {params.threshold} --name {resources.name:q}"
+        " --out {output:q} --log {log:q}"
 
 
 rule regrid_static:
@@ -85,6 +88,8 @@ rule regrid_static:
         # 0.1 GB, 1 s.
         mem_mb=grown(1000),
         runtime=grown(10),
+        # As in regrid_era5.
+        name=REFERENCE_NAME,
     params:
         project=BASE,
         threshold=config["regrid"]["sea_threshold"],
@@ -93,7 +98,7 @@ rule regrid_static:
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.static"
         " --static {input.static:q} --weights {input.weights:q} --variables {input.variables:q}"
-        " --threshold {params.threshold} --out {output:q} --log {log:q}"
+        " --threshold {params.threshold} --name {resources.name:q} --out {output:q} --log {log:q}"
 
 
 rule regrid_forcing:

@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from workflow.scripts.common.months import month_range, period_label
+from workflow.scripts.common.periods import PROTOCOL
 
 RULES: dict[str, "Rule"] = {}  # filled by the decorator ``rule``
 
@@ -22,6 +23,7 @@ FURTHER_RULES = {
     "prepare": ("file", "PrePARE, CMOR's own checker, finds the file true to its tables and vocabulary"),
     "cmip6-structure": ("submission", "cc-plugin-wcrp finds a file of each variable and grid true to CMIP6"),
     "cmip6-vocabulary": ("submission", "cc-plugin-wcrp finds its attributes in the vocabulary of CMIP6 (esgvoc)"),
+    "protocol-period": ("simulation", f"The simulation has the months of AIMIP's protocol, {' to '.join(PROTOCOL)}"),
     "prescribed-sea": ("simulation", "ts over ice-free open sea is the prescribed SST plus the experiment's offset"),
     "sea-offset": ("submission", "ts over ice-free open sea differs from aimip's by exactly the experiment's offset"),
 }
@@ -105,7 +107,7 @@ class Expectation:
         return None
 
 
-def expectation(facts, ranges, tables=None, period=("1978-10", "2024-12")):
+def expectation(facts, ranges, tables=None, period=PROTOCOL):
     """Read an Expectation: ``facts`` is config/cmor, ``ranges`` its ranges.csv, ``tables`` the folder of our own."""
     source = Path(tables or facts)
     entries = json.loads((source / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]

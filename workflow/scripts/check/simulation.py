@@ -20,11 +20,13 @@ from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.common.experiments import named_offset, recorded_offset
+from workflow.scripts.common.periods import PROTOCOL
 from workflow.scripts.submission.cmor_python import cmor_python
 from workflow.scripts.submission.drs import member_label
 
 CF_RULE = "cf-conventions"
 PREPARE_RULE = "prepare"
+PERIOD_RULE = "protocol-period"
 SEA_RULE = "prescribed-sea"
 # Rules that need no more than the path, and those that need no more than the header.
 PATH_RULES = {name for name, rule in RULES.items() if rule.function.__module__ == names.__name__}
@@ -68,6 +70,10 @@ def check_files(paths, root, expected, forcing=None, allow=(), conformance=True,
     else:
         for name in (CF_RULE, PREPARE_RULE):
             report.leave_out(name, "not asked for")
+    if tuple(expected.period) == PROTOCOL:
+        report.count(PERIOD_RULE)  # the rules on time and names hold every file to it
+    else:
+        report.leave_out(PERIOD_RULE, f"this simulation is one of {' to '.join(expected.period)}")
     if forcing is not None:
         _check_sea(report, sound, expected, forcing)
     return summary(sound), report

@@ -22,6 +22,7 @@ from workflow.scripts.check.files import locate
 from workflow.scripts.check.outcome import write_outcome
 from workflow.scripts.check.rules import FURTHER_RULES, RULES, Report, expectation
 from workflow.scripts.check.simulation import check_files
+from workflow.scripts.common.periods import PROTOCOL
 from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.submission.drs import FOLDERS
 from workflow.scripts.submission.tree import netcdf_files
@@ -72,7 +73,7 @@ def main(arguments=None):
     parser.add_argument("path", type=Path, nargs="?", help="folder that holds an institution's folder, or one below it")
     parser.add_argument("--rules", action="store_true", help="list the rules by name and end")
     parser.add_argument("--allow", action="append", default=[], metavar="RULE[=PATTERN]", help="known deviation")
-    parser.add_argument("--period", nargs=2, default=("1978-10", "2024-12"), metavar="MONTH", help="first, last month")
+    parser.add_argument("--period", nargs=2, default=PROTOCOL, metavar="MONTH", help="first, last month")
     parser.add_argument("--forcing", help="monthly sst, siconc and lsm, for where to compare ts with aimip's")
     parser.add_argument("--no-cf", action="store_true", help="leave out the compliance checker and its plugin")
     parser.add_argument("--out", help="write NAME.json, NAME.csv and NAME.html", metavar="NAME")

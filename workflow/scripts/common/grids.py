@@ -16,9 +16,10 @@ def centres(resolution, poles=True):
     count = 180 / resolution
     if abs(count - round(count)) > 1e-9:
         raise ValueError(f"a grid of {resolution} degrees does not fit: 180 / {resolution} = {count:g} is not whole")
+    # From whole numbers of cells, so that no rounding of the step adds up and carries a row beyond its pole.
     count, start = round(count), 0 if poles else resolution / 2
-    lat = -90 + start + resolution * np.arange(count + poles, dtype=np.float64)
-    return lat, start + resolution * np.arange(2 * count, dtype=np.float64)
+    lat = np.linspace(-90 + start, 90 - start, count + poles)
+    return lat, start + 180 / count * np.arange(2 * count, dtype=np.float64)
 
 
 def lat_edges(lat):

@@ -1,4 +1,12 @@
-"""The periods that the evaluation speaks of, from those of the config. Needs the standard library only."""
+"""AIMIP's period, and those that the evaluation speaks of, from the config's. Needs the standard library only."""
+
+PROTOCOL = ("1978-10", "2024-12")  # first and last month of AIMIP Phase 1, which AIMIP's forcing file covers
+
+
+def with_protocol(simulation):
+    """First and last month of AIMIP's period and of ``simulation`` (first, last) together, as a list of "YYYY-MM"."""
+    starts, ends = zip(PROTOCOL, simulation, strict=True)
+    return [min(starts), max(ends)]
 
 
 def evaluation_periods(periods):

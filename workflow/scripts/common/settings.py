@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from workflow.scripts.common.addresses import email_addresses, unbracketed
 from workflow.scripts.common.experiments import check_experiments
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
+from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.schema import checked
 from workflow.scripts.common.variables import read_variables
 
@@ -27,7 +29,10 @@ TAKEN = ("climatology", "reference", "truth")
 
 
 def check_placeholders(config):
-    """Raise ValueError in one sentence if the section submission has a placeholder and the data are real ones."""
+    """Raise ValueError in one sentence if the section submission has a placeholder and the data are real ones.
+
+    It is for what publishes: an experiment or an evaluation of one's own needs no address.
+    """
     if config["source"] == "synthetic":
         return
     for key, value in config["submission"].items():
@@ -39,6 +44,12 @@ def check_placeholders(config):
             )
 
 
+def reference_name(config):
+    """What a run learns from and is held against, in words: ERA5, the planet, or the centre's own ``local.name``."""
+    local = config["local"]["name"] or "ERA5 (local files)"
+    return {"cds": "ERA5", "local": local, "synthetic": "synthetic planet"}[config["source"]]
+
+
 def validate_config(config, schema_path, variables_path):
     """Check ``config`` against the closed JSON schema at ``schema_path``, the table of variables, and itself.
 
@@ -46,7 +57,8 @@ def validate_config(config, schema_path, variables_path):
     names the key, its value and what is allowed.
     """
     config = checked(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
-    _check_periods(config["periods"])
+    _check_resolutions(config)
+    _check_periods(config)
     check_experiments({name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None})
     _check_combinations(config)
     _check_sizes(config)
@@ -59,11 +71,29 @@ def validate_config(config, schema_path, variables_path):
     return config
 
 
-def _check_periods(periods):
+def _check_resolutions(config):
+    """The grids have both poles, so that their steps divide 180 degrees."""
+    for section in ("grid", "download", "synthetic"):
+        resolution = config[section]["resolution"]
+        try:
+            centres(resolution)
+        except ValueError:
+            low, high = np.floor(180 / resolution), np.ceil(180 / resolution)
+            raise ValueError(
+                f"config: '{section}.resolution' is {resolution:g}, allowed are steps from 0.25 to 15 degrees that "
+                f"divide 180, of which {180 / high:.6g} and {180 / low:.6g} are the nearest"
+            ) from None
+
+
+def _check_periods(config):
+    periods = config["periods"]
     for name, (start, end) in periods.items():
         if parse_month(end) < parse_month(start):
             raise ValueError(f"config: 'periods.{name}' ends at {end}, before it starts at {start}")
     simulation = month_range(*periods["simulation"])
+    # Training and validation go by pairs of months; a climatology needs each month of the year twice.
+    climatology = config["normalize"]["reference"] == "climatology"
+    least = {"training": 24 if climatology else 2, "validation": 2, "test": 1}
     for name in ("training", "validation", "test"):
         start, end = map(parse_month, periods[name])
         if start < simulation[0] or end > simulation[-1]:
@@ -71,8 +101,12 @@ def _check_periods(periods):
                 f"config: 'periods.{name}' is {start}..{end}, allowed are months of the simulation "
                 f"{simulation[0]}..{simulation[-1]}"
             )
-        if str(start)[5:] != "01" or str(end)[5:] != "12":
-            raise ValueError(f"config: 'periods.{name}' is {start}..{end}, allowed are whole years, 01 to 12")
+        if (count := int((end - start).astype(int)) + 1) < least[name]:
+            hint = ", which 'normalize.reference' climatology needs" if least[name] == 24 else ""
+            raise ValueError(
+                f"config: 'periods.{name}' is {start}..{end}, {count} month{'s' if count > 1 else ''}; allowed are at "
+                f"least {least[name]}{hint}"
+            )
     for name, other in (("training", "validation"), ("training", "test"), ("validation", "test")):
         shared = set(month_range(*periods[name]).tolist()) & set(month_range(*periods[other]).tolist())
         if shared:
@@ -80,6 +114,12 @@ def _check_periods(periods):
                 f"config: 'periods.{name}' and 'periods.{other}' share {len(shared)} months, the first "
                 f"{min(shared):%Y-%m}; keep them apart, or scores are computed on what was learned"
             )
+    spans = evaluation_periods(periods)
+    if spans["training"][0] < periods["test"][0] < spans["training"][1]:
+        raise ValueError(
+            f"config: 'periods.test' {'..'.join(periods['test'])} lies between training and validation, which the "
+            f"evaluation takes for one span, {'..'.join(spans['training'])}; test before or after both"
+        )
 
 
 def _check_combinations(config):

@@ -31,7 +31,7 @@ def synthesize(path, dataset, months, variables, settings):
 
     resolution, seed = settings["resolution"], settings["seed"]
     if dataset == "forcing":
-        planet.write_forcing(path, resolution, seed)
+        planet.write_forcing(path, resolution, seed, settings["period"])
     elif dataset == "static":
         planet.write_static(path, variables, resolution)
     else:

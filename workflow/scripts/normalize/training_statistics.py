@@ -46,8 +46,11 @@ def write_statistics(era5, forcing, static, variables, output, period, reference
     for name, (mean, spread) in [*forcings.items(), *statics.items()]:
         if not np.isfinite([mean, spread]).all():
             raise ValueError(f"'{name}' has no finite mean or standard deviation in the training period")
-    # A static field that is the same everywhere says nothing; it becomes 0 and not an error.
-    statics = {name: (mean, spread if spread > 0 else 1.0) for name, (mean, spread) in statics.items()}
+    # A map that is the same everywhere, such as no ice at all, says nothing; it becomes 0 and not an error.
+    statics, forcings = (
+        {name: (mean, spread if spread > NO_SPREAD * abs(mean) else 1.0) for name, (mean, spread) in values.items()}
+        for values in (statics, forcings)
+    )
     with new_file(output, f"statistics of {months[0]} to {months[-1]}, reference {reference}") as file:
         add_grid(file, lat, lon)
         add_channels(file, rows["field"])

@@ -15,12 +15,13 @@ import numpy as np
 from netCDF4 import Dataset
 
 from workflow.scripts.common.grids import centres
+from workflow.scripts.common.months import month_range, parse_month
+from workflow.scripts.common.periods import PROTOCOL
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.planet.climate import DATA, land_fraction, subgrid_orography
 from workflow.scripts.planet.world import Planet
 
 HISTORY = "Made by workflow/scripts/planet/era5_files.py: a synthetic planet, no ERA5 data"
-FORCING_MONTHS = np.arange("1978-10", "2025-02", dtype="datetime64[M]")  # as in the file on Zenodo
 STEP_HOURS = {"avgua": 0, "avgad": 6}  # stamp on the first of the month: analyses 00:00, mean rates 06:00
 WHOLE_CHUNK = 2**24  # bytes: a variable up to this size is one chunk, as CDS writes it; a larger one a chunk a field
 
@@ -84,19 +85,21 @@ def write_static(path, variables, resolution):
             _variable(file, row.short_name)[:] = fields[row.short_name][None]
 
 
-def write_forcing(path, resolution, seed, chunk=24):
-    """Write the forcing file to ``path``: month-start SST and sea ice, 1978-10..2025-01, as AIMIP's on Zenodo.
+def write_forcing(path, resolution, seed, period=PROTOCOL, chunk=24):
+    """Write the forcing file to ``path``: month-start SST and sea ice that force ``period``, as AIMIP's on Zenodo.
 
-    No attributes beyond the time's units, no compression, NaN over land. ``chunk`` months are in memory at a time.
+    It reaches one month beyond the period's last. No attributes beyond the time's units, no compression, NaN over land.
+    ``chunk`` months are in memory at a time.
     """
     lat, lon = global_grid(resolution)
     planet = Planet(seed)
+    months = month_range(period[0], str(parse_month(period[1]) + 1))
     with Dataset(path, "w") as file:
-        for name, values in (("time", FORCING_MONTHS), ("latitude", lat), ("longitude", lon)):
+        for name, values in (("time", months), ("latitude", lat), ("longitude", lon)):
             file.createDimension(name, len(values))
-        days = (FORCING_MONTHS.astype("datetime64[D]") - FORCING_MONTHS[0].astype("datetime64[D]")).astype(np.int64)
+        days = (months.astype("datetime64[D]") - months[0].astype("datetime64[D]")).astype(np.int64)
         time = file.createVariable("time", "i8", ("time",))
-        time.units, time.calendar = "days since 1978-10-01 00:00:00.000000", "proleptic_gregorian"
+        time.units, time.calendar = f"days since {months[0]}-01 00:00:00.000000", "proleptic_gregorian"
         time[:] = days
         file.createVariable("latitude", "f8", ("latitude",))[:] = lat
         file.createVariable("longitude", "f8", ("longitude",))[:] = lon
@@ -105,9 +108,9 @@ def write_forcing(path, resolution, seed, chunk=24):
         names = ("sea_surface_temperature", "sea_ice_cover")
         for name in names:
             file.createVariable(name, "f4", ("time", "latitude", "longitude"), fill_value=np.nan)
-        for first in range(0, len(FORCING_MONTHS), chunk):
+        for first in range(0, len(months), chunk):
             part = slice(first, first + chunk)
-            for name, field in zip(names, planet.month_starts(FORCING_MONTHS[part], lat, lon), strict=True):
+            for name, field in zip(names, planet.month_starts(months[part], lat, lon), strict=True):
                 file[name][part] = field
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from workflow.scripts.common.experiments import describe
 from workflow.scripts.common.months import month_range
+from workflow.scripts.common.settings import reference_name
 
 SYNTHETIC = (
-    "> **Not for science.** {what} the workflow's synthetic planet, not from ERA5: this submission shows that the "
-    "workflow runs.\n\n"
+    "> **Not for science.** {what} the workflow's synthetic planet, not from observations: this submission shows that "
+    "the workflow runs.\n\n"
 )
 LIMITS = (
     "Monthly means only, stepped from month to month: weather within a month is not simulated, there is no daily "
@@ -18,7 +19,7 @@ LIMITS = (
     "Mass, energy and water are not conserved by construction, and fields are consistent with each other (hydrostatic "
     "balance, wind and pressure) only as far as the model learned it.",
     "Over ice-free open sea `ts` is the prescribed sea surface temperature, not a prediction.",
-    "Fields on pressure levels below the surface are filled, as in ERA5.",
+    "Fields on pressure levels below the surface are filled, as in the data that the model learned from.",
     "`huss` follows from the monthly means of dewpoint and surface pressure; `tdas` is limited to `tas`.",
     "Humidity and precipitation below zero, which a statistical model can draw, are set to zero.",
     "Warmed seas lie outside what the model was trained on: read experiments other than `aimip` as tests of "
@@ -78,7 +79,7 @@ def card(config, facts, check, weights):
         + "\n## License and citation\n\n"
         + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/), the weights "
         + "too.\n\n"
-        + ("" if config["source"] == "synthetic" else ATTRIBUTION)
+        + (ATTRIBUTION if "ERA5" in _reference(config) else "")
         + f"Please cite the model: {submission['references']}\n\n"
         + f"and the data: {institution} ({submission['version'][1:5]}): {name} simulations for AIMIP Phase 1, version "
         + f"{submission['version']}, {submission['institution']}.\n\n"
@@ -86,19 +87,24 @@ def card(config, facts, check, weights):
     )
 
 
+def _reference(config):
+    """The data, as a sentence names them."""
+    return f"{'the ' if config['source'] == 'synthetic' else ''}{reference_name(config)}"
+
+
 def _protocol(config):
-    first, synthetic = config["periods"]["simulation"][0], config["source"] == "synthetic"
+    first = config["periods"]["simulation"][0]
     starts = {"mean": "its mean", "posterior": "a draw of its own from its posterior"}
     start = "its latent" if config["model"]["checkpoint"] else starts[config["model"]["initial_state"]]
     forcing = {
         "cds": f"AIMIP's, `{config['download']['forcing_file']}` of {config['download']['forcing_record']}",
-        "local": f"AIMIP's, `{config['local']['forcing']}`",
+        "local": f"{'in the shape of ' if config['local']['name'] else ''}AIMIP's, `{config['local']['forcing']}`",
         "synthetic": "made by the workflow in the shape of AIMIP's",
     }[config["source"]]
     return (
-        f"Every member starts from the first month ({first}) of {'the synthetic planet' if synthetic else 'ERA5'}: it "
-        f"is encoded, each member takes {start}, and every month after is drawn with the member's own noise. Members "
-        f"of the same number have the same noise in every experiment. The forcing is {forcing}: sea surface "
+        f"Every member starts from the first month ({first}) of {_reference(config)}: it is encoded, each member "
+        f"takes {start}, and every month after is drawn with the member's own noise. Members of the same "
+        f"number have the same noise in every experiment. The forcing is {forcing}: sea surface "
         "temperature and sea ice at the start of each month, averaged to monthly means. Sea ice is the same in all "
         "experiments.\n\n"
     )
@@ -147,7 +153,6 @@ def _levels(facts, axis):
 
 def _training(config, weights):
     spans = {name: " to ".join(period) for name, period in config["periods"].items()}
-    source = "the synthetic planet" if config["source"] == "synthetic" else "ERA5"
     inputs = "No input but the state, sea surface temperature, sea ice, the season and constant fields."
     weight = f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
     if config["model"]["checkpoint"]:
@@ -157,8 +162,8 @@ def _training(config, weights):
             f"`checkpoint.zip`; sections model and training of `config.yaml` do not hold for it. {inputs}\n\n" + weight
         )
     return (
-        f"Trained on {source} only: weights and statistics from {spans['training']}, choices between models by "
-        f"{spans['validation']}; no field of {spans['test']} was read before the evaluation. {inputs} "
+        f"Trained on {_reference(config)} only: weights and statistics from {spans['training']}, choices between "
+        f"models by {spans['validation']}; no field of {spans['test']} was read before the evaluation. {inputs} "
         "Settings: `config.yaml`, sections model and training.\n\n"
         + _networks(config["model"])
         + "\n\n"

@@ -28,6 +28,25 @@ def mean_weights(months, start, end):
     return inside / inside.sum()
 
 
+def climatology_weights(months, training, test):
+    """E1 of the climatology as a prediction: the mean of each calendar month over ``training``, as often as ``test``
+    has that month; month weights, float64 (month,). With whole years in both it is the mean over ``training``.
+
+    training, test: (first, last) month. Raises TooShort if ``training`` lacks a month of the year that ``test`` has.
+    """
+    past, asked = (mean_weights(months, *period) > 0 for period in (training, test))
+    season = month_of_year(months) - 1
+    found, wanted = (np.bincount(season[inside], minlength=12) for inside in (past, asked))
+    if absent := np.flatnonzero((wanted > 0) & (found == 0)).tolist():
+        raise TooShort(f"{'..'.join(training)} has no month {absent[0] + 1:02d}, which {'..'.join(test)} has")
+    return np.where(past, (wanted / np.maximum(found, 1))[season], 0) / wanted.sum()
+
+
+def whole_years(start, end):
+    """Whether a period has each month of the year equally often."""
+    return len(month_range(start, end)) % 12 == 0
+
+
 def complete_years(months, start, end):
     """Calendar years with all twelve months both in ``months`` and in the period, int array."""
     months = np.asarray(months, "datetime64[M]")

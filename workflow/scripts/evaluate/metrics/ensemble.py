@@ -62,10 +62,14 @@ def rank_shares(members, truth):
     return np.array([box_mean((ranks == rank).astype(float)).mean() for rank in range(len(members) + 1)])
 
 
-def climatology_ensemble(values, months, wanted):
-    """Training values of the same calendar month as an ensemble: (year, wanted month, 12, 24).
+def climatology_crps(values, months, truth, wanted):
+    """CRPS of the climatology: values of the same calendar month as an ensemble, however many there are.
 
-    values: (month, 12, 24) of whole years at ``months``; wanted: months to predict.
+    values: (month, 12, 24) at ``months``; truth: (wanted month, 12, 24) at ``wanted``. Returns (wanted month, 12, 24),
+    NaN in a month of the year that ``months`` lack.
     """
-    calendar = month_of_year(months)
-    return np.stack([values[calendar == month] for month in month_of_year(wanted)], axis=1)
+    calendar, asked = month_of_year(months), month_of_year(wanted)
+    score = np.full(truth.shape, np.nan)
+    for month in np.intersect1d(asked, calendar):
+        score[asked == month] = crps(values[calendar == month][:, None], truth[asked == month])
+    return score

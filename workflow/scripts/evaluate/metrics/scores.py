@@ -2,7 +2,7 @@
 
 Every metric is computed per member; medians and ranges over members come after. E1 to E3 are taken over |lat| up to
 ``max_latitude``, as AIMIP does. The baseline ``climatology`` predicts, for the test period, the reference's mean of
-the training span.
+each calendar month over the training span.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from workflow.scripts.evaluate.metrics.along_time import (
 from workflow.scripts.evaluate.metrics.ensemble import (
     BOX_FIELDS,
     box_mean,
-    climatology_ensemble,
+    climatology_crps,
     crps,
     rank_shares,
     spread_and_error,
@@ -83,7 +83,10 @@ def evaluate_reference(results, reference, fields, units, max_latitude):
         if reference.has(f"std_{period}"):
             std = rms(reference.maps(f"std_{period}", fields), lat, max_latitude)
             results.add(REFERENCE, "", "", "interannual_std", period, fields, std, units)
-    bias = reference.maps("mean_training", fields) - reference.maps("mean_test", fields)
+    if "climatology_test" in reference.skipped:
+        return
+    climatology = "climatology_test" if reference.has("climatology_test") else "mean_training"
+    bias = reference.maps(climatology, fields) - reference.maps("mean_test", fields)
     results.add(BASELINE, "", "", "E1_bias", "test", fields, weighted_mean(bias, lat, max_latitude), units)
     results.add(BASELINE, "", "", "E1_rmsb", "test", fields, rms(bias, lat, max_latitude), units)
 
@@ -170,11 +173,11 @@ def evaluate_ensemble(results, reference, members, source, periods):
         if truth is None or any(values is None or np.isnan(values).any() for values in ours):
             continue
         units, ours = members[0].units[field], np.stack(ours)[:, test]
-        past = climatology_ensemble(truth[training], reference.months[training], reference.months[test])
         known, key = truth[test], (source, members[0].experiment, "all")
-        for ensemble, owner in ((ours, key), (past, (BASELINE, "", ""))):
-            score = box_mean(crps(ensemble, known)).mean()
-            results.add(*owner, "ensemble_crps", "test", [field], score, units)
+        past = climatology_crps(truth[training], reference.months[training], known, reference.months[test])
+        for score, owner in ((crps(ours, known), key), (past, (BASELINE, "", ""))):
+            if np.isfinite(score).all():
+                results.add(*owner, "ensemble_crps", "test", [field], box_mean(score).mean(), units)
         if len(members) > 1:
             spread, error = spread_and_error(ours, known)
             results.add(*key, "ensemble_spread", "test", [field], spread, units)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from workflow.scripts.common import program
-from workflow.scripts.common.months import parse_month, year_of
+from workflow.scripts.common.months import month_of_year, month_range, year_of
 from workflow.scripts.evaluate.arguments import add_summaries
 from workflow.scripts.evaluate.display import long_name, number, scale_of, split_field
 from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb
@@ -39,16 +39,18 @@ def scores_figure(results):
         return note_figure(title, results.skipped["std_training"])
     members, baseline = scaled_rmsb(table, results.source, results.control, "test")
     training, _ = scaled_rmsb(table, results.source, results.control, "training")
+    baseline = np.nan if baseline is None else baseline
     rows = {ALL_FIELDS: [baseline, members.min(), np.median(members), members.max(), np.median(training)]}
     for field, scale in sigma.items():
         ours = results.members("E1_rmsb", "test", field) / scale
         train = np.median(results.members("E1_rmsb", "training", field)) / scale
-        base = table.single("climatology", "E1_rmsb", "test", field) / scale
+        base = table.single("climatology", "E1_rmsb", "test", field)
+        base = np.nan if base is None else base / scale
         rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
     values = np.array(list(rows.values()))
     figure, axes = plt.subplots(figsize=(6.2, 0.19 * len(rows) + 1.5), layout="constrained")
     figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
-    limit = max(2.0, float(np.quantile(values, 0.95)))
+    limit = max(2.0, float(np.nanquantile(values, 0.95)))
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=limit)
     axes.set_xticks(range(5), ["climatology", "best member", "median", "worst member", "median"])
     axes.set_yticks(range(len(rows)), list(rows))
@@ -61,7 +63,8 @@ def scores_figure(results):
     for (row, column), value in np.ndenumerate(values):
         color = "white" if value < limit * 0.5 else "black"
         weight = "bold" if column == 2 and value < values[row, 0] else "normal"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=7, fontweight=weight)
+        text = "-" if np.isnan(value) else f"{value:.2f}"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7, fontweight=weight)
     label = "standard deviations (bold: median member better than climatology)"
     figure.colorbar(image, ax=axes, extend="max", label=label, aspect=40)
     return figure
@@ -75,7 +78,9 @@ def series_figure(results, members):
     annual = len(annual_means(reference.series[:1], reference.months)[0]) >= 5
     kind = "annual" if annual else "monthly"
     figure.suptitle(f"Global {kind} means, {results.both()}, {results.span('simulation')}")
-    first, last = year_of(list(map(parse_month, results.periods["test"])))
+    # A year's mean stands at its number, a month at its place in the year.
+    months = month_range(*results.periods["test"])
+    first, last = (year_of(month) + (month_of_year(month) - 1) / 12 for month in (months[0], months[-1] + 1))
     for axes in grid.flat[len(fields) :]:
         axes.axis("off")
     for axes, field in zip(grid.flat, fields, strict=False):
@@ -83,10 +88,10 @@ def series_figure(results, members):
         every = np.stack([summary.global_mean(field) * factor for summary in (reference, *members)])
         if annual:
             time, every = annual_means(every, reference.months)
-            axes.axvspan(first - 0.5, last + 0.5, color="0.93", zorder=0, label="test period")
+            axes.axvspan(first - 0.5, last - 0.5, color="0.93", zorder=0, label="test period")
         else:
             time = decimal_years(reference.months)
-            axes.axvspan(first, last + 1, color="0.93", zorder=0, label="test period")
+            axes.axvspan(first, last, color="0.93", zorder=0, label="test period")
         band(axes, time, every[1:], f"{results.source}, median and range of {len(members)}")
         axes.plot(time, every[0], color=BLACK, label=results.truth, linewidth=1)
         axes.set_title(f"{long_name(field)} ({units})")

@@ -119,13 +119,13 @@ def stratosphere_figure(results, members):
         truth = reference.seasons[field].T * factor
         ours = np.mean([member.seasons[field] for member in members], axis=0).T * factor
         limit = symmetric_limit(ours - truth)
-        low, high = min(truth.min(), ours.min()), max(truth.max(), ours.max())
+        low, high = min(np.nanmin(truth), np.nanmin(ours)), max(np.nanmax(truth), np.nanmax(ours))
         wind = field.startswith("ua")
         steps = MaxNLocator(12, symmetric=wind).tick_values(
             *((-max(-low, high), max(-low, high)) if wind else (low, high))
         )
         cmap = "PuOr_r" if wind else "viridis"
-        rms = np.sqrt(np.average((ours - truth).mean(1) ** 2, weights=np.cos(np.deg2rad(reference.lat))))
+        rms = np.sqrt(np.average(np.nanmean(ours - truth, axis=1) ** 2, weights=np.cos(np.deg2rad(reference.lat))))
         panels = (
             (truth, f"{long_name(field)}, {results.truth}", steps, cmap, "neither"),
             (ours, f"{results.source}, mean of {len(members)}", steps, cmap, "neither"),

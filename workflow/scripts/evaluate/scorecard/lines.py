@@ -35,7 +35,9 @@ def line(section, name, units, reference, members, verdict="", factor=1.0):
 
 
 def better(median, baseline):
-    """``better`` or ``worse`` than the baseline: a lower error is better."""
+    """``better`` or ``worse`` than the baseline: a lower error is better; nothing where there is no baseline."""
+    if baseline is None:
+        return ""
     return "better" if median < baseline else "worse"
 
 
@@ -46,13 +48,13 @@ def skill_lines(table, source, control, settings):
     members, baseline = scaled_rmsb(table, source, control, "test")
     if members.size:
         verdict = better(np.median(members), baseline)
-        criterion[ALL_FIELDS] = verdict == "better"
+        criterion |= {ALL_FIELDS: verdict == "better"} if verdict else {}
         lines.append(line(section, f"{ALL_FIELDS} *", "std", baseline, members, verdict))
     for field in dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]]):
         for row in rmsb_lines(table, source, control, section, [field]):
             if field in settings["skill_fields"]:
                 row["name"] += " *"
-                criterion[field] = row["verdict"] == "better"
+                criterion |= {field: row["verdict"] == "better"} if row["verdict"] else {}
             lines.append(row)
     section = "Stratosphere, E1 RMSB, the protocol's two highest levels (reference: training climatology)"
     lines += rmsb_lines(table, source, control, section, STRATOSPHERE)

@@ -74,4 +74,5 @@ def annual_means(series, months):
     years = months.astype("datetime64[Y]").astype(int) + 1970
     values, counts = np.unique(years, return_counts=True)
     complete = values[counts == 12]
-    return complete, np.stack([series[..., years == year].mean(-1) for year in complete], axis=-1)
+    means = [series[..., years == year].mean(-1) for year in complete]
+    return complete, np.stack(means, axis=-1) if means else np.empty((*series.shape[:-1], 0))

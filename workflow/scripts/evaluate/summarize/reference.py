@@ -58,11 +58,11 @@ def read_channels(data, variables, path):
     return channels
 
 
-def summarize_reference(files, output, variables, index, periods, minimum_years):
-    """Summarize ERA5.
+def summarize_reference(files, output, variables, index, periods, minimum_years, name="ERA5"):
+    """Summarize the reference.
 
     files: monthly means on the model grid, one file per calendar year; output: the summary; variables: the variables
-    table (CSV); index, periods, minimum_years: as in simulation.py.
+    table (CSV); index, periods, minimum_years: as in simulation.py; name: of the reference, in words.
     """
     variables = read_variables(variables, role="field")
     periods = evaluation_periods(periods)
@@ -80,14 +80,14 @@ def summarize_reference(files, output, variables, index, periods, minimum_years)
             seen.extend(found[inside])
             if summary is None:
                 summary = Summary(months, data["lat"][:], data["lon"][:], periods, read_index(index), minimum_years)
-            for name, (values, units) in cmor_fields(read_channels(data, variables, path), variables).items():
-                summary.add(name, found[inside], values[inside], units)
+            for field, (values, units) in cmor_fields(read_channels(data, variables, path), variables).items():
+                summary.add(field, found[inside], values[inside], units)
     absent = np.setdiff1d(months, seen)
     if absent.size:
         raise ValueError(
-            f"ERA5 lacks {absent.size} months of the simulation, the first is {absent[0]}: aggregate it first"
+            f"{name} lacks {absent.size} months of the simulation, the first is {absent[0]}: aggregate it first"
         )
-    summary.write(output, title="statistics of ERA5 on the model grid for the evaluation")
+    summary.write(output, title=f"statistics of {name} on the model grid for the evaluation")
 
 
 def main(arguments=None):
@@ -95,12 +95,13 @@ def main(arguments=None):
     parser = program.command_line(__doc__)
     parser.add_argument("--files", nargs="+", required=True, help="monthly means on the model grid, a file per year")
     parser.add_argument("--variables", required=True, help="table of variables, CSV")
+    parser.add_argument("--name", default="ERA5", help="name of the reference, for messages and the title")
     add_summarizing(parser)
     parser.add_argument("--out", required=True, help="summary to write, netCDF")
     return program.run(
         parser,
         lambda given: summarize_reference(
-            given.files, given.out, given.variables, given.index, given.periods, given.minimum_years
+            given.files, given.out, given.variables, given.index, given.periods, given.minimum_years, given.name
         ),
         arguments,
     )

@@ -14,13 +14,23 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, month_of_year, parse_month, year_of
+from workflow.scripts.common.months import (
+    CALENDAR,
+    TIME_UNITS,
+    mid_times,
+    month_of_year,
+    month_range,
+    parse_month,
+    year_of,
+)
 from workflow.scripts.evaluate.metrics.along_time import (
     TooShort,
+    climatology_weights,
     complete_years,
     mean_weights,
     regression_weights,
     trend_weights,
+    whole_years,
 )
 from workflow.scripts.evaluate.metrics.ensemble import BOX_FIELDS, BOX_LAT, BOX_LON, Boxes
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
@@ -35,12 +45,15 @@ SECTION_FIELDS = ("ua50", "ua100", "ta50", "ta100")  # the levels of the protoco
 def month_weights(months, periods, index, minimum_years):
     """Rows of month weights by statistic name, {name: (month,)}, and {name: reason} for those that cannot be had.
 
-    ``mean_first`` and ``mean_last`` are the first and the last decade of training and test, for drift.
+    ``mean_first`` and ``mean_last`` are the first and the last decade of training and test, for drift;
+    ``climatology_test`` is there where it differs from ``mean_training``.
     """
     training, test = periods["training"], periods["test"]
     wanted = {f"mean_{name}": (mean_weights, (months, *periods[name])) for name in ("simulation", "training", "test")}
+    if not (whole_years(*training) and whole_years(*test)):
+        wanted["climatology_test"] = climatology_weights, (months, training, test)
     decade = np.timedelta64(119, "M")
-    first, last = parse_month(training[0]), parse_month(test[1])
+    first, last = map(parse_month, periods["full"])
     if last - first + 1 >= 2 * (decade + 1):
         wanted["mean_first"] = mean_weights, (months, str(first), str(first + decade))
         wanted["mean_last"] = mean_weights, (months, str(last - decade), str(last))
@@ -73,8 +86,14 @@ class Summary:
         self.weights = np.array(list(self.rows.values()))
         self.years = {name: complete_years(months, *periods[name]) for name in ("training", "test")}
         for name, found in self.years.items():
+            period = "..".join(periods[name])
             if len(found) < 2:
-                self.skipped[f"std_{name}"] = f"{'..'.join(periods[name])} has fewer than two complete years"
+                self.skipped[f"std_{name}"] = f"{period} has fewer than two complete years"
+            elif left := len(month_range(*periods[name])) - 12 * len(found):
+                self.skipped[f"partial years of {name}"] = (
+                    f"trends and interannual deviations take the complete years {found[0]}..{found[-1]} of {period}, "
+                    f"without {left} month{'s' if left > 1 else ''}"
+                )
         self.spectral = mean_weights(months, *periods["test"]) > 0
         self.seasonal = mean_weights(months, *periods["training"]) > 0
         self.harmonics, self.spectra, self.wind = None, {}, {}
@@ -104,7 +123,10 @@ class Summary:
             inside = self.seasonal[span]
             every = month_of_year(self.months[self.seasonal])
             for month, row in zip(month_of_year(months[inside]) - 1, values[inside].mean(-1), strict=True):
-                self.seasons.setdefault(field, np.zeros((12, len(self.lat))))[month] += row / (every == month + 1).sum()
+                if field not in self.seasons:
+                    there = np.isin(np.arange(1, 13), every)[:, None]
+                    self.seasons[field] = np.where(there, np.zeros((12, len(self.lat))), np.nan)
+                self.seasons[field][month] += row / (every == month + 1).sum()
         if field in BOX_FIELDS:
             shape = len(self.months), len(BOX_LAT), len(BOX_LON)
             self.box_series.setdefault(field, np.full(shape, np.nan))[span] = self.boxes.mean(values)
