@@ -20,7 +20,9 @@ def entries():
 
 
 def write(folder, experiment="aimip", offset=0, **changes):
-    cmor_tables.write_tables(folder, made.FACTS, made.VARIABLES, experiment, offset, made.SUBMISSION | changes, 15.0, made.PERIOD)
+    cmor_tables.write_tables(
+        folder, made.FACTS, made.VARIABLES, experiment, offset, made.SUBMISSION | changes, 15.0, made.PERIOD
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,9 @@ def test_a_wrong_name_stops_in_one_sentence_before_a_file_is_written(tmp_path, c
 
 def test_the_command_line_writes_what_the_function_writes(tmp_path):
     submission = made.SUBMISSION | {"institution": 'Université d\'Été {of the} "Sea"', "references": "$HOME & 2 * 3 %s"}
-    cmor_tables.write_tables(tmp_path / "a", made.FACTS, made.VARIABLES, "aimip-m2k", -0.00001, submission, 15.0, made.PERIOD)
+    cmor_tables.write_tables(
+        tmp_path / "a", made.FACTS, made.VARIABLES, "aimip-m2k", -0.00001, submission, 15.0, made.PERIOD
+    )
     words = ["--facts", made.FACTS, "--experiment", "aimip-m2k", "--sst-offset=-1e-05", "--resolution", 15]
     words += ["--submission", json.dumps(submission), "--period", *made.PERIOD, "--out", tmp_path / "b"]
     assert cmor_tables.main(list(map(str, words))) == 0

@@ -45,10 +45,10 @@ EXPERIMENTS = {name: entry for name, entry in config["experiments"].items() if e
 MEMBERS = list(range(1, config["members"] + 1))
 YEARS = years(*config["periods"]["simulation"])
 DATASETS = list(dict.fromkeys(row.dataset for row in read_variables(VARIABLES, role="field")))
-# Whether there are fields that do not change; without them the forcing file alone tells the land from the sea.
-STATICS = bool(read_variables(VARIABLES, role="static"))
+STATICS = [row.short_name for row in read_variables(VARIABLES, role="static")]
 STATIC_FIELDS = {"static": "results/aggregate/static.nc"} if STATICS else {}
-LAND = "results/aggregate/" + ("static.nc" if STATICS else "forcing/simulation.nc")
+# Without a static land mask that of the forcing file tells the land from the sea.
+LAND = "results/aggregate/" + ("static.nc" if "lsm" in STATICS else "forcing/simulation.nc")
 # A centre's forcing file may hold monthly means; AIMIP's and the planet's hold values at the starts of months.
 FORCING_VALUES = config["local"]["forcing_values"] if config["source"] == "local" else "start"
 PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))

@@ -10,9 +10,9 @@ OUTPUTS  results/normalize/statistics.nc                 centers and scales, are
 
 rule normalize_statistics:
     input:
+        **STATIC_FIELDS,
         era5=era5_of("training"),
         forcing="results/aggregate/forcing/training.nc",
-        **STATIC_FIELDS,
         variables=VARIABLES,
         modules=scripts("normalize/training_statistics.py"),
     output:
@@ -43,9 +43,9 @@ rule normalize_statistics:
 
 rule normalize_training:
     input:
+        **STATIC_FIELDS,
         era5=era5_of("training", "validation"),
         forcing="results/aggregate/forcing/training.nc",
-        **STATIC_FIELDS,
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
         modules=scripts("normalize/training.py"),
@@ -77,9 +77,9 @@ rule normalize_training:
 
 rule normalize_initial:
     input:
+        **STATIC_FIELDS,
         era5="results/aggregate/era5/{}.nc".format(YEARS[0]),
         forcing="results/aggregate/forcing/simulation.nc",
-        **STATIC_FIELDS,
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
         modules=scripts("normalize/initial.py"),

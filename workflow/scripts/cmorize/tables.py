@@ -48,9 +48,10 @@ NAME_RULES = {
 def write_tables(folder, facts, variables, experiment, sst_offset, submission, resolution, simulation):
     """Write the five files of ``TABLE_FILES`` into ``folder``.
 
-    ``facts``: the folder config/cmor. ``variables``: the table of variables. ``experiment``: its name, and ``sst_offset`` its warming of the sea surface
-    (K). ``submission``: that section of the config. ``resolution``: of the native grid (degrees). ``simulation``:
-    first and last month, ("1978-10", "2024-12"). Raises ValueError naming the first value that AIMIP does not allow.
+    ``facts``: the folder config/cmor. ``variables``: the table of variables. ``experiment``: its name, and
+    ``sst_offset`` its warming of the sea surface (K). ``submission``: that section of the config. ``resolution``: of
+    the native grid (degrees). ``simulation``: first and last month, ("1978-10", "2024-12"). Raises ValueError in one
+    sentence naming the first value that AIMIP does not allow.
     """
     check_names(experiment, submission)
     contents = {

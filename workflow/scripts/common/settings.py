@@ -43,8 +43,9 @@ def check_placeholders(config):
 def validate_config(config, schema_path, variables_path):
     """Check ``config`` against the closed JSON schema at ``schema_path``, the table of variables, and itself.
 
-    ``variables_path``: AIMIP's own table, which is used where the config names none. Returns a copy with the types that the programs want: the config to use. Raises ValueError with one sentence that
-    names the key, its value and what is allowed.
+    ``variables_path``: AIMIP's own table, which is used where the config names none. Returns a copy with the types that
+    the programs want: the config to use. Raises ValueError with one sentence that names the key, or the line and column
+    of the table, its value and what is allowed.
     """
     config = checked(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
     _check_periods(config["periods"])

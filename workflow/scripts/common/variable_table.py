@@ -159,7 +159,9 @@ def _refuse_gaps(path, rows):
     if not any(row["cmor_name"] for row in rows):
         raise ValueError(f"{path}: no row of role field has a cmor_name, so nothing would be submitted; add one")
     if not any(row["role"] == "forcing" and row["channel"] == "sst" for row in rows):
-        raise ValueError(f"{path}: there is no row of role forcing with the channel sst, which drives the model; add it")
+        raise ValueError(
+            f"{path}: there is no row of role forcing with the channel sst, which drives the model; add it"
+        )
 
 
 def _allowed(value, allowed):

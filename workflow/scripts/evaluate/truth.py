@@ -35,20 +35,21 @@ def index_deviations(planet, lat, lon, training, variables):
     if len(training) <= 12:
         return {}
     channels = {field_name(name, row.level): row.channel for row in variables for name in row.cmor_name}
-    wanted = sorted({channels[field] for field, _ in INDICES.values()})
+    indices = {name: field for name, (field, _) in INDICES.items() if field in channels}
+    wanted = sorted({channels[field] for field in indices.values()})
     year = np.arange("2000-01", "2001-01", dtype="datetime64[M]")
     patterns = [
         planet.mode_response(name, year, lat, lon, column, wanted)
         for name in planet.modes()
         for column in range(planet.mode_index(name, year).shape[1])
     ]
-    rest = {name: [] for name in INDICES}
+    rest = {name: [] for name in indices}
     for span in year_slices(training):
         fields = dict(planet.fields(training[span], lat, lon, wanted, modes={}))
-        for name, (field, _) in INDICES.items():
+        for name, field in indices.items():
             rest[name].append(np.tensordot(fields[channels[field]], index_weights(name, lat, lon), axes=2))
     found = {}
-    for name, (field, _) in INDICES.items():
+    for name, field in indices.items():
         weights = index_weights(name, lat, lon)
         amplitudes = [np.tensordot(pattern[channels[field]], weights, axes=2) for pattern in patterns]
         departures = deseasonalize(np.concatenate(rest[name]), training)

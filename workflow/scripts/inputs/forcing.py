@@ -21,8 +21,8 @@ BLOCK_MONTHS = 24  # read so many months at a time: 100 MB at 0.25 degrees
 class Forcing:
     """An open forcing file: ``months`` (datetime64[M]), ``latitude`` (north to south), ``longitude``.
 
-    ``values`` (one of VALUES): "start": a value belongs to the instant of its stamp; "mean": to the month that its stamp
-    or bounds say. Use as a context manager. Raises ValueError if a variable or dimension is missing.
+    ``values`` (one of VALUES): "start": a value belongs to the instant of its stamp; "mean": to the month that its
+    stamp or bounds say. Use as a context manager. Raises ValueError if a variable or dimension is missing.
     """
 
     def __init__(self, path, values="start"):

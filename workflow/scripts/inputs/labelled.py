@@ -20,6 +20,7 @@ from workflow.scripts.common.physics import GRAVITY, WATER_DENSITY
 FILLED = 1e19
 # What a vertical axis measures if it is pressure; others (height of 2 m, hybrid levels) are no levels here.
 PRESSURE = cf_units.Unit("hPa")
+GEOPOTENTIAL = cf_units.Unit("m2 s-2")
 # Units as real files write them where udunits does not read them, or reads something else (C is coulomb).
 SPELLED = {
     **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
@@ -129,8 +130,8 @@ def months(dataset, label):
 def conversion(found, wanted, name, label=None):
     """(factor, offset) that turn values of the variable ``name`` from the units ``found`` into ``wanted``.
 
-    Depths of precipitation become masses of water, and geopotential becomes its height. Raises ValueError that names
-    the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
+    Depths of precipitation become masses of water, geopotential its height, and height geopotential. Raises ValueError
+    that names the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
     """
     place = f"{label}: " if label else ""
     found, wanted = str(found), str(wanted)
@@ -143,7 +144,10 @@ def conversion(found, wanted, name, label=None):
         raise ValueError(
             f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted"
         ) from None
-    for factor, way in ((1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")):
+    ways = [(1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")]
+    if target == GEOPOTENTIAL:
+        ways.append((GRAVITY, target / "m s-2"))
+    for factor, way in ways:
         if unit.is_convertible(way):
             zero, one = unit.convert(np.array([0.0, 1.0]), way)
             return factor * (one - zero), factor * zero

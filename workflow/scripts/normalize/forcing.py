@@ -68,9 +68,9 @@ def put_forcings(variable, source, stats, places, months, sst_offset):
 
 
 def static_fields(static, forcing, rows):
-    """Fields {channel: (lat, lon)} that do not change, of the aggregated file ``static`` for the ``rows`` of that role.
+    """Fields {channel: (lat, lon)} that do not change: of the file ``static``, for the ``rows`` of that role.
 
-    With ``static`` None, where the table of variables has no such rows: the land fraction of the aggregated ``forcing``.
+    With ``static`` None, where the table of variables has no such rows: the land fraction of the file ``forcing``.
     """
     names = {row.channel: row.short_name for row in rows} if static else {LAND: LAND}
     with netCDF4.Dataset(static or forcing) as file:

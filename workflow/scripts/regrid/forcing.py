@@ -1,4 +1,4 @@
-"""The AIMIP forcing on the model's grid, over the sea part of each cell: the values that its file has, month by month."""
+"""The AIMIP forcing on the model's grid, over the sea part of each cell: values as its file has them for each month."""
 
 import sys
 
