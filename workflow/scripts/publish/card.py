@@ -155,7 +155,7 @@ def _levels(facts):
     parts = []
     for levels, names in sorted(groups.items(), key=lambda group: -len(group[1])):
         text = ", ".join(f"{float(pressure) / 100:g}" for pressure in levels)
-        whose = f"of {', '.join(names)}: " if parts else ""
+        whose = f"of {', '.join(names)}: " if parts or len(names) == 1 else ""
         parts.append(f"{whose}{text}" + (", a dimension of length one" if len(levels) == 1 else ""))
     return f"\nPressure levels (hPa): {'; '.join(parts)}.\n" if parts else ""
 
