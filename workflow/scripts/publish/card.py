@@ -161,11 +161,10 @@ def _levels(facts):
 
 
 def _limits(facts):
-    """The limits without those on variables of which none is there."""
-    there, every = set(_entries(facts)), set(_entries(CMOR_FACTS))
+    """The limits without those on a variable, the first that they name, which is not there."""
+    absent = set(_entries(CMOR_FACTS)) - set(_entries(facts))
     for limit in LIMITS:
-        named = every & set(re.findall(r"`(\w+)`", limit))
-        if not named or named & there:
+        if not absent & set(re.findall(r"`(\w+)`", limit)[:1]):
             yield limit
 
 
