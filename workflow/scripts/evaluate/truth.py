@@ -7,6 +7,7 @@ this planet would have: the modes' amplitudes exactly, and what SST and noise ad
 """
 
 import sys
+from dataclasses import replace
 
 import netCDF4
 import numpy as np
@@ -65,7 +66,13 @@ def planet_truth(output, variables, seed, resolution, periods, experiments):
     variables: the variables table (CSV); seed: the planet's; resolution: of the model grid, degrees; periods: the
     config's; experiments: {name: {sst_offset: K}}.
     """
-    planet, variables = Planet(seed), read_variables(variables, role="field")
+    planet = Planet(seed)
+    # The planet's own fields are in SI units, its geopotential too where the table has heights.
+    own = {"zg": "m2 s-2"}
+    variables = [
+        replace(row, units=next((own[name] for name in row.cmor_name if name in own), row.units))
+        for row in read_variables(variables, role="field")
+    ]
     lat, lon = centres(resolution)
     spans = evaluation_periods(periods)
     months, training = month_range(*spans["simulation"]), month_range(*spans["training"])
