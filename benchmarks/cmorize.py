@@ -145,7 +145,9 @@ def make_inputs(work, resolution, period):
     made.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
     made.write_forcing(work / "forcing.nc", resolution, period)
     submission = {**made.SUBMISSION, "grids": ["gn"]}
-    write_tables(work / "tables/aimip", made.FACTS, "aimip", 0, submission, resolution, period)
+    write_tables(
+        work / "tables/aimip", made.FACTS, ROOT / "config/variables.csv", "aimip", 0, submission, resolution, period
+    )
 
 
 def compare(work, resolution, period):

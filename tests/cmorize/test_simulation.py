@@ -114,7 +114,7 @@ def shift_last(file):
     ("change", "words"),
     [
         (spoil, "tas has 1 values that are not finite in months 0..11"),
-        (scale, "channel 'z500' is in 'm', config/variables.csv says 'm2 s-2'"),
+        (scale, "channel 'z500' is in 'm', the table of variables says 'm2 s-2'"),
         (lambda file: file.renameVariable("sp", "pressure"), "has no channel 'sp'"),
         (shift, "has the time 46.5 days since 1978-10-01 at index 0, not 15.5, the middle of 1978-10"),
         (shift_last, "has the time 380 days since 1978-10-01 at index 11, not 350, the middle of 1979-09"),
@@ -226,7 +226,7 @@ def test_memory_does_not_grow_with_the_number_of_months(tmp_path):
     for name, period in (("short", ("1978-10", "1980-09")), ("long", ("1978-10", "1998-09"))):
         work = tmp_path / name
         (work / "rollout/aimip").mkdir(parents=True)
-        write_tables(work / "tables/aimip", made.FACTS, "aimip", 0, made.SUBMISSION, 3.0, period)
+        write_tables(work / "tables/aimip", made.FACTS, made.VARIABLES, "aimip", 0, made.SUBMISSION, 3.0, period)
         made.write_rollout(work / "rollout/aimip/r1.nc", resolution=3.0, period=period)
         made.write_forcing(work / "forcing.nc", 3.0, period)
         command = made.cmorize_command(work, grids=("gn",))

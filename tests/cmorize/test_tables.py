@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from tests.helpers import made
+from tests.helpers.project import DATA
+from workflow.scripts.check.rules import expectation
 from workflow.scripts.cmorize import tables as cmor_tables
 from workflow.scripts.common import experiments
 from workflow.scripts.common.grids import centres
@@ -20,7 +22,9 @@ def entries():
 
 
 def write(folder, experiment="aimip", offset=0, **changes):
-    cmor_tables.write_tables(folder, made.FACTS, experiment, offset, made.SUBMISSION | changes, 15.0, made.PERIOD)
+    cmor_tables.write_tables(
+        folder, made.FACTS, made.VARIABLES, experiment, offset, made.SUBMISSION | changes, 15.0, made.PERIOD
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,8 +51,11 @@ def test_a_wrong_name_stops_in_one_sentence_before_a_file_is_written(tmp_path, c
 
 def test_the_command_line_writes_what_the_function_writes(tmp_path):
     submission = made.SUBMISSION | {"institution": 'Université d\'Été {of the} "Sea"', "references": "$HOME & 2 * 3 %s"}
-    cmor_tables.write_tables(tmp_path / "a", made.FACTS, "aimip-m2k", -0.00001, submission, 15.0, made.PERIOD)
-    words = ["--facts", made.FACTS, "--experiment", "aimip-m2k", "--sst-offset=-1e-05", "--resolution", 15]
+    cmor_tables.write_tables(
+        tmp_path / "a", made.FACTS, made.VARIABLES, "aimip-m2k", -0.00001, submission, 15.0, made.PERIOD
+    )
+    words = ["--facts", made.FACTS, "--variables", made.VARIABLES]
+    words += ["--experiment", "aimip-m2k", "--sst-offset=-1e-05", "--resolution", 15]
     words += ["--submission", json.dumps(submission), "--period", *made.PERIOD, "--out", tmp_path / "b"]
     assert cmor_tables.main(list(map(str, words))) == 0
     for name in cmor_tables.TABLE_FILES:
@@ -118,6 +125,26 @@ def test_the_table_has_the_variables_and_levels_that_the_channels_make():
 def test_every_variable_has_a_plausible_range():
     lines = (made.FACTS / "ranges.csv").read_text().splitlines()[1:]
     assert {line.split(",")[0] for line in lines} == set(entries())
+
+
+def test_aimips_own_table_of_variables_gives_aimips_tables(tmp_path):
+    write(tmp_path)
+    for name in cmor_tables.MIP_TABLES:
+        assert (tmp_path / name).read_bytes() == (made.FACTS / name).read_bytes()
+
+
+def test_tables_follow_another_table_of_variables(tmp_path, caplog):
+    table = DATA / "ncep_reanalysis_fields.csv"
+    cmor_tables.write_tables(tmp_path, made.FACTS, table, "aimip", 0, made.SUBMISSION, 15.0, made.PERIOD)
+    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", tmp_path)
+    assert {name: expected.levels(name) for name in expected.entries} == {
+        "va": [20000.0],
+        "zg": [50000.0, 20000.0],
+        "psl": [],
+        "tas": [],
+    }
+    assert expected.height("tas") == 2 and expected.entries["zg"]["units"] == "m"
+    assert "hus of AIMIP is left out" in caplog.text and "zg is on 50000., 20000. Pa" in caplog.text
 
 
 @needs_cmip6

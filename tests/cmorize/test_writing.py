@@ -82,7 +82,7 @@ class RecordedCmor:
 def recorded(tmp_path, monkeypatch):
     """The calls for one simulation of 30 months on both grids, made under this Python and its numpy."""
     period = ("1978-10", "1981-03")
-    write_tables(tmp_path / "tables", made.FACTS, "aimip", 0, made.SUBMISSION, 15.0, period)
+    write_tables(tmp_path / "tables", made.FACTS, made.VARIABLES, "aimip", 0, made.SUBMISSION, 15.0, period)
     rollout = made.write_rollout(tmp_path / "r1.nc", period=period)
     forcing = made.write_forcing(tmp_path / "forcing.nc", period=period)
     recorder = RecordedCmor()

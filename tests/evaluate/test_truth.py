@@ -45,3 +45,20 @@ def test_truth_of_the_planet_is_its_forced_response(tmp_path):
     direct = Planet(7).forced_response(np.arange("1990-11", "1991-03", dtype="datetime64[M]"), LAT, LON, 4.0, ["t850"])
     assert np.allclose(found, direct["t850"].mean(0), atol=1e-4)
     assert 2 < found.mean() < 9
+
+
+def test_truth_of_fewer_fields_is_the_same_and_heights_may_be_heights(tmp_path):
+    kept = ("role", "geopotential", "2m_temperature", "sea_surface")
+    lines = [line for line in VARIABLES.open() if any(name in line for name in kept)]
+    (tmp_path / "short.csv").write_text("".join(lines).replace("m2 s-2,40000,65000", "m,4000,6500"))
+    spans = {name: ("1990-01", "1991-12") for name in ("simulation", "training", "validation", "test")}
+    found = {}
+    for name, table in (("short", tmp_path / "short.csv"), ("whole", VARIABLES)):
+        planet_truth(tmp_path / f"{name}.nc", table, 7, 15.0, spans, EXPERIMENTS)
+        with netCDF4.Dataset(tmp_path / f"{name}.nc") as data:
+            fields = dict(zip(data["field"][:].tolist(), data["response"][0], strict=True))
+            found[name] = fields, dict(zip(data["index"][:].tolist(), data["index_std"][:].tolist(), strict=True))
+    assert set(found["short"][0]) == {"tas", "zg500"} and set(found["short"][1]) == {"PNA"}
+    for short, whole in zip(found["short"], found["whole"], strict=True):
+        for name, values in short.items():
+            np.testing.assert_allclose(values, whole[name], rtol=1e-5)

@@ -4,6 +4,7 @@ import netCDF4
 
 from tests.helpers.evaluation_tree import grid, months_of, periods, write_era5, write_simulation
 from tests.helpers.project import INDEX, VARIABLES
+from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.evaluation import evaluate
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.reference import summarize_reference
@@ -31,18 +32,21 @@ OUTPUTS = {
 }
 
 
-def run(folder, simulations, spans=PERIODS, truth=None, models=None, **changes):
+def run(folder, simulations, spans=PERIODS, truth=None, models=None, variables=VARIABLES, **changes):
     """Reference, summaries of ``simulations`` {(experiment, member): arguments of channels} and metrics; the folder.
 
-    truth: true response (K) of tas, and zero of all other fields, if given; models: summaries of other models.
+    truth: true response (K) of tas, and zero of all other fields, if given; models: summaries of other models;
+    variables: table of variables, of which no other is in the reference and the simulations.
     """
     months = months_of(spans)
     era5, static = write_era5(folder / "era5", months, LAT, LON)
     settings = {**SETTINGS, "periods": spans, **changes}
-    summarize_reference(era5, folder / "reference.nc", VARIABLES, INDEX, spans, settings["minimum_years"])
+    names = {name for row in read_variables(variables, role="field") for name in row.cmor_name}
+    summarize_reference(era5, folder / "reference.nc", variables, INDEX, spans, settings["minimum_years"])
     paths = []
     for (experiment, member), arguments in simulations.items():
         files = write_simulation(folder / f"{experiment}_{member}", months, LAT, LON, **arguments)
+        files = [path for path in files if path.name.split("_")[0] in names]
         paths.append(folder / "summary" / experiment / f"{member}.nc")
         summarize(files, paths[-1], INDEX, spans, settings["minimum_years"])
     outputs = {name: folder / path for name, path in OUTPUTS.items()}

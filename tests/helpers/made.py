@@ -157,7 +157,7 @@ def tree():
     atexit.register(shutil.rmtree, work, ignore_errors=True)
     write_forcing(work / "forcing.nc")
     for experiment, offset in EXPERIMENTS.items():
-        write_tables(work / "tables" / experiment, FACTS, experiment, offset, SUBMISSION, 15.0, PERIOD)
+        write_tables(work / "tables" / experiment, FACTS, VARIABLES, experiment, offset, SUBMISSION, 15.0, PERIOD)
         (work / "rollout" / experiment).mkdir(parents=True)
         for member in MEMBERS:
             write_rollout(work / f"rollout/{experiment}/r{member}.nc", member, offset)

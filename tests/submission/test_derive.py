@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tests.helpers.project import VARIABLES
+from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission import derive
 
 
@@ -49,3 +53,45 @@ def test_surface_temperature_keeps_single_precision():
     sst = np.full((2, 3), 290.1, np.float32)
     found = derive.surface_temperature(sst, sst, np.zeros(3, np.float32), np.zeros((2, 3), np.float32), offset=4.0)
     assert found.dtype == np.float32
+
+
+def rows(*drop, **units):
+    """AIMIP's fields without those of the channels ``drop``, some in other units."""
+    every = [row for row in read_variables(VARIABLES, role="field") if row.channel not in drop]
+    return [replace(row, units=units.get(row.channel, row.units)) for row in every]
+
+
+@pytest.mark.parametrize(
+    ("drop", "absent"),
+    [
+        ((), {}),
+        (("sp",), {"huss": "it needs ps"}),
+        (("t2m",), {"huss": "it needs tas", "tdas": "it needs tas"}),
+        (("t2m", "sp"), {"huss": "it needs tas and ps", "tdas": "it needs tas"}),
+        (("d2m", "sp", "z500"), {}),
+    ],
+)
+def test_a_variable_is_left_out_where_a_field_it_needs_is(drop, absent):
+    assert derive.left_out(rows(*drop)) == absent
+    made, every = derive.submitted_rows(rows(*drop)), derive.submitted_rows(rows())
+    gone = {name for row in rows() if row.channel in drop for name in row.cmor_name}
+    assert set(made) == set(every) - gone - set(absent)
+
+
+def test_rows_of_a_variable_are_in_the_order_of_its_levels():
+    assert [row.level for row in derive.submitted_rows(rows()[::-1])["ta"]] == [1000, 850, 700, 500, 250, 100, 50]
+
+
+def test_the_units_of_a_channel_say_how_it_becomes_the_variable():
+    values = {"d2m": np.float32(290), "t2m": np.float32(285), "sp": np.float32(98000), "z500": 9.80665 * 5500}
+
+    def made(name, table):
+        found = derive.submitted_rows(table)
+        return derive.submitted(name, found[name][0], found, lambda row: values[row.channel])
+
+    assert made("tdas", rows()) == 285
+    assert made("huss", rows()) == pytest.approx(derive.specific_humidity(285.0, 98000.0))
+    assert made("zg", rows()) == pytest.approx(5500)
+    assert made("zg", rows(z500="m")) == 9.80665 * 5500
+    values["d2m"] = np.float32(-1e-6)
+    assert made("huss", rows("sp", d2m="kg kg-1")) == 0  # a humidity needs no pressure

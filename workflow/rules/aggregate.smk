@@ -2,8 +2,9 @@
 
 INPUTS   results/regrid/era5/{year}.nc, results/regrid/static.nc, results/regrid/forcing.nc
 OUTPUTS  results/aggregate/era5/{year}.nc            CF monthly means with bounds
-         results/aggregate/forcing/{period}.nc       0.5 * (v[m] + v[m + 1]) of the forcing's month-start values
-         results/aggregate/static.nc
+         results/aggregate/forcing/{period}.nc       0.5 * (v[m] + v[m + 1]) of the forcing's month-start values, or
+                                                     the means that a centre's file holds
+         results/aggregate/static.nc                 where the table of variables has static fields
          results/aggregate/complete.json             every month of the simulation is there once
 """
 
@@ -80,11 +81,12 @@ rule aggregate_forcing:
     params:
         project=BASE,
         period=forcing_period,
+        values=FORCING_VALUES,
     message:
         "Making monthly means of the forcing over the {wildcards.period} period"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.aggregate.forcing"
-        " --forcing {input.forcing:q} --period {params.period} --out {output:q} --log {log:q}"
+        " --forcing {input.forcing:q} --period {params.period} --values {params.values} --out {output:q} --log {log:q}"
 
 
 rule complete:

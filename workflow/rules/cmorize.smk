@@ -9,6 +9,7 @@ OUTPUTS  results/cmorize/tables/{experiment}/*.json    MIP table and controlled 
 rule cmor_tables:
     input:
         facts=CMOR_FACTS,
+        variables=VARIABLES,
         modules=scripts("cmorize/tables.py"),
     output:
         cmor_table_files("{experiment}"),
@@ -34,6 +35,7 @@ rule cmor_tables:
         "Generating the CMOR tables and controlled vocabulary of {wildcards.experiment}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.cmorize.tables --facts {params.facts:q}"
+        " --variables {input.variables:q}"
         " --experiment {wildcards.experiment:q} --sst-offset={params.sst_offset} --submission {params.submission:q}"
         " --resolution {params.resolution} --period {params.simulation:q}"
         " --out results/cmorize/tables/{wildcards.experiment:q} --log {log:q}"

@@ -38,12 +38,18 @@ def local_option(wildcards, input):
     return option("--local", input.get("local"))
 
 
+def static_option(wildcards, input):
+    """The option that names the static fields, where the table of variables has some."""
+    return option("--static", input.get("static"))
+
+
 def download_settings(kind):
     """What the bytes of a download depend on, and nothing else: patience with a server reruns nothing."""
     source, download = config["source"], config["download"]
     keys = {
         ("cds", "era5"): [(download, "product"), (download, "era5t"), (download, "resolution")],
         ("cds", "forcing"): [(download, key) for key in ("forcing_record", "forcing_file", "forcing_sha256")],
+        ("local", "forcing"): [(config["local"], "forcing_values")],
         ("local", "era5"): [(download, "product"), (download, "era5t")],
         ("synthetic", "era5"): [(config["synthetic"], "resolution"), (config["synthetic"], "seed")],
     }

@@ -1,4 +1,4 @@
-"""The config, checked, and what all rules derive from it and from config/variables.csv: nothing is listed twice."""
+"""The config, checked, and what all rules derive from it and from the table of variables: nothing is listed twice."""
 
 import os
 import re
@@ -14,13 +14,17 @@ from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.settings import check_placeholders, reference_name, validate_config
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.submission.derive import submitted_rows
 
-VARIABLES = BASE / "config/variables.csv"
+AIMIP_VARIABLES = BASE / "config/variables.csv"
 
 try:
-    config.update(validate_config(config, BASE / "workflow/schemas/config.schema.yaml", VARIABLES))
+    config.update(validate_config(config, BASE / "workflow/schemas/config.schema.yaml", AIMIP_VARIABLES))
 except ValueError as error:
     raise WorkflowError(str(error)) from None
+
+# The one place where rules get the table of variables.
+VARIABLES = Path(config["variables"] or AIMIP_VARIABLES)
 
 
 # Before the first job of a run that publishes, whatever its targets are called; not in a dry run, which may look at the
@@ -43,6 +47,12 @@ EXPERIMENTS = {name: entry for name, entry in config["experiments"].items() if e
 MEMBERS = list(range(1, config["members"] + 1))
 YEARS = years(*config["periods"]["simulation"])
 DATASETS = list(dict.fromkeys(row.dataset for row in read_variables(VARIABLES, role="field")))
+STATICS = [row.short_name for row in read_variables(VARIABLES, role="static")]
+STATIC_FIELDS = {"static": "results/aggregate/static.nc"} if STATICS else {}
+# Without a static land mask that of the forcing file tells the land from the sea.
+LAND = "results/aggregate/" + ("static.nc" if "lsm" in STATICS else "forcing/simulation.nc")
+# A centre's forcing file may hold monthly means; AIMIP's and the planet's hold values at the starts of months.
+FORCING_VALUES = config["local"]["forcing_values"] if config["source"] == "local" else "start"
 PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
 # The networks' own settings; a checkpoint that the config names takes the place of training.
 NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
@@ -63,7 +73,7 @@ ARCHIVE = config["evaluation"]["archive"]
 # Other models beside ours: name to folder, the user's own or where the archive's files go.
 MODELS = config["evaluation"]["models"] | {name: f"results/download/models/{name}" for name in ARCHIVE["models"]}
 DOWNLOAD_RECORDS = expand("results/download/{dataset}/{year}.json", dataset=DATASETS, year=YEARS) + [
-    "results/download/static.json",
+    *(["results/download/static.json"] if STATICS else []),
     "results/download/forcing.json",
 ]
 PRODUCT = f"results/submission/{config['submission']['institution_id']}/{config['submission']['source_id']}"
@@ -72,7 +82,7 @@ EVALUATION = [
     "results/evaluate/scorecard.json",
     expand("results/evaluate/figures/{name}.png", name=["bias_test", "scores", *(["models"] if MODELS else [])]),
 ]
-CMOR_VARIABLES = sorted({name for row in read_variables(VARIABLES, role="field") for name in row.cmor_name})
+CMOR_VARIABLES = sorted(submitted_rows(read_variables(VARIABLES, role="field")))
 CMOR_FACTS = [BASE / f"config/cmor/AIMIP_{name}.json" for name in ("Amon", "coordinate", "formula_terms")]
 
 

@@ -137,7 +137,7 @@ rule evaluate:
     input:
         reference="results/evaluate/reference.nc",
         summaries=SUMMARIES,
-        static="results/aggregate/static.nc",
+        static=LAND,
         truth=TRUTH,
         models=expand("results/evaluate/models/{model}", model=MODELS),
         modules=scripts("evaluate/evaluation.py"),
@@ -192,7 +192,7 @@ rule plot_maps:
         table="results/evaluate/metrics.csv",
         maps="results/evaluate/metrics.nc",
         reference="results/evaluate/reference.nc",
-        static="results/aggregate/static.nc",
+        static=LAND,
         modules=scripts("evaluate/plots/maps.py"),
     output:
         figure("bias_training", "bias_training", "E1 bias", figure="maps", period="training"),
@@ -236,7 +236,7 @@ rule plot_lines:
         table="results/evaluate/metrics.csv",
         maps="results/evaluate/metrics.nc",
         reference="results/evaluate/reference.nc",
-        static="results/aggregate/static.nc",
+        static=LAND,
         summaries=SUMMARIES,
         modules=scripts("evaluate/plots/lines.py"),
     output:

@@ -10,9 +10,9 @@ OUTPUTS  results/normalize/statistics.nc                 centers and scales, are
 
 rule normalize_statistics:
     input:
+        **STATIC_FIELDS,
         era5=era5_of("training"),
         forcing="results/aggregate/forcing/training.nc",
-        static="results/aggregate/static.nc",
         variables=VARIABLES,
         modules=scripts("normalize/training_statistics.py"),
     output:
@@ -29,22 +29,23 @@ rule normalize_statistics:
         runtime=grown(20),
     params:
         project=BASE,
+        static=static_option,
         period=config["periods"]["training"],
         reference=config["normalize"]["reference"],
     message:
         "Computing statistics of the training period"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.training_statistics"
-        " --era5 {input.era5:q} --forcing {input.forcing:q} --static {input.static:q}"
+        " --era5 {input.era5:q} --forcing {input.forcing:q} {params.static}"
         " --variables {input.variables:q} --period {params.period} --reference {params.reference}"
         " --out {output:q} --log {log:q}"
 
 
 rule normalize_training:
     input:
+        **STATIC_FIELDS,
         era5=era5_of("training", "validation"),
         forcing="results/aggregate/forcing/training.nc",
-        static="results/aggregate/static.nc",
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
         modules=scripts("normalize/training.py"),
@@ -62,22 +63,23 @@ rule normalize_training:
         runtime=grown(20),
     params:
         project=BASE,
+        static=static_option,
         training=config["periods"]["training"],
         validation=config["periods"]["validation"],
     message:
         "Normalizing the training and validation months"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.training"
-        " --era5 {input.era5:q} --forcing {input.forcing:q} --static {input.static:q}"
+        " --era5 {input.era5:q} --forcing {input.forcing:q} {params.static}"
         " --statistics {input.statistics:q} --variables {input.variables:q}"
         " --training {params.training} --validation {params.validation} --out {output:q} --log {log:q}"
 
 
 rule normalize_initial:
     input:
+        **STATIC_FIELDS,
         era5="results/aggregate/era5/{}.nc".format(YEARS[0]),
         forcing="results/aggregate/forcing/simulation.nc",
-        static="results/aggregate/static.nc",
         statistics="results/normalize/statistics.nc",
         variables=VARIABLES,
         modules=scripts("normalize/initial.py"),
@@ -95,12 +97,13 @@ rule normalize_initial:
         runtime=grown(10),
     params:
         project=BASE,
+        static=static_option,
         month=config["periods"]["simulation"][0],
     message:
         "Normalizing the first month"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.initial"
-        " --era5 {input.era5:q} --forcing {input.forcing:q} --static {input.static:q}"
+        " --era5 {input.era5:q} --forcing {input.forcing:q} {params.static}"
         " --statistics {input.statistics:q} --variables {input.variables:q} --month {params.month}"
         " --out {output:q} --log {log:q}"
 

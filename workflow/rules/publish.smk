@@ -3,7 +3,8 @@
 INPUTS   results/check/submission.json, results/train/checkpoint.zip or the config's model.checkpoint,
          results/download/**/*.json
 OUTPUTS  results/submission/{institution_id}/{source_id}/: checkpoint.zip, config.yaml, README.md (the dataset card),
-         provenance.json, manifest.csv (path, size and SHA-256 of every file)
+         provenance.json, manifest.csv (path, size and SHA-256 of every file); variables.csv where the config names a table
+         of variables
 """
 
 
@@ -13,9 +14,11 @@ rule publish:
         check="results/check/submission.json",
         checkpoint=CHECKPOINT,
         records=DOWNLOAD_RECORDS,
-        facts=CMOR_FACTS,
+        facts=cmor_table_files(CONTROL),
+        variables=VARIABLES,
         modules=scripts("publish/product.py"),
     output:
+        **({"variables": product_file("variables.csv")} if config["variables"] else {}),
         checkpoint=product_file("checkpoint.zip"),
         config=product_file("config.yaml"),
         card=product_file("README.md"),
@@ -34,7 +37,7 @@ rule publish:
     params:
         project=BASE,
         folder=product_folder,
-        facts=BASE / "config/cmor",
+        facts=f"results/cmorize/tables/{CONTROL}",
         # A function, since Snakemake would take the braces in patterns of file names for wildcards.
         config=lambda wildcards: json.dumps(config),
     message:

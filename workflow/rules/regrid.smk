@@ -9,7 +9,7 @@ OUTPUTS  results/regrid/weights.nc      row, col, S: built once
 
 rule regrid_weights:
     input:
-        static="results/download/static.era5",
+        grid="results/download/static.era5" if STATICS else f"results/download/{DATASETS[0]}/{YEARS[0]}.era5",
         modules=scripts("regrid/weights.py"),
     output:
         weights="results/regrid/weights.nc",
@@ -31,7 +31,7 @@ rule regrid_weights:
         "Building the weights from the data's grid to {params.resolution} degrees ({params.engine})"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.weights"
-        " --static {input.static:q} --resolution {params.resolution} --engine {params.engine}"
+        " --grid {input.grid:q} --resolution {params.resolution} --engine {params.engine}"
         " --out {output.weights:q} --log {log:q}"
 
 
@@ -122,9 +122,10 @@ rule regrid_forcing:
     params:
         project=BASE,
         threshold=config["regrid"]["sea_threshold"],
+        values=FORCING_VALUES,
     message:
         "Regridding the forcing, over the sea only"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.forcing"
         " --forcing {input.forcing:q} --weights {input.weights:q} --variables {input.variables:q}"
-        " --threshold {params.threshold} --out {output:q} --log {log:q}"
+        " --values {params.values} --threshold {params.threshold} --out {output:q} --log {log:q}"

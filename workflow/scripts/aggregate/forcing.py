@@ -1,4 +1,4 @@
-"""Monthly means of the forcing: of the linear interpolation between its values at the starts of months."""
+"""Monthly means of the forcing: as its file has them, or of the linear interpolation between values at month starts."""
 
 import sys
 
@@ -13,31 +13,34 @@ from workflow.scripts.common.ncfiles import add_field, add_months, new_file, rea
 BLOCK_STEPS = 24  # months in memory at a time
 
 
-def aggregate_forcing(source, output, start, end):
-    """Monthly means of sst and siconc from ``start`` to ``end`` from the regridded month-start values, and lsm.
+def aggregate_forcing(source, output, start, end, values="start"):
+    """Monthly means of sst and siconc, where it is there, from ``start`` to ``end`` from the regridded values, and lsm.
 
-    The mean of month m is 0.5 (v[m] + v[m + 1]), exact for values that change linearly within the month.
+    ``values``: what the values of a month are. "start": at its start; the mean of month m is 0.5 (v[m] + v[m + 1]),
+    exact for values that change linearly within the month, and the month after ``end`` is needed. "mean": its mean.
     """
     months = month_range(start, end)
+    last = months[-1] + (values == "start")
     with netCDF4.Dataset(source) as file, new_file(output, "monthly mean forcing on the model grid") as out:
         found = read_months(file)
-        absent, twice = missing_months(
-            found[(found >= months[0]) & (found <= months[-1] + 1)], start, str(months[-1] + 1)
-        )
+        absent, twice = missing_months(found[(found >= months[0]) & (found <= last)], start, str(last))
         if absent or twice:
             raise ValueError(
-                f"{source}: the start of {(absent or twice)[0]} is {'missing' if absent else 'there twice'}"
+                f"{source}: the {values} of {(absent or twice)[0]} is {'missing' if absent else 'there twice'}"
             )
         first = int(np.argmax(found == months[0]))
         copy_axes(file, out)
         add_months(out, months)
         lsm = add_field(out, "lsm", ("lat", "lon"), units="1", standard_name="land_area_fraction")
         lsm[:] = read_array(file["lsm"])
-        for name in ("sst", "siconc"):
+        for name in [name for name in file.variables if file[name].dimensions == ("time", "lat", "lon")]:
             variable = monthly_variable(out, name, file[name])
             for low in range(0, len(months), BLOCK_STEPS):
                 high = min(low + BLOCK_STEPS, len(months))
-                variable[low:high] = month_means(read_array(file[name])[first + low : first + high + 1])
+                if values == "start":
+                    variable[low:high] = month_means(read_array(file[name])[first + low : first + high + 1])
+                else:
+                    variable[low:high] = read_array(file[name])[first + low : first + high]
 
 
 def month_means(starts):
@@ -48,10 +51,15 @@ def month_means(starts):
 def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
-    parser.add_argument("--forcing", required=True, help="regridded sst, siconc and lsm, values at month starts")
+    parser.add_argument("--forcing", required=True, help="regridded forcing")
     parser.add_argument("--period", nargs=2, required=True, metavar="MONTH", help="first and last month, YYYY-MM")
+    parser.add_argument("--values", choices=["start", "mean"], default="start", help="what the values of a month are")
     parser.add_argument("--out", required=True, help="file to write")
-    return program.run(parser, lambda given: aggregate_forcing(given.forcing, given.out, *given.period), arguments)
+
+    def work(given):
+        aggregate_forcing(given.forcing, given.out, *given.period, given.values)
+
+    return program.run(parser, work, arguments)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ def check_across(simulations, root, forcing=None, allow=(), conformance=True):
             report.leave_out(name, "not asked for")
     if forcing is not None:
         with PrescribedSea(forcing) as sea:
+            reason = sea.left_out({file["variable"] for simulation in simulations for file in simulation["files"]})
+            if reason:
+                report.leave_out(SEA_RULE, reason)
+                return report
             for path, control, offset in _pairs(simulations):
                 report.count(SEA_RULE)
                 for message in sea_findings(root / path, sea, offset, root / control):

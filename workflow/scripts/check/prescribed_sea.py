@@ -24,6 +24,12 @@ class PrescribedSea:
     def __exit__(self, *_):
         self.dataset.close()
 
+    def left_out(self, variables):
+        """Why ts is not compared with the sea: no ts is among ``variables``, or no ice in the forcing; else None."""
+        if "ts" not in variables:
+            return "there is no ts"
+        return None if "siconc" in self.dataset.variables else "the forcing has no sea ice, so open sea is not known"
+
     def months(self, months, lat, lon):
         """SST (K) and open-sea mask (time, lat, lon) of a slice of months on the grid of ``lat``, ``lon``."""
         sst, ice = (np.ma.filled(self.dataset[name][months], np.nan) for name in ("sst", "siconc"))

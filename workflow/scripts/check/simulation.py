@@ -15,7 +15,7 @@ from workflow.scripts.check import attributes, axes, names, sets, values  # noqa
 from workflow.scripts.check.conformance import cf_findings, prepare_findings
 from workflow.scripts.check.files import read_files
 from workflow.scripts.check.prescribed_sea import PrescribedSea, sea_findings
-from workflow.scripts.check.rules import RULES, Report, expectation
+from workflow.scripts.check.rules import ASKED, RULES, Report, expectation
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
@@ -61,7 +61,15 @@ def check_files(paths, root, expected, forcing=None, allow=(), conformance=True,
     sound = [file for file in files if file.facets is not None and not file.error]
     if sound:
         subject = "/".join(sound[0].relative.split("/")[:4])
-        report.apply("simulation", subject, sound, comparisons, expected, own=own)
+        there = {file.variable for file in sound}
+        absent = left_out_rules(expected, there) if own else {}
+        report.apply("simulation", subject, sound, comparisons, expected, own=own, skip=set(absent))
+        for name, reason in absent.items():
+            report.leave_out(name, reason)
+    unknown = ", ".join(values.without_range(expected))
+    if own and unknown:
+        for name in ("value-range", "mean-range"):
+            report.leave_out(name, f"for {unknown}, of which config/cmor/ranges.csv has no range")
     if conformance:
         for path, message in cf_findings([file.path for file in sound]):
             report.add(CF_RULE, str(path.relative_to(root)), message)
@@ -77,6 +85,24 @@ def check_files(paths, root, expected, forcing=None, allow=(), conformance=True,
     if forcing is not None:
         _check_sea(report, sound, expected, forcing)
     return summary(sound), report
+
+
+def left_out_rules(expected, there):
+    """Rules on a simulation of our own that do not hold for its table of variables: {name: why}.
+
+    ``there``: names of its variables. All rules hold for a submission by AIMIP's own table.
+    """
+    found = {}
+    lacking = [" or ".join(names) for names in ASKED if not there & set(names)]
+    if lacking and not set(expected.entries) - there:
+        found["variables-complete"] = f"the table of variables leaves out {', '.join(lacking)}, which AIMIP asks for"
+    for name, needed in (
+        ("dewpoint-below-temperature", {"tas", "tdas"}),
+        ("humidity-consistent", {"huss", "tdas", "ps"}),
+    ):
+        if needed - set(expected.entries):
+            found[name] = f"the table of variables leaves out {', '.join(sorted(needed - set(expected.entries)))}"
+    return found
 
 
 def _not_applicable(file, expected):
@@ -110,6 +136,10 @@ def _check_prepared(report, files, root, tables):
 
 def _check_sea(report, files, expected, forcing):
     with PrescribedSea(forcing) as sea:
+        reason = sea.left_out(expected.entries)
+        if reason:
+            report.leave_out(SEA_RULE, reason)
+            return
         for file in files:
             if file.variable == "ts" and file.statistics is not None and file.statistics.months == len(expected.months):
                 report.count(SEA_RULE)

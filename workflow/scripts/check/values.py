@@ -80,6 +80,15 @@ def mean_range(file, expected):
             yield f"the mean{place} is {mean:g} {units}, outside {row['mean_minimum']:g}..{row['mean_maximum']:g}"
 
 
+def without_range(expected):
+    """Variables, with their level in Pa where they have levels, for which no range is known."""
+    known = {(row["variable"], row["plev"]) for row in expected.ranges}
+    for name in expected.entries:
+        for level in expected.levels(name) or [""]:
+            if not {(name, level), (name, "")} & known:
+                yield f"{name} at {level:g} Pa" if level else name
+
+
 def rows(file, expected):
     """Ranges for the levels of a file: (row of ranges.csv, place in words, slice of levels)."""
     levels = np.atleast_1d(file.coordinates.get("plev", [])).tolist()

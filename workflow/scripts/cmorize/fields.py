@@ -10,14 +10,7 @@ import numpy as np
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.submission.derive import (
-    UNITS,
-    dewpoint_below,
-    geopotential_height,
-    non_negative,
-    specific_humidity,
-    surface_temperature,
-)
+from workflow.scripts.submission.derive import UNITS, submitted, submitted_rows, surface_temperature
 
 
 def check_rollout(rollout, forcing, channels, settings, path):
@@ -39,11 +32,11 @@ def check_rollout(rollout, forcing, channels, settings, path):
             )
     for row in channels:
         if row.channel not in rollout.variables:
-            raise ValueError(f"{path} has no channel '{row.channel}', which config/variables.csv names")
+            raise ValueError(f"{path} has no channel '{row.channel}', which the table of variables names")
         units = getattr(rollout[row.channel], "units", "")
         if units != row.units:
             raise ValueError(
-                f"{path}: channel '{row.channel}' is in '{units}', config/variables.csv says '{row.units}'"
+                f"{path}: channel '{row.channel}' is in '{units}', the table of variables says '{row.units}'"
             )
     for axis in ("lat", "lon"):
         ours, theirs = rollout[axis][:], forcing[axis][:]
@@ -58,12 +51,8 @@ def days_since_epoch(time):
 
 
 def source_channels(variables):
-    """Rows of config/variables.csv for each variable of the submission, surface or top level last: {name: rows}."""
-    sources = {}
-    for row in read_variables(variables, role="field"):
-        for name in row.cmor_name:
-            sources.setdefault(name, []).append(row)
-    return {name: sorted(rows, key=lambda row: -(row.level or 0)) for name, rows in sources.items()}
+    """Rows of the table ``variables`` for each variable of the submission, surface or top level last: {name: rows}."""
+    return submitted_rows(read_variables(variables, role="field"))
 
 
 class Simulation:
@@ -82,26 +71,15 @@ class Simulation:
         return np.asarray(values, np.float32)
 
     def derive(self, name, months):
-        """The same before the check for values that are not finite, of any float type."""
-        if name == "zg":
-            return geopotential_height(self.levels(name, months))
-        if name == "hus":
-            return non_negative(self.levels(name, months))
-        if name == "tdas":
-            return dewpoint_below(self.channel("d2m", months), self.channel("t2m", months))
-        if name == "huss":
-            return specific_humidity(self.derive("tdas", months).astype(np.float64), self.channel("sp", months))
-        if name == "pr":
-            return non_negative(self.channel("avg_tprate", months))
-        if name == "ts":
-            sst, ice = (self.plain(self.forcing[key], months) for key in ("sst", "siconc"))
-            return surface_temperature(self.channel("skt", months), sst, self.land, ice, self.offset)
-        return self.levels(name, months)
+        """The same before the check for values that are not finite, of any float type.
 
-    def levels(self, name, months):
-        """Channels of ``name`` as they are: stacked by level, or the one at the surface."""
+        ``ts`` is the prescribed sea's where the forcing has the sea ice that tells open sea from ice.
+        """
         rows = self.sources[name]
-        values = [self.channel(row.channel, months) for row in rows]
+        values = [submitted(name, row, self.sources, lambda row: self.channel(row.channel, months)) for row in rows]
+        if name == "ts" and "siconc" in self.forcing.variables:
+            sst, ice = (self.plain(self.forcing[key], months) for key in ("sst", "siconc"))
+            return surface_temperature(values[0], sst, self.land, ice, self.offset)
         return np.stack(values, axis=1) if rows[0].level else values[0]
 
     def channel(self, channel, months):

@@ -1,12 +1,14 @@
 """Tables and controlled vocabulary that CMOR enforces for one experiment, from the config and config/cmor.
 
 Written into one folder: ``AIMIP_Amon.json``, ``AIMIP_coordinate.json`` and ``AIMIP_formula_terms.json`` (the
-project's own MIP tables, as they stand in config/cmor), ``AIMIP_CV.json`` (vocabulary: the names, license and grids
+project's own MIP tables, as they stand in config/cmor; of a table of variables that is not AIMIP's, the variables and
+levels that it names), ``AIMIP_CV.json`` (vocabulary: the names, license and grids
 that the config allows, and no others) and ``submission.json`` (global attributes, grids, period, SST offset, deflate
 level: what cmorize/simulation.py and the checks read). One folder per experiment, so that a new one touches no other.
 """
 
 import json
+import logging
 import re
 import shutil
 import sys
@@ -16,7 +18,9 @@ from workflow.scripts.common import program
 from workflow.scripts.common.experiments import NAME, NAME_HELP, describe
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import period_label
+from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.attributes import REQUIRED_ATTRIBUTES, nominal_resolution
+from workflow.scripts.submission.derive import left_out, submitted_rows
 
 MIP_TABLES = ("AIMIP_Amon.json", "AIMIP_coordinate.json", "AIMIP_formula_terms.json")
 TABLE_FILES = (*MIP_TABLES, "AIMIP_CV.json", "submission.json")
@@ -41,12 +45,13 @@ NAME_RULES = {
 }
 
 
-def write_tables(folder, facts, experiment, sst_offset, submission, resolution, simulation):
+def write_tables(folder, facts, variables, experiment, sst_offset, submission, resolution, simulation):
     """Write the five files of ``TABLE_FILES`` into ``folder``.
 
-    ``facts``: the folder config/cmor. ``experiment``: its name, and ``sst_offset`` its warming of the sea surface
-    (K). ``submission``: that section of the config. ``resolution``: of the native grid (degrees). ``simulation``:
-    first and last month, ("1978-10", "2024-12"). Raises ValueError naming the first value that AIMIP does not allow.
+    ``facts``: the folder config/cmor. ``variables``: the table of variables. ``experiment``: its name, and
+    ``sst_offset`` its warming of the sea surface (K). ``submission``: that section of the config. ``resolution``: of
+    the native grid (degrees). ``simulation``: first and last month, ("1978-10", "2024-12"). Raises ValueError in one
+    sentence naming the first value that AIMIP does not allow.
     """
     check_names(experiment, submission)
     contents = {
@@ -57,8 +62,42 @@ def write_tables(folder, facts, experiment, sst_offset, submission, resolution, 
     folder.mkdir(parents=True, exist_ok=True)
     for name in MIP_TABLES:
         shutil.copyfile(Path(facts) / name, folder / name)
+    contents |= own_variables(facts, read_variables(variables, role="field"))
     for name, content in contents.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def own_variables(facts, rows):
+    """Contents {file: dict} of the MIP tables that differ from those in ``facts`` for the ``rows`` of fields.
+
+    None where the rows make the variables of those tables on their levels. A variable on other levels gets an axis of
+    its own. What the rows leave out goes to the log.
+    """
+    table, axes = (
+        json.loads((Path(facts) / f"AIMIP_{name}.json").read_text(encoding="utf-8")) for name in ("Amon", "coordinate")
+    )
+    entries, axis_entries = table["variable_entry"], axes["axis_entry"]
+    sources, used, own = submitted_rows(rows), {}, {}
+    for name, entry in entries.items():
+        if name not in sources:
+            reason = left_out(rows).get(name, "no field makes it")
+            logging.warning("%s of AIMIP is left out: %s", name, reason)
+            continue
+        levels = [f"{row.level * 100}." for row in sources[name] if row.level]
+        known = next((axis for axis in entry["dimensions"].split() if axis.startswith("plev")), None)
+        if known and axis_entries[known]["requested"] != levels:
+            axis = "plev" + "p".join(str(row.level) for row in sources[name])
+            own[axis] = axis_entries[known] | {"requested": levels}
+            logging.warning("%s is on %s Pa, not on the levels of AIMIP", name, ", ".join(levels))
+            comment = entry["comment"].replace(" at 500 hPa", "")
+            entry = entry | {"dimensions": entry["dimensions"].replace(known, axis), "comment": comment}
+        used[name] = entry
+    if used == entries:
+        return {}
+    return {
+        "AIMIP_Amon.json": table | {"variable_entry": used},
+        "AIMIP_coordinate.json": axes | {"axis_entry": axis_entries | own},
+    }
 
 
 def check_names(experiment, submission):
@@ -205,6 +244,7 @@ def main(arguments=None):
     """Command line; returns the exit status."""
     parser = program.command_line(__doc__)
     parser.add_argument("--facts", required=True, help="folder of the project's own MIP tables, config/cmor")
+    parser.add_argument("--variables", required=True, help="table of variables, CSV")
     parser.add_argument("--experiment", required=True, help="aimip, aimip-p2k, ...")
     parser.add_argument("--sst-offset", required=True, type=float, help="warming of the sea surface, K")
     parser.add_argument(
@@ -220,6 +260,7 @@ def main(arguments=None):
         lambda given: write_tables(
             given.out,
             given.facts,
+            given.variables,
             given.experiment,
             given.sst_offset,
             given.submission,

@@ -12,6 +12,7 @@ from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.schema import checked
+from workflow.scripts.common.variable_table import check_table
 from workflow.scripts.common.variables import read_variables
 
 # What stands for a value still to come: domains that nobody can own (RFC 2606, RFC 6761), and the usual words.
@@ -53,8 +54,9 @@ def reference_name(config):
 def validate_config(config, schema_path, variables_path):
     """Check ``config`` against the closed JSON schema at ``schema_path``, the table of variables, and itself.
 
-    Returns a copy with the types that the programs want: the config to use. Raises ValueError with one sentence that
-    names the key, its value and what is allowed.
+    ``variables_path``: AIMIP's own table, which is used where the config names none. Returns a copy with the types that
+    the programs want: the config to use. Raises ValueError with one sentence that names the key, or the line and column
+    of the table, its value and what is allowed.
     """
     config = checked(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
     _check_resolutions(config)
@@ -64,7 +66,9 @@ def validate_config(config, schema_path, variables_path):
     _check_sizes(config)
     _check_local(config["local"])
     _check_texts(config["submission"])
-    _check_fields(config["evaluation"], variables_path)
+    table = config["variables"] or variables_path
+    check_table(table)
+    _check_fields(config["evaluation"], table, variables_path)
     _check_models(config)
     # The evaluation reads the first grid, and compares it with a reference on the model's own.
     config["submission"]["grids"].sort()
@@ -200,10 +204,13 @@ def _check_texts(submission):
         )
 
 
-def _check_fields(evaluation, variables_path):
-    """The fields that the evaluation names are variables of the submission, with a level where they have levels."""
-    rows = read_variables(variables_path, role="field")
-    known = [f"{name}{row.level or ''}" for row in rows for name in row.cmor_name]
+def _check_fields(evaluation, *tables):
+    """The fields that the evaluation names are variables of a submission, with a level where they have levels.
+
+    One that AIMIP's table has and the config's leaves out is left out of the evaluation, which says so.
+    """
+    rows = [row for table in tables for row in read_variables(table, role="field")]
+    known = dict.fromkeys(f"{name}{row.level or ''}" for row in rows for name in row.cmor_name)
     for key in ("skill_fields", "map_fields"):
         for field in evaluation[key]:
             if field not in known:

@@ -1,4 +1,6 @@
-"""The variables table, config/variables.csv: one row per field and level, the only list of variables there is.
+"""The table of variables, one row per field and level: the only list of variables there is.
+
+config/variables.csv is AIMIP's; the config's ``variables`` may name another, for fewer or other fields.
 
 Columns: ``role`` (field: predicted by the model; static: constant in time; forcing: prescribed), ``dataset`` (the
 CDS dataset, short: single-levels, pressure-levels, static; forcing for the AIMIP file), ``cds_name`` (name in a CDS
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Variable:
-    """One row of config/variables.csv; see the module's text for the meaning of each column."""
+    """One row of the table; see the module's text for the meaning of each column."""
 
     role: str
     dataset: str

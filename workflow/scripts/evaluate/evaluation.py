@@ -33,7 +33,7 @@ from workflow.scripts.evaluate.metrics.scores import (
 from workflow.scripts.evaluate.scorecard.layout import format_html, format_text
 from workflow.scripts.evaluate.scorecard.lines import build_scorecard
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, summary_paths
-from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM, write_labels
+from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM, left_out, write_labels
 
 
 def write_csv(path, rows):
@@ -50,7 +50,7 @@ def write_netcdf(path, results, grid, fields, units, skipped):
         data.setncatts({"title": "AIMIP evaluation metrics", "skipped": json.dumps(skipped)})
         axes = {name: list(dict.fromkeys(row[name] for row in results.rows)) for name in COLUMNS[:3]}
         axes["period"] = list(dict.fromkeys(row["period"] for row in results.rows))
-        axes["field"] = [*fields, *INDEX_FIELDS, WIND_SPECTRUM]
+        axes["field"] = [*fields, *(name for name, field in INDEX_FIELDS.items() if field in units), WIND_SPECTRUM]
         for name, values in axes.items():
             data.createDimension(name, len(values))
             labels = data.createVariable(name, str, (name,))
@@ -186,7 +186,10 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
         evaluate_modes(results, members, name, periods["training"])
         evaluate_spectra(results, members, name)
     evaluate_true_modes(results, modes, history[0].units)
-    skipped = {**reference.skipped, "E4": "the temporal variance metric needs daily data; this model is monthly"}
+    drawn = dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]])
+    absent = {f"E1 of {field}": f"there is no {field}" for field in drawn if field not in history[0].fields}
+    skipped = {**reference.skipped, **absent, **left_out(history[0].fields)}
+    skipped |= {"E4": "the temporal variance metric needs daily data; this model is monthly"}
     write_csv(outputs["csv"], results.rows)
     write_netcdf(outputs["netcdf"], results, reference, history[0].fields, history[0].units, skipped)
     card = build_scorecard(results.rows, source, control, experiments, {**settings, "periods": periods}, skipped)

@@ -7,6 +7,7 @@ this planet would have: the modes' amplitudes exactly, and what SST and noise ad
 """
 
 import sys
+from dataclasses import replace
 
 import netCDF4
 import numpy as np
@@ -35,20 +36,21 @@ def index_deviations(planet, lat, lon, training, variables):
     if len(training) <= 12:
         return {}
     channels = {field_name(name, row.level): row.channel for row in variables for name in row.cmor_name}
-    wanted = sorted({channels[field] for field, _ in INDICES.values()})
+    indices = {name: field for name, (field, _) in INDICES.items() if field in channels}
+    wanted = sorted({channels[field] for field in indices.values()})
     year = np.arange("2000-01", "2001-01", dtype="datetime64[M]")
     patterns = [
         planet.mode_response(name, year, lat, lon, column, wanted)
         for name in planet.modes()
         for column in range(planet.mode_index(name, year).shape[1])
     ]
-    rest = {name: [] for name in INDICES}
+    rest = {name: [] for name in indices}
     for span in year_slices(training):
         fields = dict(planet.fields(training[span], lat, lon, wanted, modes={}))
-        for name, (field, _) in INDICES.items():
+        for name, field in indices.items():
             rest[name].append(np.tensordot(fields[channels[field]], index_weights(name, lat, lon), axes=2))
     found = {}
-    for name, (field, _) in INDICES.items():
+    for name, field in indices.items():
         weights = index_weights(name, lat, lon)
         amplitudes = [np.tensordot(pattern[channels[field]], weights, axes=2) for pattern in patterns]
         departures = deseasonalize(np.concatenate(rest[name]), training)
@@ -64,7 +66,13 @@ def planet_truth(output, variables, seed, resolution, periods, experiments):
     variables: the variables table (CSV); seed: the planet's; resolution: of the model grid, degrees; periods: the
     config's; experiments: {name: {sst_offset: K}}.
     """
-    planet, variables = Planet(seed), read_variables(variables, role="field")
+    planet = Planet(seed)
+    # The planet's own fields are in SI units, its geopotential too where the table has heights.
+    own = {"zg": "m2 s-2"}
+    variables = [
+        replace(row, units=next((own[name] for name in row.cmor_name if name in own), row.units))
+        for row in read_variables(variables, role="field")
+    ]
     lat, lon = centres(resolution)
     spans = evaluation_periods(periods)
     months, training = month_range(*spans["simulation"]), month_range(*spans["training"])

@@ -4,25 +4,28 @@ Ai2 published it on Zenodo (https://doi.org/10.5281/zenodo.16782372) without att
 and ``sea_ice_cover`` (0 to 1) with dimensions time, latitude, longitude, missing over land, and ``land_sea_mask``
 (latitude, longitude). The value stamped on the first of a month belongs to that instant and is interpolated linearly to
 the next, so the mean of month m is 0.5 (v[m] + v[m + 1]) and the file reaches one month beyond the period it forces.
+A centre's own file is laid out the same; it may hold means of months in place of values at their starts, and no ice.
 """
 
 import numpy as np
 
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.inputs.checks import check_grid, check_times
-from workflow.scripts.inputs.labelled import conversion, load, open_labelled, ordered, times
+from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
 
 LAND_MASK = "land_sea_mask"
+VALUES = ("start", "mean")  # what a file holds for a month: the value at its start, or its mean
 BLOCK_MONTHS = 24  # read so many months at a time: 100 MB at 0.25 degrees
 
 
 class Forcing:
-    """An open forcing file: ``months`` (datetime64[M], start of each), ``latitude`` (north to south), ``longitude``.
+    """An open forcing file: ``months`` (datetime64[M]), ``latitude`` (north to south), ``longitude``.
 
-    Use as a context manager. Raises ValueError if a variable or dimension is missing.
+    ``values`` (one of VALUES): "start": a value belongs to the instant of its stamp; "mean": to the month that its
+    stamp or bounds say. Use as a context manager. Raises ValueError if a variable or dimension is missing.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, values="start"):
         self.path, self.data = path, ordered(open_labelled(path))
         try:
             missing = [name for name in ("time", LAND_MASK) if name not in self.data.variables]
@@ -32,10 +35,10 @@ class Forcing:
                     "not the AIMIP forcing file"
                 )
             self.starts = times(self.data, path)
+            self.months = months(self.data, path) if values == "mean" else self.starts.astype("datetime64[M]")
         except Exception:
             self.data.close()
             raise
-        self.months = self.starts.astype("datetime64[M]")
         self.latitude, self.longitude = self.data["latitude"].values, self.data["longitude"].values
 
     def __enter__(self):
@@ -70,26 +73,29 @@ def blocks(count):
     return [(start, min(start + BLOCK_MONTHS, count)) for start in range(0, count, BLOCK_MONTHS)]
 
 
-def check_forcing(path, rows, start, end):
+def check_forcing(path, rows, start, end, values="start"):
     """Check the forcing file: the grid, every month from ``start`` to the one after ``end``, and the values.
 
-    ``rows``: the forcing Variables. Raises ValueError with one sentence that names the file and what is wrong.
+    ``rows``: the forcing Variables. ``values``: one of VALUES; means need not reach beyond ``end``. Raises ValueError
+    with one sentence that names the file and what is wrong.
     """
-    with Forcing(path) as forcing:
+    with Forcing(path, values) as forcing:
         try:
             check_grid(forcing.latitude, forcing.longitude)
-            if (forcing.starts != forcing.months.astype("datetime64[s]")).any():
+            if values == "start" and (forcing.starts != forcing.months.astype("datetime64[s]")).any():
                 late = forcing.starts[forcing.starts != forcing.months.astype("datetime64[s]")][0]
-                raise ValueError(f"{late} is not the start of a month; month-start values are expected")
-            wanted = month_range(start, str(parse_month(end) + 1))
+                raise ValueError(
+                    f"{late} is not the start of a month; month-start values are expected, unless the config sets "
+                    f"local.forcing_values to mean"
+                )
+            wanted = month_range(start, str(parse_month(end) + (values == "start")))
             check_times(forcing.months[np.isin(forcing.months, wanted)], wanted)
             if (np.diff(forcing.months.astype(int)) != 1).any():
                 raise ValueError("the months are not in order, one after the other")
             _check_range(forcing.land(), "land_sea_mask", -0.01, 1.01, "1")
             for row in rows:
                 for first, last in blocks(len(forcing.months)):
-                    values = forcing.read(row, first, last)
-                    _check_range(values, row.cds_name, row.valid_min, row.valid_max, row.units)
+                    _check_range(forcing.read(row, first, last), row.cds_name, row.valid_min, row.valid_max, row.units)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 

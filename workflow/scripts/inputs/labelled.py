@@ -128,8 +128,8 @@ def months(dataset, label):
 def conversion(found, wanted, name, label=None):
     """(factor, offset) that turn values of the variable ``name`` from the units ``found`` into ``wanted``.
 
-    Depths of precipitation become masses of water, and geopotential becomes its height. Raises ValueError that names
-    the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
+    Depths of precipitation become masses of water, geopotential its height, and height geopotential. Raises ValueError
+    that names the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
     """
     place = f"{label}: " if label else ""
     found, wanted = str(found), str(wanted)
@@ -138,7 +138,10 @@ def conversion(found, wanted, name, label=None):
     target, unit = _unit(_spelled(wanted)), _unit(_spelled(found))
     if unit is None:
         raise ValueError(f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted")
-    for factor, way in ((1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")):
+    ways = [(1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")]
+    if target == _unit("m2 s-2"):
+        ways.append((GRAVITY, target / "m s-2"))
+    for factor, way in ways:
         if unit.is_convertible(way):
             zero, one = unit.convert(np.array([0.0, 1.0]), way)
             return factor * (one - zero), factor * zero

@@ -11,6 +11,7 @@ from workflow.scripts.normalize.fields import refuse_not_finite
 from workflow.scripts.normalize.transforms import transform
 
 LAND = "lsm"  # the forcing that stays as it is
+ORDERS = (["sst", "siconc", LAND], ["sst", LAND])  # of the forcings, with and without sea ice
 
 
 def write_forcing(forcing, statistics, output, sst_offset):
@@ -30,12 +31,14 @@ def write_forcing(forcing, statistics, output, sst_offset):
 def normalized_forcings(sst, siconc, land, center, scale, sst_offset=0.0):
     """Forcings (time, 3, lat, lon) float32 in the order sst, siconc, lsm; 0 where ``sst`` is NaN, that is not sea.
 
-    ``sst`` K, ``siconc`` 0..1 (time, lat, lon); ``land`` 0..1 (lat, lon); ``center``, ``scale`` (3,).
+    ``sst`` K, ``siconc`` 0..1 (time, lat, lon), or None: then there are 2; ``land`` 0..1 (lat, lon); ``center``,
+    ``scale`` (3,).
     """
-    values = np.stack([sst + sst_offset, transform(siconc, "logit"), np.broadcast_to(land, sst.shape)], axis=1)
+    ice = [] if siconc is None else [transform(siconc, "logit")]
+    values = np.stack([sst + sst_offset, *ice, np.broadcast_to(land, sst.shape)], axis=1)
     values = (values - center[:, None, None]) / scale[:, None, None]
     sea = np.isfinite(sst)[:, None]
-    keep = np.concatenate([sea, sea, np.ones_like(sea)], axis=1)
+    keep = np.concatenate([sea] * (1 + len(ice)) + [np.ones_like(sea)], axis=1)
     return np.where(keep, values, 0).astype(np.float32)
 
 
@@ -48,19 +51,35 @@ def add_forcing_statistics(file, stats):
 def put_forcings(variable, source, stats, places, months, sst_offset):
     """Write the forcings of the months at ``places`` of the aggregated ``source`` to ``variable``, in pieces."""
     names = list(stats["forcing"][:])
-    if names != ["sst", "siconc", LAND]:
-        raise ValueError(f"the forcings are {', '.join(names)}; sst, siconc, {LAND} are expected")
+    if names not in ORDERS:
+        raise ValueError(f"the forcings are {', '.join(names)}; sst, siconc, {LAND} are expected, or no siconc")
     center, scale = (read_array(stats[f"forcing_{kind}"]).astype(np.float64) for kind in ("center", "scale"))
     land = read_array(source[LAND])
     for low in range(0, len(places), 120):
         part = slice(places[low], places[low : low + 120][-1] + 1)
         if part.stop - part.start != len(places[low : low + 120]):
             raise ValueError("the months of the forcing are not in order, one after the other")
-        sst, siconc = read_array(source["sst"])[part], read_array(source["siconc"])[part]
+        sst = read_array(source["sst"])[part]
+        siconc = read_array(source["siconc"])[part] if "siconc" in names else None
         values = normalized_forcings(sst, siconc, land, center, scale, sst_offset)
         for number, name in enumerate(names):
             refuse_not_finite(values[:, number], name, months[low:])
         variable[low : low + len(values)] = values
+
+
+def static_fields(static, forcing, rows):
+    """Fields {channel: (lat, lon)} that do not change: of the file ``static``, for the ``rows`` of that role.
+
+    With ``static`` None, where the table of variables has no such rows: the land fraction of the file ``forcing``.
+    """
+    names = {row.channel: row.short_name for row in rows} if static else {LAND: LAND}
+    with netCDF4.Dataset(static or forcing) as file:
+        return {channel: read_array(file[name]) for channel, name in names.items()}
+
+
+def add_static(parser):
+    """Add the option that names the static fields."""
+    parser.add_argument("--static", help="aggregated static fields, where the table of variables has some")
 
 
 def main(arguments=None):

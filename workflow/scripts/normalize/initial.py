@@ -7,6 +7,7 @@ import numpy as np
 from workflow.scripts.common import program
 from workflow.scripts.common.months import parse_month
 from workflow.scripts.common.ncfiles import new_file
+from workflow.scripts.normalize.forcing import add_static
 from workflow.scripts.normalize.series import write_series
 
 
@@ -21,7 +22,7 @@ def main(arguments=None):
     parser = program.command_line(__doc__)
     parser.add_argument("--era5", required=True, help="aggregated file of the year that holds the month")
     parser.add_argument("--forcing", required=True, help="aggregated forcing of these months")
-    parser.add_argument("--static", required=True, help="aggregated static fields")
+    add_static(parser)
     parser.add_argument("--statistics", required=True, help="statistics of the training period")
     parser.add_argument("--variables", required=True, help="config/variables.csv")
     parser.add_argument("--month", required=True, help="first month of the simulation, YYYY-MM")

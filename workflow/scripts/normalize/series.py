@@ -9,7 +9,7 @@ from workflow.scripts.common.months import month_of_year
 from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, add_text, read_array, read_months
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.normalize.fields import add_center, add_channels, read_channel, refuse_not_finite
-from workflow.scripts.normalize.forcing import add_forcing_statistics, put_forcings
+from workflow.scripts.normalize.forcing import add_forcing_statistics, put_forcings, static_fields
 
 
 def write_series(file, era5, forcing, static, statistics, variables, months):
@@ -31,13 +31,12 @@ def write_series(file, era5, forcing, static, statistics, variables, months):
             places = _find(read_months(source), months, forcing)
             put_forcings(forcings, source, stats, places, months, 0.0)
         statics = add_field(file, "statics", ("static", "lat", "lon"), compressed=False, units="1")
-        with netCDF4.Dataset(static) as source:
-            names = {row.channel: row.short_name for row in read_variables(variables, role="static")}
-            pairs = zip(stats["static"][:], stats["static_center"][:], stats["static_scale"][:], strict=True)
-            for number, (name, mean, spread) in enumerate(pairs):
-                values = (read_array(source[names[name]]) - mean) / spread
-                refuse_not_finite(values[None], name, [static])
-                statics[number] = values
+        given = static_fields(static, forcing, read_variables(variables, role="static"))
+        pairs = zip(stats["static"][:], stats["static_center"][:], stats["static_scale"][:], strict=True)
+        for number, (name, mean, spread) in enumerate(pairs):
+            values = (given[name] - mean) / spread
+            refuse_not_finite(values[None], name, [static])
+            statics[number] = values
 
 
 def _put_fields(fields, paths, rows, months, center, scale):

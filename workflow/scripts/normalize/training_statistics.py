@@ -18,7 +18,7 @@ from workflow.scripts.common.months import month_of_year, month_range
 from workflow.scripts.common.ncfiles import add_field, add_grid, add_text, new_file, read_array, read_months
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.normalize.fields import add_center, add_channels, read_channel
-from workflow.scripts.normalize.forcing import LAND
+from workflow.scripts.normalize.forcing import LAND, add_static, static_fields
 from workflow.scripts.normalize.transforms import transform
 
 NO_SPREAD = 1e-6  # a standard deviation this small beside the mean is rounding
@@ -27,14 +27,16 @@ NO_SPREAD = 1e-6  # a standard deviation this small beside the mean is rounding
 def write_statistics(era5, forcing, static, variables, output, period, reference):
     """Statistics of the months of ``period`` (start, end): center, scale per channel, forcing and static.
 
-    ``era5``: aggregated yearly files, of which only the months in ``period`` count. Raises ValueError that names the
+    ``era5``: aggregated yearly files, of which only the months in ``period`` count. ``static``: the static fields, None
+    where the table of variables has none. Raises ValueError that names the
     calendar month without data, or the channel that does not vary or is not finite.
     """
     rows = {role: read_variables(variables, role=role) for role in ("field", "forcing", "static")}
     months = month_range(*period)
-    with netCDF4.Dataset(static) as file:
+    with netCDF4.Dataset(forcing) as file:
         lat, lon = file["lat"][:].data, file["lon"][:].data
-        statics = {row.channel: _moments([read_array(file[row.short_name])], lat, lon) for row in rows["static"]}
+    fields = static_fields(static, forcing, rows["static"])
+    statics = {name: _moments([values], lat, lon) for name, values in fields.items()}
     center, scale = _field_statistics(era5, rows["field"], months, lat, lon, reference)
     with netCDF4.Dataset(forcing) as file:
         inside = np.isin(read_months(file), months)
@@ -125,7 +127,7 @@ def main(arguments=None):
     parser = program.command_line(__doc__)
     parser.add_argument("--era5", nargs="+", required=True, help="aggregated files, one per year")
     parser.add_argument("--forcing", required=True, help="aggregated forcing of the training period")
-    parser.add_argument("--static", required=True, help="aggregated static fields")
+    add_static(parser)
     parser.add_argument("--variables", required=True, help="config/variables.csv")
     parser.add_argument("--period", nargs=2, required=True, metavar="MONTH", help="first and last month of training")
     parser.add_argument("--reference", choices=["climatology", "channel"], required=True, help="what is subtracted")

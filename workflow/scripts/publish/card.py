@@ -1,10 +1,12 @@
 """The dataset card: README.md of a submission, generated from the config, the tables and the checks' outcome."""
 
 import json
+import re
 from pathlib import Path
 
 from workflow.scripts.common.experiments import describe
 from workflow.scripts.common.months import month_range
+from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.common.settings import reference_name
 
 SYNTHETIC = (
@@ -34,8 +36,8 @@ ATTRIBUTION = (
 def card(config, facts, check, weights):
     """The card's text (Markdown).
 
-    ``config``: the whole resolved config. ``facts``: the folder config/cmor. ``check``: content of submission.json
-    of the checks. ``weights``: dict of size (bytes) and sha256 of the checkpoint.
+    ``config``: the whole resolved config. ``facts``: folder of the MIP tables. ``check``: content of submission.json of
+    the checks. ``weights``: dict of size (bytes) and sha256 of the checkpoint.
     """
     submission, periods = config["submission"], config["periods"]
     files = [file for simulation in check["simulations"] for file in simulation["files"]]
@@ -60,15 +62,14 @@ def card(config, facts, check, weights):
         )
         + "\n## Variables\n\n"
         + _table(("Name", "Meaning", "Units", "Cell methods"), _variables(facts))
-        + f"\nPressure levels (hPa): {_levels(facts, 'plev7aimip')}; of `zg`: {_levels(facts, 'plev500')}, a dimension "
-        + "of length one.\n"
+        + _levels(facts)
         + "\n## Experiments\n\n"
         + _protocol(config)
         + _table(("Experiment", "Sea surface temperature"), _offsets(config))
         + "\n## Model and training\n\n"
         + _training(config, weights)
         + "\n## Known limits\n\n"
-        + "".join(f"- {limit}\n" for limit in LIMITS)
+        + "".join(f"- {limit}\n" for limit in _limits(facts))
         + "\n## Checks\n\n"
         + _checks(check)
         + "\n## Layout and use\n\n"
@@ -140,20 +141,42 @@ def _grids(config):
     return [{"gn": native, "gr": regridded}[label] for label in config["submission"]["grids"]]
 
 
+def _entries(facts):
+    return json.loads((Path(facts) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
+
+
 def _variables(facts):
-    entries = json.loads((Path(facts) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
-    for name, entry in entries.items():
+    for name, entry in _entries(facts).items():
         yield f"`{name}`", entry["long_name"], entry["units"], entry["cell_methods"]
 
 
-def _levels(facts, axis):
+def _levels(facts):
+    """A sentence on the pressure levels: those of most variables, and what others have."""
     axes = json.loads((Path(facts) / "AIMIP_coordinate.json").read_text(encoding="utf-8"))["axis_entry"]
-    return ", ".join(f"{float(pressure) / 100:g}" for pressure in axes[axis]["requested"])
+    groups = {}
+    for name, entry in _entries(facts).items():
+        for axis in entry["dimensions"].split():
+            if axis.startswith("plev"):
+                groups.setdefault(tuple(axes[axis]["requested"]), []).append(f"`{name}`")
+    parts = []
+    for levels, names in sorted(groups.items(), key=lambda group: -len(group[1])):
+        text = ", ".join(f"{float(pressure) / 100:g}" for pressure in levels)
+        whose = f"of {', '.join(names)}: " if parts or len(names) == 1 else ""
+        parts.append(f"{whose}{text}" + (", a dimension of length one" if len(levels) == 1 else ""))
+    return f"\nPressure levels (hPa): {'; '.join(parts)}.\n" if parts else ""
+
+
+def _limits(facts):
+    """The limits without those on a variable, the first that they name, which is not there."""
+    absent = set(_entries(CMOR_FACTS)) - set(_entries(facts))
+    for limit in LIMITS:
+        if not absent & set(re.findall(r"`(\w+)`", limit)[:1]):
+            yield limit
 
 
 def _training(config, weights):
     spans = {name: " to ".join(period) for name, period in config["periods"].items()}
-    inputs = "No input but the state, sea surface temperature, sea ice, the season and constant fields."
+    inputs = "No input but the state, the prescribed sea surface, the season and constant fields."
     weight = f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
     if config["model"]["checkpoint"]:
         return (

@@ -1,4 +1,7 @@
-"""What goes with the files of a submission: weights, config, dataset card, provenance and, last, the manifest."""
+"""What goes with the files of a submission: weights, config, dataset card, provenance and, last, the manifest.
+
+A table of variables that is not the project's own goes with them, since the config alone does not make the files again.
+"""
 
 import json
 import platform
@@ -19,16 +22,20 @@ from workflow.scripts.publish.manifest import write_manifest
 
 
 def publish(folder, check, checkpoint, records, facts, config, repository):
-    """Write checkpoint.zip, config.yaml, README.md, provenance.json and manifest.csv into ``folder``.
+    """Write checkpoint.zip, config.yaml, README.md, provenance.json and manifest.csv into ``folder``, and variables.csv
+    where the config names a table of variables.
 
     ``folder``: that of the model in the submission, .../institution/source. ``check``: submission.json of the checks.
-    ``records``: the downloads' records (JSON). ``facts``: config/cmor. ``config``: the whole resolved config.
-    ``repository``: folder of the workflow, for its git commit.
+    ``records``: the downloads' records (JSON). ``facts``: folder of the MIP tables. ``config``: the whole resolved
+    config. ``repository``: folder of the workflow, for its git commit.
     """
     folder, outcome = Path(folder), json.loads(Path(check).read_text(encoding="utf-8"))
     with atomic_path(folder / "checkpoint.zip") as temporary:
         shutil.copyfile(checkpoint, temporary)
     weights = digests(folder / "checkpoint.zip")
+    if config["variables"]:
+        _write(folder / "variables.csv", Path(config["variables"]).read_text(encoding="utf-8"))
+        config = config | {"variables": "variables.csv"}
     config = without_folders(config)
     _write(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     _write(folder / "README.md", card(config, facts, outcome, weights))
@@ -91,7 +98,7 @@ def main(arguments=None):
     parser.add_argument("--check", required=True, help="outcome of the checks, JSON")
     parser.add_argument("--checkpoint", required=True, help="weights, a ZIP file")
     parser.add_argument("--records", required=True, nargs="+", metavar="FILE", help="records of the downloads, JSON")
-    parser.add_argument("--facts", required=True, help="folder of the project's own MIP tables, config/cmor")
+    parser.add_argument("--facts", required=True, help="folder of the MIP tables that the files were written by")
     parser.add_argument("--config", required=True, type=program.from_json, metavar="JSON", help="the whole config")
     parser.add_argument("--repository", required=True, help="folder of the workflow, for its git commit")
     parser.add_argument("--out", required=True, help="folder of the model in the submission, .../institution/source")

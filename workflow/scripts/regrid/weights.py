@@ -86,12 +86,12 @@ def _entries(overlap):
 def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
-    parser.add_argument("--static", required=True, help="a downloaded ERA5 file, for its grid")
+    parser.add_argument("--grid", required=True, help="a downloaded ERA5 file, for its grid")
     parser.add_argument("--resolution", type=float, required=True, help="of the model's grid, degrees")
     parser.add_argument("--engine", choices=["boxes", "xesmf"], default="boxes", help="what makes the weights")
     parser.add_argument("--out", required=True, help="file to write")
     return program.run(
-        parser, lambda given: write_weights(given.static, given.out, given.resolution, given.engine), arguments
+        parser, lambda given: write_weights(given.grid, given.out, given.resolution, given.engine), arguments
     )
 
 

@@ -18,6 +18,7 @@ from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,
+    NO_FIELD,
     SKY,
     band,
     colormap,
@@ -73,6 +74,8 @@ def scores_figure(results):
 def series_figure(results, members):
     """Global means of each field: annual, or monthly where there are fewer than five whole years."""
     reference, fields = results.reference, results.fields
+    if not fields:
+        return note_figure("Global means", NO_FIELD)
     rows = -(-len(fields) // 2)
     figure, grid = plt.subplots(rows, 2, figsize=(7.6, 1.75 * rows + 0.5), layout="constrained", squeeze=False)
     annual = len(annual_means(reference.series[:1], reference.months)[0]) >= 5
@@ -109,10 +112,13 @@ def zonal_figure(results, period):
         if level is not None:
             levels.setdefault(variable, []).append(level)
     variables = [variable for variable, found in levels.items() if len(found) > 1]
+    name = f"{results.source} {results.control} against {results.truth}"
+    title = f"E1: zonal-mean bias of {name}, {period} period {results.span(period)}"
+    if not variables:
+        return note_figure(title, "no variable has more than one level")
     rows = -(-len(variables) // 2)
     figure, grid = plt.subplots(rows, 2, figsize=(7.6, 2.3 * rows + 0.5), layout="constrained", squeeze=False)
-    name = f"{results.source} {results.control} against {results.truth}"
-    figure.suptitle(f"E1: zonal-mean bias of {name}, {period} period {results.span(period)}")
+    figure.suptitle(title)
     for axes in grid.flat[len(variables) :]:
         axes.axis("off")
     for axes, variable in zip(grid.flat, variables, strict=False):
@@ -176,7 +182,7 @@ def ensemble_figure(results):
         f"Ensemble of {results.source} {results.control}, monthly means over 15-degree boxes, {results.span('test')}"
     )
     if not fields:
-        return note_figure(title, "one member has no spread")
+        return note_figure(title, "one member has no spread, or none of the fields is there")
     rows = -(-len(fields) // 3)
     figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.2 * rows + 0.6), layout="constrained", squeeze=False)
     figure.suptitle(f"{title}\nshare of months and area by number of members below {results.truth}; dashed: even")

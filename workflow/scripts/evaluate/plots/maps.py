@@ -9,7 +9,7 @@ import sys
 from workflow.scripts.common import program
 from workflow.scripts.evaluate.display import long_name, number, scale_of
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
-from workflow.scripts.evaluate.plots.style import colormap, map_figure, note_figure, save, symmetric_limit
+from workflow.scripts.evaluate.plots.style import NO_FIELD, colormap, map_figure, note_figure, save, symmetric_limit
 
 
 def bias_figure(results, period):
@@ -25,6 +25,8 @@ def bias_figure(results, period):
         panels.append(panel(values, title, symmetric_limit(values), field, units))
     name = f"{results.source} {results.control}"
     title = f"E1: bias of {name} against {results.truth}, {period} period {results.span(period)}"
+    if not panels:
+        return note_figure(title, NO_FIELD)
     return map_figure(title, panels, results.reference, results.land)
 
 
@@ -50,15 +52,18 @@ def response_figure(results, experiment):
     offset = results.experiments[experiment]["sst_offset"]
     name = f"{results.source} {experiment} less {results.control}"
     title = f"E5: {name} (SST {offset:+g} K), mean of {results.span('simulation')}"
+    if not panels:
+        return note_figure(title, NO_FIELD)
     return map_figure(title, panels, results.reference, results.land, columns=3 if known else 2)
 
 
 def comparison_figure(results, kind, title, rows):
     """Reference, ours and difference side by side for each of ``rows`` (period, field); kind: trend or enso."""
+    rows = [row for row in rows if row[1] in results.reference.fields]
     reasons = [results.skipped.get(f"{kind}_{period}") for period, _ in rows]
     rows = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
     if not rows:
-        return note_figure(title, reasons[0])
+        return note_figure(title, reasons[0] if reasons else NO_FIELD)
     metric, error = {"trend": ("E2_trend_bias", "E2_trend_rms"), "enso": ("E3_enso_bias", "E3_enso_rms")}[kind]
     per = {"trend": "/decade", "enso": "/K"}[kind]
     panels = []

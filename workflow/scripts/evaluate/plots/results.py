@@ -22,7 +22,9 @@ class Evaluated:
     def __init__(self, table, maps, reference, static, experiments, settings, source):
         self.table = read_table(table)
         self.path, self.reference, self.source, self.experiments = maps, SummaryFile(reference), source, experiments
-        self.truth, self.fields = settings["reference_name"], settings["map_fields"]
+        self.truth = settings["reference_name"]
+        # What a table of variables leaves out stands in the scorecard.
+        self.fields = [field for field in settings["map_fields"] if field in self.reference.fields]
         self.periods = evaluation_periods(settings["periods"])
         (self.control, *_) = [name for name, value in experiments.items() if value["sst_offset"] == 0]
         with netCDF4.Dataset(static) as data:
@@ -48,7 +50,8 @@ class Evaluated:
 
     def has_truth(self, experiment):
         """Whether the true response of an experiment is known."""
-        return ("truth", experiment, "E5_response", "simulation", self.fields[0]) in self.table.values
+        key = "truth", experiment, "E5_response", "simulation"
+        return any((*key, field) in self.table.values for field in self.fields)
 
     def members(self, metric, period, field, experiment=None):
         """Values of our members, float64 (member,)."""

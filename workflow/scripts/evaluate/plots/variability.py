@@ -14,11 +14,13 @@ from workflow.scripts.evaluate.metrics.indices import INDICES
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,
+    NO_FIELD,
     SKY,
     band,
     decimal_years,
     legend,
     log_axis,
+    note_figure,
     symmetric_limit,
 )
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
@@ -27,12 +29,18 @@ from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 def indices_figure(results, members):
     """Series and spectrum of each index of internal variability over the training span."""
     reference = results.reference
-    figure, grid = plt.subplots(len(INDICES), 2, figsize=(7.6, 10.2), layout="constrained", width_ratios=(2, 1))
-    figure.suptitle(f"Internal variability: monthly anomalies, {results.both()}, {results.span('training')}")
+    title = f"Internal variability: monthly anomalies, {results.both()}, {results.span('training')}"
+    indices = {name: field for name, (field, _) in INDICES.items() if name in reference.indices}
+    if not indices:
+        return note_figure(title, NO_FIELD)
+    size = 7.6, 1.6 * len(indices) + 0.6
+    shape = {"figsize": size, "layout": "constrained", "width_ratios": (2, 1), "squeeze": False}
+    figure, grid = plt.subplots(len(indices), 2, **shape)
+    figure.suptitle(title)
     start, end = map(parse_month, results.periods["training"])
     inside = (reference.months >= start) & (reference.months <= end)
     months = reference.months[inside]
-    for (left, right), (name, (field, _)) in zip(grid, INDICES.items(), strict=True):
+    for (left, right), (name, field) in zip(grid, indices.items(), strict=True):
         factor, units = scale_of(field, reference.units[field])
         truth, *ours = (deseasonalize(item.indices[name][inside], months) * factor for item in (reference, *members))
         ours = np.stack(ours)
@@ -67,12 +75,15 @@ def spectra_figure(results, members):
     """Power by total wavenumber of monthly fields over the test period; titles give ours over the reference's."""
     reference = results.reference
     names = [name for name in reference.spectra if all(name in member.spectra for member in members)]
-    rows = -(-len(names) // 3)
-    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.3 * rows + 0.6), layout="constrained", squeeze=False)
-    figure.suptitle(
+    title = (
         f"Power by total wavenumber of monthly means, {results.span('test')}\n"
         f"{results.both()}; in titles: ratio of the two at large and at small scales"
     )
+    if not names:
+        return note_figure(title, NO_FIELD)
+    rows = -(-len(names) // 3)
+    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.3 * rows + 0.6), layout="constrained", squeeze=False)
+    figure.suptitle(title)
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
     for axes, name in zip(grid.flat, names, strict=False):
@@ -111,9 +122,12 @@ def stratosphere_figure(results, members):
     """Mean annual cycle of zonal means in the stratosphere by latitude: reference, ours, and the difference."""
     reference, span = results.reference, results.span("training")
     fields = [name for name in reference.seasons if all(name in member.seasons for member in members)]
+    title = f"Stratosphere (the protocol's levels), zonal means by month, {span}\n{results.both()}"
+    if not fields:
+        return note_figure(title, NO_FIELD)
     size = 7.6, 1.9 * len(fields) + 0.7
     figure, grid = plt.subplots(len(fields), 3, figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle(f"Stratosphere (the protocol's levels), zonal means by month, {span}\n{results.both()}")
+    figure.suptitle(title)
     for row, field in zip(grid, fields, strict=True):
         factor, units = scale_of(field, reference.units[field])
         truth = reference.seasons[field].T * factor

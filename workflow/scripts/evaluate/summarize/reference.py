@@ -23,21 +23,12 @@ from workflow.scripts.submission import derive
 
 def cmor_fields(channels, variables):
     """Fields of the submission, {name: (array, units)}, from ERA5's ``channels`` {channel: array in ERA5's units}."""
-    fields = {}
-    for row in variables:
-        values = channels[row.channel]
-        for name in row.cmor_name:
-            if name == "huss":
-                dewpoint = derive.dewpoint_below(channels["d2m"], channels["t2m"])
-                values = derive.specific_humidity(dewpoint, channels["sp"])
-            elif name == "tdas":
-                values = derive.dewpoint_below(values, channels["t2m"])
-            elif name == "zg":
-                values = derive.geopotential_height(values)
-            elif name in ("hus", "pr"):
-                values = derive.non_negative(values)
-            fields[field_name(name, row.level)] = values, derive.UNITS.get(name, row.units)
-    return fields
+    rows, units = derive.submitted_rows(variables), derive.submission_units(variables)
+    return {
+        field_name(name, row.level): (derive.submitted(name, row, rows, lambda row: channels[row.channel]), units[name])
+        for name, found in rows.items()
+        for row in found
+    }
 
 
 def read_channels(data, variables, path):

@@ -227,6 +227,16 @@ class Summary:
                 seasons[number] = self.seasons[field]
 
 
+def left_out(fields):
+    """What is not in the summary of a run because of the fields that it lacks, {index or spectrum or field: why}."""
+    needs = {name: (field,) for name, (field, _) in INDICES.items()}
+    needs |= {f"spectrum of {field}": (field,) for field in SPECTRAL_FIELDS} | {f"spectrum of {WIND_SPECTRUM}": WIND}
+    needs |= {f"annual cycle of {field}": (field,) for field in SECTION_FIELDS}
+    needs |= {f"ensemble of {field}": (field,) for field in BOX_FIELDS}
+    absent = {name: [field for field in wanted if field not in fields] for name, wanted in needs.items()}
+    return {name: f"there is no {' and no '.join(lacks)}" for name, lacks in absent.items() if lacks}
+
+
 def write_labels(data, name, values, dimension=None):
     """Write texts as the coordinate ``name`` of a netCDF dataset, or as a variable along ``dimension``."""
     if dimension is None:

@@ -46,7 +46,7 @@ def summarize_simulation(files, output, levels, units, index, periods, minimum_y
             given = ", ".join(str(path) for paths in files.values() for path in paths)
             raise ValueError(f"none of {given} is a variable of the submission")
         starts = {name: _start(field, months) for name, field in fields.items()}
-        derived = "huss" not in fields and {"tdas", "ps"} <= set(fields)
+        derived = "huss" in levels and "huss" not in fields and {"tdas", "ps"} <= set(fields)
         grids = Counter()
         for name, field in fields.items():
             grids[tuple(field.lat), tuple(field.lon)] += len(levels[name])
@@ -91,10 +91,7 @@ def _start(field, months):
 def summarize_tree(folder, output, variables, index, periods, minimum_years, experiments):
     """Summarize all simulations of a tree into ``output``/{experiment}/{member}.nc, for the ``experiments`` we know."""
     rows = read_variables(variables, role="field")
-    levels = {}
-    for row in rows:
-        for name in row.cmor_name:
-            levels.setdefault(name, []).append(row.level)
+    levels = {name: [row.level for row in found] for name, found in derive.submitted_rows(rows).items()}
     for (experiment, member), files in find_simulations(folder).items():
         if experiment in experiments:
             path = Path(output, experiment, f"{member}.nc")

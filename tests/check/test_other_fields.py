@@ -1,0 +1,53 @@
+"""The checks of a submission by another table of variables: what does not hold for it is left out with a reason."""
+
+import netCDF4
+import pytest
+
+from tests.helpers import made
+from tests.helpers.project import DATA
+from workflow.scripts.check.prescribed_sea import PrescribedSea
+from workflow.scripts.check.rules import expectation
+from workflow.scripts.check.simulation import left_out_rules
+from workflow.scripts.check.values import without_range
+from workflow.scripts.cmorize.tables import write_tables
+
+
+def expected_of(folder, table):
+    write_tables(folder, made.FACTS, table, "aimip", 0, made.SUBMISSION, 15.0, made.PERIOD)
+    return expectation(made.FACTS, made.FACTS / "ranges.csv", folder)
+
+
+def test_nothing_is_left_out_of_a_submission_by_aimips_own_table(tmp_path):
+    expected = expected_of(tmp_path, made.VARIABLES)
+    assert left_out_rules(expected, set(expected.entries)) == {}
+    # One that is not there is a finding, not a rule left out.
+    assert left_out_rules(expected, set(expected.entries) - {"huss", "tdas"}) == {}
+    assert list(without_range(expected)) == []
+
+
+def test_what_another_table_leaves_out_is_named(tmp_path):
+    expected = expected_of(tmp_path, DATA / "ncep_reanalysis_fields.csv")
+    found = left_out_rules(expected, set(expected.entries))
+    assert found["variables-complete"].endswith(
+        "leaves out ta, hus, ua, ts, huss or tdas, uas, vas, pr, which AIMIP asks for"
+    )
+    assert found["dewpoint-below-temperature"] == "the table of variables leaves out tdas"
+    assert found["humidity-consistent"] == "the table of variables leaves out huss, ps, tdas"
+    assert list(without_range(expected)) == ["zg at 20000 Pa"]
+
+
+@pytest.mark.parametrize(
+    ("ice", "variables", "words"),
+    [(True, ["tas"], "no ts"), (False, ["ts"], "no sea ice"), (True, ["ts"], None)],
+)
+def test_the_sea_is_compared_where_there_are_ts_and_ice(tmp_path, ice, variables, words):
+    with netCDF4.Dataset(tmp_path / "forcing.nc", "w") as file:
+        for name, size in (("time", 1), ("lat", 2), ("lon", 4)):
+            file.createDimension(name, size)
+            file.createVariable(name, "f8", (name,))[:] = range(size)
+        file.createVariable("lsm", "f4", ("lat", "lon"))[:] = 0
+        for name in ("sst", *(["siconc"] if ice else [])):
+            file.createVariable(name, "f4", ("time", "lat", "lon"))[:] = 0
+    with PrescribedSea(tmp_path / "forcing.nc") as sea:
+        reason = sea.left_out(variables)
+    assert reason is None if words is None else words in reason
