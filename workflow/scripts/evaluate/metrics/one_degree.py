@@ -19,15 +19,15 @@ GRID = SimpleNamespace(**dict(zip(("lat", "lon"), centres(1.0, poles=False), str
 NO_PRESSURE = "the reference has no ps, so E1 on 1 degree leaves out no level below the ground"
 
 
-def above_ground(reference, fields):
-    """Whether each field's level never was below the ground, bool (field, lat, lon) on 1 degree; true at the surface.
+def above_ground(lowest, field):
+    """Whether the field's level never was below the ground, bool (lat, lon) on 1 degree; true at the surface.
 
-    True everywhere too if the reference has no surface pressure.
+    lowest: of ``lowest_pressure_on``; true everywhere if it is None.
     """
-    lowest = reference.lowest_pressure_on(GRID)
-    levels = [split_field(field)[1] for field in fields]
-    everywhere = np.ones((len(GRID.lat), len(GRID.lon)), bool)
-    return np.stack([everywhere if level is None or lowest is None else lowest >= 100 * level for level in levels])
+    _, level = split_field(field)
+    if level is None or lowest is None:
+        return np.ones((len(GRID.lat), len(GRID.lon)), bool)
+    return lowest >= 100 * level
 
 
 def evaluate_one_degree(results, reference, groups, max_latitude):
@@ -35,23 +35,24 @@ def evaluate_one_degree(results, reference, groups, max_latitude):
 
     reference: its summary; groups: {source: summaries of the control experiment}, each on any grid.
     """
-    every = [
-        field for field in reference.fields if any(field in item.fields for group in groups.values() for item in group)
-    ]
-    kept = above_ground(reference, every)
+    members = [(source, item) for source, group in groups.items() for item in group]
+    every = [field for field in reference.fields if any(field in item.fields for _, item in members)]
+    lowest = reference.lowest_pressure_on(GRID)
 
-    def add(key, period, fields, units, bias):
-        bias = np.where(kept[[every.index(field) for field in fields]], bias, np.nan)
-        for metric, reduce in (("E1_bias_1deg", weighted_mean), ("E1_rmsb_1deg", rms)):
-            values = dict(zip(fields, reduce(bias, GRID.lat, max_latitude), strict=True))
-            values = {field: value for field, value in values.items() if np.isfinite(value)}
-            results.add(*key, metric, period, values, list(values.values()), units)
+    def add(key, summary, statistic, period, truth):
+        fields, found = [field for field in summary.fields if field in truth], {}
+        # Field by field: on 1 degree all of them take several times the memory of the model grid.
+        for field, values in zip(fields, summary.maps(statistic, fields), strict=True):
+            bias = summary.regridded(values, GRID) - truth[field]
+            bias[~above_ground(lowest, field)] = np.nan
+            scores = weighted_mean(bias, GRID.lat, max_latitude), rms(bias, GRID.lat, max_latitude)
+            if np.isfinite(scores).all():
+                found[field] = scores
+        for place, metric in enumerate(("E1_bias_1deg", "E1_rmsb_1deg")):
+            results.add(*key, metric, period, found, [scores[place] for scores in found.values()], summary.units)
 
     for period in ("training", "test"):
-        truth = reference.maps_on(GRID, f"mean_{period}", every)
-        for source, members in groups.items():
-            for member in members:
-                fields = [field for field in member.fields if field in every]
-                bias = member.maps_on(GRID, f"mean_{period}", fields) - truth[[every.index(field) for field in fields]]
-                add((source, member.experiment, member.member), period, fields, member.units, bias)
-    add((BASELINE, "", ""), "test", every, reference.units, reference.maps_on(GRID, "mean_training", every) - truth)
+        truth = dict(zip(every, reference.maps_on(GRID, f"mean_{period}", every), strict=True))
+        for source, member in members:
+            add((source, member.experiment, member.member), member, f"mean_{period}", period, truth)
+    add((BASELINE, "", ""), reference, "mean_training", "test", truth)

@@ -56,12 +56,13 @@ class SummaryFile:
 
     def maps_on(self, grid, statistic, fields):
         """``maps`` on the grid of another summary: as they are if it is the same, else conservatively regridded."""
-        return self._regridded(self.maps(statistic, fields), grid.lat, grid.lon)
+        return self.regridded(self.maps(statistic, fields), grid)
 
-    def _regridded(self, maps, lat, lon):
-        if np.array_equal(self.lat, lat) and np.array_equal(self.lon, lon):
+    def regridded(self, maps, grid):
+        """Maps (.., lat, lon) of this summary's grid on that of ``grid`` (lat, lon): as in ``maps_on``."""
+        if np.array_equal(self.lat, grid.lat) and np.array_equal(self.lon, grid.lon):
             return maps
-        return overlap_mean(lat_overlap(self.lat, lat), maps, lon_overlap(self.lon, lon).T)
+        return overlap_mean(lat_overlap(self.lat, grid.lat), maps, lon_overlap(self.lon, grid.lon).T)
 
     def monthly_on(self, grid, field):
         """Means of each calendar month (12, lat, lon) and variance of departures from them (lat, lon), on that grid."""
@@ -69,7 +70,7 @@ class SummaryFile:
         with netCDF4.Dataset(self.path) as data:
             data.set_auto_mask(False)
             found = [data[name][place].astype(np.float64) for name in ("monthly_means", "anomaly_variance")]
-        return tuple(self._regridded(maps, grid.lat, grid.lon) for maps in found)
+        return tuple(self.regridded(maps, grid) for maps in found)
 
     def lowest_pressure_on(self, grid):
         """The lowest surface pressure of any month (lat, lon), Pa, on that grid; None where it was not kept."""
@@ -77,7 +78,7 @@ class SummaryFile:
             data.set_auto_mask(False)
             if "lowest_ps" not in data.variables:
                 return None
-            return self._regridded(data["lowest_ps"][:].astype(np.float64), grid.lat, grid.lon)
+            return self.regridded(data["lowest_ps"][:].astype(np.float64), grid)
 
     def boxes(self, field):
         """Monthly means over 15-degree boxes (month, 12, 24) of a field, float64; None where it was not kept."""
