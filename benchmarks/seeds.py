@@ -7,6 +7,7 @@ the downloads to the reference's statistics, is made once in FOLDER/shared; FOLD
 Snakemake's records of it, and what that seed adds. Both are ordinary folders of the workflow, so a second call goes on
 where the first was stopped, and after a change of code or config reruns what the change touches. Prints the median over
 seeds of each line's median member with the lowest and the highest seed, and writes it to FOLDER/seeds.txt and .json.
+Seeds whose run fails, as where a model leaves the physical bounds, are named above the table and are not in it.
 """
 
 import argparse
@@ -46,14 +47,17 @@ def read_config(overlays):
 
 
 def run_workflow(folder, overlays, profile, options):
-    """Run the workflow in ``folder`` up to the evaluation, or as ``options`` of Snakemake say; exit if it fails."""
+    """Run the workflow in ``folder`` up to the evaluation, with ``options`` of Snakemake; returns whether it ended well."""
     command = [sys.executable, ROOT / "workflow/launch.py", "--snakefile", ROOT / "Snakefile", "--directory", folder]
     command += ["--workflow-profile", profile, *shlex.split(os.environ.get("SNAKEMAKE_DEPLOYMENT", ""))]
     command += ["evaluation", *options]
     command += ["--configfile", *(Path(path).resolve() for path in overlays)] if overlays else []
     done = subprocess.run(list(map(str, command)), check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
     if done.returncode:
-        sys.exit(f"seeds: the workflow in '{folder}' ended with status {done.returncode}; its messages are above")
+        print(
+            f"seeds: the workflow in '{folder}' ended with {done.returncode}; its messages are above", file=sys.stderr
+        )
+    return not done.returncode
 
 
 def share(shared, folder):
@@ -105,27 +109,43 @@ def combine(cards):
     return lines
 
 
+def table(cards, failed):
+    """The combined lines as text, with what they are of and which seeds ``failed``."""
+    first = next(iter(cards.values()))
+    title = [
+        f"Scores of {first['source']}, {first['experiment']}, {first['members']} members, over training seeds",
+        f"{', '.join(map(str, cards))}: median [lowest, highest] over seeds of the median member",
+    ]
+    if failed:
+        title.append(f"Not in it, since their runs failed: {', '.join(map(str, failed))}")
+    return format_table("\n".join(title), combine(cards), "seeds")
+
+
 def main(overlays, count, folder, profile, options):
-    """Run all seeds and print the table; returns its lines."""
+    """Run all seeds and print the table; returns the seeds whose run failed, as where a model leaves physical bounds.
+
+    Raises ValueError if what all of them share could not be made, or if all of them failed.
+    """
     config = read_config(overlays)
     seeds = [config["seed"] + number for number in range(count)]
     shared = folder / "shared"
-    run_workflow(shared, overlays, profile, ["--omit-from", "train", *options])
+    if not run_workflow(shared, overlays, profile, ["--omit-from", "train", *options]):
+        raise ValueError(f"what all seeds share was not made in '{shared}'; mend that and start again")
     cards = {}
     for seed in seeds:
         own = folder / f"seed-{seed}"
         share(shared, own)
-        run_workflow(own, overlays, profile, ["--config", f"seed={seed}", *options])
-        cards[seed] = json.loads((own / "results/evaluate/scorecard.json").read_text(encoding="utf-8"))
-    lines, (first, *_) = combine(cards), cards.values()
-    title = f"Scores of {first['source']}, {first['experiment']}, {first['members']} members, {count} training seeds "
-    title += f"({', '.join(map(str, seeds))}): median over seeds [lowest, highest] of the median member"
-    text = format_table(title, lines, "seeds")
-    for name, content in (("seeds.txt", text + "\n"), ("seeds.json", json.dumps({"seeds": seeds, "lines": lines}))):
+        if run_workflow(own, overlays, profile, ["--config", f"seed={seed}", *options]):
+            cards[seed] = json.loads((own / "results/evaluate/scorecard.json").read_text(encoding="utf-8"))
+    if not cards:
+        raise ValueError(f"the runs of all {count} seeds failed; their messages are above")
+    failed = [seed for seed in seeds if seed not in cards]
+    text, found = table(cards, failed), {"seeds": list(cards), "failed": failed, "lines": combine(cards)}
+    for name, content in (("seeds.txt", text + "\n"), ("seeds.json", json.dumps(found, indent=1))):
         with atomic_path(folder / name) as temporary:
             Path(temporary).write_text(content, encoding="utf-8")
     print(text)
-    return lines
+    return failed
 
 
 if __name__ == "__main__":
@@ -139,6 +159,6 @@ if __name__ == "__main__":
     if given.seeds < 1:
         parser.error(f"--seeds is {given.seeds}; at least one seed is run")
     try:
-        main(given.config, given.seeds, given.folder, given.profile, given.options)
+        sys.exit(1 if main(given.config, given.seeds, given.folder, given.profile, given.options) else 0)
     except ValueError as problem:
         sys.exit(f"seeds: {problem}")
