@@ -47,7 +47,7 @@ def read_config(overlays):
 
 
 def run_workflow(folder, overlays, profile, options):
-    """Run the workflow in ``folder`` up to the evaluation, with ``options`` of Snakemake; returns whether it ended well."""
+    """Run the workflow in ``folder`` up to the evaluation, with ``options`` of Snakemake; tells if it ended well."""
     command = [sys.executable, ROOT / "workflow/launch.py", "--snakefile", ROOT / "Snakefile", "--directory", folder]
     command += ["--workflow-profile", profile, *shlex.split(os.environ.get("SNAKEMAKE_DEPLOYMENT", ""))]
     command += ["evaluation", *options]
