@@ -7,10 +7,9 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from benchmarks.seeds import RECORDS, combine, read_config, share
-from tests.helpers.project import ROOT
+from tests.helpers.project import ROOT, cmor_python, load_config
 
 
 def card(**lines):
@@ -72,34 +71,36 @@ def test_a_checkpoint_in_the_place_of_training_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_two_seeds_share_all_but_the_training(tmp_path):
+    """On the smallest networks a seed may leave the physical bounds: then it is named and counts as no other."""
+
     def run():
-        """What a run of two seeds printed."""
+        """Exit status, table and log of a run of two seeds."""
         command = [sys.executable, ROOT / "benchmarks/seeds.py", "--config", ROOT / "config/test.yaml"]
         command += ["--seeds", "2", "--folder", tmp_path]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "CMOR_PYTHON": cmor_python()}
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout, done.stderr
+        return done.returncode, done.stdout, done.stderr
 
-    table, log = run()
-    first = yaml.safe_load((ROOT / "config/config.yaml").read_text())["seed"]
-    folders = [tmp_path / f"seed-{first + number}" for number in range(2)]
-    counts = re.findall(r"(?m)^(train|download_era5|normalize_training|summarize_reference)\s+(\d+)$", log)
-    assert sum(int(count) for rule, count in counts if rule == "train") == 2
-    assert [int(count) for rule, count in counts if rule == "normalize_training"] == [1]
-    assert [int(count) for rule, count in counts if rule == "summarize_reference"] == [1]
+    status, table, log = run()
+    first = load_config("test")["seed"]
+    seeds = [first, first + 1]
+    outcome = json.loads((tmp_path / "seeds.json").read_text())
+    assert outcome["seeds"] and sorted(outcome["seeds"] + outcome["failed"]) == seeds
+    assert status == bool(outcome["failed"]), log
+    counts = re.findall(r"(?m)^(train|normalize_training|summarize_reference)\s+(\d+)$", log)
+    assert sorted(counts) == [("normalize_training", "1"), ("summarize_reference", "1"), ("train", "1"), ("train", "1")]
     assert not (tmp_path / "shared/results/train").exists()
     shared = tmp_path / "shared/results/normalize/training.nc"
-    assert all((folder / "results/normalize/training.nc").samefile(shared) for folder in folders)
-    weights = [(folder / "results/train/metrics.csv").read_text() for folder in folders]
-    assert weights[0] != weights[1]
-    cards = [json.loads((folder / "results/evaluate/scorecard.json").read_text()) for folder in folders]
-    lines = json.loads((tmp_path / "seeds.json").read_text())["lines"]
-    assert len(lines) == len(cards[0]["lines"])
-    for row, one, other in zip(lines, cards[0]["lines"], cards[1]["lines"], strict=True):
-        assert row["median"] == pytest.approx((one["median"] + other["median"]) / 2)
-        assert row["low"] == min(one["median"], other["median"])
+    folders = {seed: tmp_path / f"seed-{seed}" for seed in seeds}
+    assert all((folder / "results/normalize/training.nc").samefile(shared) for folder in folders.values())
+    losses = [(folder / "results/train/metrics.csv").read_text() for folder in folders.values()]
+    assert losses[0] != losses[1]
+    cards = [json.loads((folders[seed] / "results/evaluate/scorecard.json").read_text()) for seed in outcome["seeds"]]
+    assert len(outcome["lines"]) == len(cards[0]["lines"])
+    for row, *each in zip(outcome["lines"], *(card["lines"] for card in cards), strict=True):
+        medians = [one["median"] for one in each]
+        assert (row["median"], row["low"]) == (pytest.approx(sum(medians) / len(medians)), min(medians))
         assert row["name"] in table
-    again, log = run()
-    assert again == table
-    assert "Job stats" not in log, "a second call finds nothing to do"
+    again, other, log = run()
+    assert (again, other) == (status, table)
+    assert log.count("Job stats") == len(outcome["failed"]), "a second call finds nothing to do for what has ended well"
