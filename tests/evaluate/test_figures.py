@@ -77,7 +77,17 @@ def drawn(tmp_path_factory):
 
 
 MAPS = "bias_training", "bias_test", "response_aimip-p4k", "trends", "enso"
-LINES = "scores", "series", "zonal_bias", "indices", "ensemble", "spectra", "stratosphere", "land_sea"
+LINES = (
+    "scores",
+    "series",
+    "zonal_bias",
+    "indices",
+    "ensemble",
+    "spectra",
+    "stratosphere",
+    "land_sea",
+    "seasonal_response",
+)
 
 
 def test_every_figure_is_there_as_png_and_pdf_and_nothing_else(drawn):

@@ -248,9 +248,13 @@ rule plot_lines:
         figure("spectra", "spectra", "Variability", figure="spectra by wavenumber"),
         figure("stratosphere", "stratosphere", "Variability", figure="stratosphere"),
         figure("land_sea", "land_sea", "E5 response", figure="land and sea"),
+        figure("seasonal_response", "seasonal_response", "E5 response", figure="by calendar month"),
         pdf=expand(
             "results/evaluate/figures/{name}.pdf",
-            name=["scores", "series", "zonal_bias", "indices", "ensemble", "spectra", "stratosphere", "land_sea"],
+            name=[
+                *("scores", "series", "zonal_bias", "indices", "ensemble", "spectra", "stratosphere", "land_sea"),
+                "seasonal_response",
+            ],
         ),
     log:
         "logs/plot_lines.log",

@@ -19,8 +19,8 @@ def download_forcing(output, record, variables, period, settings, limits=None, l
     """Put the AIMIP forcing file, checked for the months of ``period`` (start, end), at ``output``.
 
     ``settings``: as for ``download_era5``; with source cds also ``forcing_record`` (API address of the Zenodo record),
-    ``forcing_file`` (its name there) and ``forcing_sha256`` (or None); with source local ``forcing_values``; with source
-    synthetic ``period`` (start, end), what the planet's file forces.
+    ``forcing_file`` (its name there) and ``forcing_sha256`` (or None); with source local ``forcing_values``; with
+    source synthetic ``period`` (start, end), what the planet's file forces.
     """
     rows = read_variables(variables, role="forcing")
     if settings["source"] == "local":

@@ -16,6 +16,8 @@ PLAIN = {
     "1": "",
     "m2 s-2": "m²/s²",
     "month": "months",
+    "degrees": "°",
+    "degrees_north": "°N",
 }
 NAMES = {
     "tas": "2 m temperature",
@@ -64,6 +66,8 @@ def scale_of_metric(metric, field, units):
     """Factor and text to show a metric of a field or of an index; power and variance are in squared units."""
     if metric.startswith("index_"):
         return (0.01, "hPa") if units == "Pa" else (1, PLAIN.get(units, units))
+    if metric.startswith("itcz_"):
+        return 1, PLAIN[units]
     factor, text = scale_of(field, units)
     if metric.startswith("power_") and units.startswith("("):
         factor, text = scale_of(field, units[1:-2])

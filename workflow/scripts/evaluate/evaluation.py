@@ -16,6 +16,8 @@ from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_evaluation, add_summaries, settings_of
+from workflow.scripts.evaluate.metrics.climate import evaluate_climate, evaluate_seasonal_response
+from workflow.scripts.evaluate.metrics.one_degree import NO_PRESSURE, evaluate_one_degree
 from workflow.scripts.evaluate.metrics.scores import (
     COLUMNS,
     INDEX_FIELDS,
@@ -167,6 +169,7 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
     evaluate_reference(results, reference, history[0].fields, history[0].units, settings["max_latitude"])
     evaluate_modes(results, [reference], REFERENCE, periods["training"])
     evaluate_spectra(results, [reference], REFERENCE)
+    evaluate_climate(results, [reference], REFERENCE, periods, reference, settings["max_latitude"])
     others = {
         name: by_experiment(sorted(Path(path).glob("*/*.nc")), experiments) for name, path in (models or {}).items()
     }
@@ -178,6 +181,7 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
             if experiment != control and group:
                 truth_of = known.get(experiment)
                 evaluate_response(results, reference, groups[control], group, name, land, truth_of, bool(count))
+                evaluate_seasonal_response(results, reference, groups[control], group, name, land)
         members = list(groups[control].values())
         if not members:
             continue
@@ -185,11 +189,16 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
         evaluate_ensemble(results, reference, members, name, periods)
         evaluate_modes(results, members, name, periods["training"])
         evaluate_spectra(results, members, name)
+        evaluate_climate(results, members, name, periods, reference, settings["max_latitude"])
+    controls = {name: list(groups[control].values()) for name, groups in {source: ours, **others}.items()}
+    evaluate_one_degree(results, reference, controls, settings["max_latitude"])
     evaluate_true_modes(results, modes, history[0].units)
     drawn = dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]])
     absent = {f"E1 of {field}": f"there is no {field}" for field in drawn if field not in history[0].fields}
     skipped = {**reference.skipped, **absent, **left_out(history[0].fields)}
     skipped |= {"E4": "the temporal variance metric needs daily data; this model is monthly"}
+    if reference.lowest_pressure_on(reference) is None:
+        skipped["E1_1deg below the ground"] = NO_PRESSURE
     write_csv(outputs["csv"], results.rows)
     write_netcdf(outputs["netcdf"], results, reference, history[0].fields, history[0].units, skipped)
     card = build_scorecard(results.rows, source, control, experiments, {**settings, "periods": periods}, skipped)

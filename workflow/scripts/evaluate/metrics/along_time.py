@@ -10,6 +10,8 @@ import numpy as np
 
 from workflow.scripts.common.months import mid_times, month_of_year, month_range, parse_month, year_of
 
+EVENT = 0.5  # K from which on a month counts as warm or cold, as NOAA counts El Nino and La Nina
+
 
 class TooShort(ValueError):
     """A period that is too short for a metric, or data that do not cover it: a reason to skip it, not a failure."""
@@ -66,12 +68,8 @@ def trend_weights(months, start, end, minimum_years=2):
     return np.array([slope.get(year, 0.0) for year in year_of(months).tolist()])
 
 
-def regression_weights(months, index_times, index_values, start, end, minimum_years=1):
-    """E3: month weights of mean_t(I' x) / var_t(I'), I' = I - mean_t(I), in field units per unit of the index.
-
-    The index (values at ``index_times``, days since 1978-10-01) is interpolated linearly to each mid-month; nothing is
-    detrended or deseasonalized. Raises TooShort below ``minimum_years`` complete years or outside the index.
-    """
+def _index_anomaly(months, index_times, index_values, start, end, minimum_years):
+    """The index at each mid-month less its mean over ``start``..``end`` (month,), zero outside; and what is inside."""
     _enough_years(months, start, end, minimum_years)
     mean = mean_weights(months, start, end)
     times = mid_times(months)
@@ -79,8 +77,51 @@ def regression_weights(months, index_times, index_values, start, end, minimum_ye
     if times[inside].min() < index_times[0] or times[inside].max() > index_times[-1]:
         raise TooShort(f"the ENSO index does not cover {start}..{end}")
     index = np.interp(times, index_times, index_values)
-    anomaly = np.where(inside, index - (mean * index).sum(), 0)
+    return np.where(inside, index - (mean * index).sum(), 0), inside
+
+
+def regression_weights(months, index_times, index_values, start, end, minimum_years=1):
+    """E3: month weights of mean_t(I' x) / var_t(I'), I' = I - mean_t(I), in field units per unit of the index.
+
+    The index (values at ``index_times``, days since 1978-10-01) is interpolated linearly to each mid-month; nothing is
+    detrended or deseasonalized. Raises TooShort below ``minimum_years`` complete years or outside the index.
+    """
+    anomaly, _ = _index_anomaly(months, index_times, index_values, start, end, minimum_years)
     return anomaly / np.sum(anomaly**2)
+
+
+def asymmetry_weights(months, index_times, index_values, start, end, minimum_years=1):
+    """ENSO asymmetry: month weights of the composite of warm months plus that of cold months, in field units.
+
+    What is left of the sum where a field does not answer to warm events as to cold ones with the other sign (Zhang and
+    Sun 2014, J. Climate 27, 4070). Warm is an index (as in ``regression_weights``) of EVENT or more above its mean,
+    cold as much below; composites are means of departures from each calendar month's mean over the period. Raises
+    TooShort as ``regression_weights`` does, and where the period has no warm or no cold month.
+    """
+    anomaly, inside = _index_anomaly(months, index_times, index_values, start, end, minimum_years)
+    weights = np.zeros(len(anomaly))
+    for word, chosen in (("above", anomaly >= EVENT), ("below", anomaly <= -EVENT)):
+        if not chosen.any():
+            raise TooShort(f"no month of {start}..{end} has an ENSO index {EVENT} K {word} the mean")
+        weights += chosen / chosen.sum()
+    calendar = month_of_year(months)
+    for month in np.unique(calendar):
+        same = inside & (calendar == month)
+        weights -= same * weights[same].sum() / same.sum()
+    return weights
+
+
+def annual_deviation(values, detrended=False):
+    """Standard deviation over years of annual means (.., year), of their departures from a line if ``detrended``.
+
+    Divides by the number of years less one, or less two where a line was fitted, so that the variance is unbiased.
+    """
+    values = np.asarray(values, np.float64)
+    departures = values - values.mean(-1, keepdims=True)
+    if detrended:
+        time = np.arange(values.shape[-1]) - (values.shape[-1] - 1) / 2
+        departures -= (departures @ time)[..., None] * time / (time @ time)
+    return np.sqrt((departures**2).sum(-1) / (values.shape[-1] - 1 - detrended))
 
 
 def _enough_years(months, start, end, minimum):

@@ -28,10 +28,11 @@ INDICES = {
 
 def index_weights(name, lat, lon):
     """Weights (lat, lon), float64: the index is the sum of weights times a map of its field; cos(lat) within a box."""
-    return sum(share * _box(lat, lon, *edges) for share, *edges in INDICES[name][1])
+    return sum(share * box_weights(lat, lon, *edges) for share, *edges in INDICES[name][1])
 
 
-def _box(lat, lon, south, north, west, east):
+def box_weights(lat, lon, south, north, west, east):
+    """Weights (lat, lon), float64, of the mean over a box whose edges are in degrees, summing to 1."""
     lat, lon = np.asarray(lat, np.float64), np.asarray(lon, np.float64) % 360
     rows = (lat >= south) & (lat <= north)
     if not rows.any():

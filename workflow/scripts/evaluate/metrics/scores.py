@@ -29,7 +29,12 @@ from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")
 REFERENCE, BASELINE, TRUTH = "reference", "climatology", "truth"
 INDEX_FIELDS = {name: field for name, (field, _) in INDICES.items()}
-PERIODS = {"mean": ("training", "test"), "trend": ("training", "test", "full"), "enso": ("training", "test")}
+PERIODS = {
+    "mean": ("training", "test"),
+    "trend": ("training", "test", "full"),
+    "enso": ("training", "test"),
+    "asymmetry": ("training", "test"),
+}
 INDEX_BANDS = ((2, 6), (6, 18), (18, 60), (60, np.inf))  # months
 WAVE_BANDS = ((1, 3), (4, 10), (11, 30), (31, 59))  # total wavenumbers
 
@@ -68,6 +73,7 @@ def kinds(units):
         "mean": ("E1_bias", "E1_rmsb", units),
         "trend": ("E2_trend_bias", "E2_trend_rms", per_year(units)),
         "enso": ("E3_enso_bias", "E3_enso_rms", {field: f"{text} K-1" for field, text in units.items()}),
+        "asymmetry": ("ENSO_asymmetry_bias", "ENSO_asymmetry_rms", units),
     }
 
 

@@ -54,6 +54,22 @@ def scaled_rmsb(table, source, experiment, period, baseline="climatology", refer
     return np.mean(ours, axis=0), float(np.mean(np.array(base) / list(sigma.values()))) if known else None
 
 
+def scaled_trend_error(table, source, experiment, period, reference="reference"):
+    """Mean over fields of the absolute error of the global mean's trend (member,), in standard deviations a decade.
+
+    Standard deviations are of the reference's annual global means about their own trend in the training span; fields
+    that never vary are left out. Empty where a period is too short for a trend or a deviation.
+    """
+    errors = []
+    for field in table.fields("trend_global", period):
+        scale = table.single(reference, "global_std_detrended", "training", field)
+        known = table.single(reference, "trend_global", period, field)
+        ours = table.members(source, "trend_global", period, field, experiment)
+        if scale and known is not None and ours.size:
+            errors.append(np.abs(ours - known) / scale)
+    return np.mean(errors, axis=0) if errors else np.array([])
+
+
 def interannual_scale(table, reference="reference"):
     """Interannual standard deviation of the reference in the training span, {field: value}, where it is not zero."""
     wanted = reference, "", "interannual_std", "training"

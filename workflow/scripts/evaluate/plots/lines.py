@@ -15,6 +15,7 @@ from workflow.scripts.evaluate.arguments import add_summaries
 from workflow.scripts.evaluate.display import long_name, number, scale_of, split_field
 from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
+from workflow.scripts.evaluate.plots.seasons import seasonal_response_figure
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,
@@ -201,7 +202,7 @@ def ensemble_figure(results):
 
 
 def plot_lines(results, summaries, folder):
-    """Draw scores, series, zonal_bias, indices, ensemble, spectra, stratosphere and land_sea into ``folder``.
+    """Draw scores, series, zonal_bias, indices, ensemble, spectra, stratosphere and the responses into ``folder``.
 
     summaries: paths of all simulations' summaries; those of the control experiment are drawn.
     """
@@ -214,6 +215,7 @@ def plot_lines(results, summaries, folder):
     save(spectra_figure(results, members), f"{folder}/spectra.png")
     save(stratosphere_figure(results, members), f"{folder}/stratosphere.png")
     save(land_sea_figure(results), f"{folder}/land_sea.png")
+    save(seasonal_response_figure(results), f"{folder}/seasonal_response.png")
 
 
 def main(arguments=None):

@@ -37,17 +37,22 @@ def heading(card):
     return f"Scorecard of {card['source']}, {card['experiment']}, {card['members']} members: median [lowest, highest]"
 
 
-def format_text(card):
-    """The scorecard as text of at most 100 columns, the closing sentences aside."""
-    out, section = [heading(card)], None
-    for row in card["lines"]:
+def format_table(title, lines, spread="members"):
+    """Lines of a card as text of at most 100 columns; spread: what their lowest and highest value are of."""
+    out, section = [title], None
+    for row in lines:
         if row["section"] != section:
             section = row["section"]
-            head = [f"  {'':<34}{'units':<9}{'reference':>9}{'ours':>10}  members"] if len(out) == 1 else []
+            head = [f"  {'':<34}{'units':<9}{'reference':>9}{'ours':>10}  {spread}"] if len(out) == 1 else []
             out += ["", *head, section]
         numbers = f"{number(row['reference']):>9}{number(row['median']):>10}"
         out.append(f"  {row['name']:<34}{row['units']:<9}{numbers}  {span(row):<20} {row['verdict']}".rstrip())
-    return "\n".join([*out, "", *closing(card)]) + "\n"
+    return "\n".join(out)
+
+
+def format_text(card):
+    """The scorecard as text of at most 100 columns, the closing sentences aside."""
+    return "\n".join([format_table(heading(card), card["lines"]), "", *closing(card)]) + "\n"
 
 
 def format_html(card):

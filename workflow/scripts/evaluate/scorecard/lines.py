@@ -10,9 +10,18 @@ import numpy as np
 from workflow.scripts.common.experiments import plausible_response
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
 from workflow.scripts.evaluate.metrics.indices import INDICES
-from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, Table, scaled_rmsb
+from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, Table, scaled_rmsb, scaled_trend_error
 
 STRATOSPHERE = ("ta100", "ta50", "ua100", "ua50")
+ONE_DEGREE = ("tas", "pr", "zg500")
+RAIN_LINES = (
+    ("quantile_01", "test", "1 % of months and area below"),
+    ("quantile_50", "test", "50 % below"),
+    ("quantile_99", "test", "99 % below"),
+    ("itcz_latitude", "test", "ITCZ, latitude of the mean"),
+    ("itcz_seasonal_range", "test", "ITCZ, seasonal range"),
+    ("ENSO_asymmetry_nino34", "training", "ENSO asymmetry, Nino3.4, training"),
+)
 SPECTRAL_LINES = [
     *(("ke250", f"power_{band}", band) for band in ("1-3", "4-10", "11-30", "31-59")),
     *((field, f"power_{band}", band) for field in ("tas", "pr") for band in ("4-10", "11-30")),
@@ -43,7 +52,7 @@ def better(median, baseline):
 
 def skill_lines(table, source, control, settings):
     """Lines of E1 over the test period, and the criterion {name: met}."""
-    section = f"E1 RMSB {'..'.join(settings['periods']['test'])} (reference: training climatology)"
+    section = f"E1 RMSB {'..'.join(settings['periods']['test'])}, model grid (reference: training climatology)"
     lines, criterion = [], {}
     members, baseline = scaled_rmsb(table, source, control, "test")
     if members.size:
@@ -58,17 +67,19 @@ def skill_lines(table, source, control, settings):
             lines.append(row)
     section = "Stratosphere, E1 RMSB, the protocol's two highest levels (reference: training climatology)"
     lines += rmsb_lines(table, source, control, section, STRATOSPHERE)
+    section = "E1 RMSB, test, on 1 degree above the ground as AIMIP has it (reference: training climatology)"
+    lines += rmsb_lines(table, source, control, section, ONE_DEGREE, "E1_rmsb_1deg")
     return lines, criterion
 
 
-def rmsb_lines(table, source, control, section, fields):
+def rmsb_lines(table, source, control, section, fields, metric="E1_rmsb"):
     """Lines of E1 over the test period for ``fields``, where they are known."""
     lines = []
     for field in fields:
-        members = table.members(source, "E1_rmsb", "test", field, control)
+        members = table.members(source, metric, "test", field, control)
         if members.size:
-            baseline = table.single("climatology", "E1_rmsb", "test", field)
-            factor, units = scale_of(field, table.units("E1_rmsb", field))
+            baseline = table.single("climatology", metric, "test", field)
+            factor, units = scale_of(field, table.units(metric, field))
             verdict = better(np.median(members), baseline)
             lines.append(line(section, long_name(field), units, baseline, members, verdict, factor))
     return lines
@@ -91,6 +102,17 @@ def ratio_lines(table, source, control, name):
             for field in ("tas", "pr", "zg500", "ua50")
         ),
         *(
+            (
+                f"Interannual standard deviation, training {reference_is}",
+                "global_std_detrended",
+                field,
+                "training",
+                f"global {long_name(field)}, detrended",
+            )
+            for field in ("tas", "pr")
+        ),
+        *((f"Precipitation, test {reference_is}", metric, "pr", period, label) for metric, period, label in RAIN_LINES),
+        *(
             (f"Indices, standard deviation, training {index_is}", "index_std", index, "training", index)
             for index in INDICES
         ),
@@ -103,7 +125,7 @@ def ratio_lines(table, source, control, name):
             for field, metric, band in SPECTRAL_LINES
         ),
     ]
-    lines = []
+    lines = trend_lines(table, source, control, reference_is)
     for section, metric, field, period, label in wanted:
         members = table.members(source, metric, period, field, control)
         owner = "truth" if known and metric == "index_std" else "reference"
@@ -111,8 +133,21 @@ def ratio_lines(table, source, control, name):
         if members.size and reference is not None:
             factor, text = scale_of_metric(metric, field, table.units(metric, field))
             verdict = f"{np.median(members) / reference:.2f} x" if reference else ""
+            if metric == "itcz_latitude":  # a place has no ratio
+                verdict = f"{np.median(members) - reference:+.2f}"
             lines.append(line(section, label or long_name(field), text, reference, members, verdict, factor))
     return lines
+
+
+def trend_lines(table, source, control, reference_is):
+    """Lines of the error in the trend of the global mean, over all fields."""
+    section = f"E2 trend of the global mean {reference_is}"
+    found = {period: scaled_trend_error(table, source, control, period) for period in ("training", "test")}
+    return [
+        line(section, f"mean error, all fields, {period}", "std/dec.", 0.0, members)
+        for period, members in found.items()
+        if members.size
+    ]
 
 
 def ensemble_lines(table, source, control):
@@ -150,11 +185,14 @@ def response_lines(table, source, control, experiments):
             ("E5_response", "tas", "2 m temperature"),
             ("E5_response", "pr", "precipitation"),
             ("E5_land_sea_ratio", "tas", "land/sea warming ratio"),
+            ("E5_seasonal_range_land", "tas", "2 m temp. of land, seasonal range"),
+            ("E5_variance_ratio", "tas", "2 m temperature, variance ratio"),
+            ("E5_variance_ratio", "pr", "precipitation, variance ratio"),
         ):
             members = table.members(source, metric, "simulation", field, name)
-            if name == control or not members.size:
+            if name == control or not members.size or np.isnan(members).any():
                 continue
-            factor, units = (1, "") if metric == "E5_land_sea_ratio" else scale_of(field, table.units(metric, field))
+            factor, units = (1, "") if "ratio" in metric else scale_of(field, table.units(metric, field))
             truth = table.members("truth", metric, "simulation", field, name)
             truth = float(truth[0]) if truth.size else None
             verdict = f"{np.median(members) / truth:.2f} x" if truth else ""

@@ -23,6 +23,7 @@ class SummaryFile:
 
     experiment, member: from the path ``{experiment}/{member}.nc``; months, lat, lon, fields, units {field: text},
     series (field, month), indices {name: (month,)}, spectra {field: (wavenumber,)}, seasons {field: (12, lat)},
+    monthly_fields [field], rain_quantiles {period: (quantile,)}, zonal_rain (month, lat) or None without precipitation,
     skipped {statistic: reason}.
     """
 
@@ -38,6 +39,9 @@ class SummaryFile:
             self.indices = dict(zip(data["index"][:].tolist(), data["indices"][:], strict=True))
             self.spectra = dict(zip(data["spectral_field"][:].tolist(), data["spectra"][:], strict=True))
             self.seasons = dict(zip(data["section_field"][:].tolist(), data["seasons"][:], strict=True))
+            self.monthly_fields = data["monthly_field"][:].tolist()
+            self.rain_quantiles = dict(zip(data["rain_period"][:].tolist(), data["rain_quantiles"][:], strict=True))
+            self.zonal_rain = data["zonal_rain"][:] if "zonal_rain" in data.variables else None
 
     def has(self, statistic):
         """Whether the statistic is there; the reason is in ``skipped`` where it is not."""
@@ -52,10 +56,29 @@ class SummaryFile:
 
     def maps_on(self, grid, statistic, fields):
         """``maps`` on the grid of another summary: as they are if it is the same, else conservatively regridded."""
-        maps = self.maps(statistic, fields)
+        return self.regridded(self.maps(statistic, fields), grid)
+
+    def regridded(self, maps, grid):
+        """Maps (.., lat, lon) of this summary's grid on that of ``grid`` (lat, lon): as in ``maps_on``."""
         if np.array_equal(self.lat, grid.lat) and np.array_equal(self.lon, grid.lon):
             return maps
         return overlap_mean(lat_overlap(self.lat, grid.lat), maps, lon_overlap(self.lon, grid.lon).T)
+
+    def monthly_on(self, grid, field):
+        """Means of each calendar month (12, lat, lon) and variance of departures from them (lat, lon), on that grid."""
+        place = self.monthly_fields.index(field)
+        with netCDF4.Dataset(self.path) as data:
+            data.set_auto_mask(False)
+            found = [data[name][place].astype(np.float64) for name in ("monthly_means", "anomaly_variance")]
+        return tuple(self.regridded(maps, grid) for maps in found)
+
+    def lowest_pressure_on(self, grid):
+        """The lowest surface pressure of any month (lat, lon), Pa, on that grid; None where it was not kept."""
+        with netCDF4.Dataset(self.path) as data:
+            data.set_auto_mask(False)
+            if "lowest_ps" not in data.variables:
+                return None
+            return self.regridded(data["lowest_ps"][:].astype(np.float64), grid)
 
     def boxes(self, field):
         """Monthly means over 15-degree boxes (month, 12, 24) of a field, float64; None where it was not kept."""

@@ -3,8 +3,9 @@
 Output (netCDF4): ``statistics`` (statistic, field, lat, lon) with time means, trends and ENSO regressions per period,
 ``series`` (field, time) global means, ``boxes`` (box_field, time, box_lat, box_lon) means over 15-degree boxes,
 ``indices`` (index, time), ``spectra`` (spectral_field, wavenumber) mean power by total wavenumber over the test
-period, ``seasons`` (section_field, month, lat) zonal means of each calendar month over the training span, and the
-attribute ``skipped`` (JSON: statistic -> why it is not there). A field is a variable and its level: ``tas``, ``ta850``.
+period, ``seasons`` (section_field, month, lat) zonal means of each calendar month over the training span, what
+monthly.py adds, and the attribute ``skipped`` (JSON: statistic -> why it is not there). A field is a variable and its
+level: ``tas``, ``ta850``.
 """
 
 import json
@@ -26,6 +27,7 @@ from workflow.scripts.common.months import (
 from workflow.scripts.evaluate.metrics.along_time import (
     TooShort,
     climatology_weights,
+    asymmetry_weights,
     complete_years,
     mean_weights,
     regression_weights,
@@ -36,6 +38,7 @@ from workflow.scripts.evaluate.metrics.ensemble import BOX_FIELDS, BOX_LAT, BOX_
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
 from workflow.scripts.evaluate.metrics.over_area import weighted_mean
 from workflow.scripts.evaluate.metrics.spherical import Harmonics
+from workflow.scripts.evaluate.summarize.monthly import Monthly
 
 SPECTRAL_FIELDS = ("pr", "tas", "zg500", "ta50")
 WIND, WIND_SPECTRUM = ("ua250", "va250"), "ke250"  # kinetic energy of the wind at 250 hPa
@@ -60,6 +63,7 @@ def month_weights(months, periods, index, minimum_years):
     for name, period in (("training", training), ("test", test)):
         wanted[f"trend_{name}"] = trend_weights, (months, *period, minimum_years)
         wanted[f"enso_{name}"] = regression_weights, (months, *index, *period, minimum_years)
+        wanted[f"asymmetry_{name}"] = asymmetry_weights, (months, *index, *period, minimum_years)
     wanted["trend_full"] = trend_weights, (months, *periods["full"], minimum_years)
     rows, skipped = {}, {}
     if "mean_first" not in wanted:
@@ -100,6 +104,7 @@ class Summary:
         self.index_weights = {name: index_weights(name, lat, lon) for name in INDICES}
         self.fields, self.units, self.indices = {}, {}, {}
         self.boxes, self.box_series, self.seasons = Boxes(self.lat, self.lon), {}, {}
+        self.monthly = Monthly(months, self.lat, self.lon, periods)
 
     def add(self, field, months, values, units=""):
         """Take in ``values`` (month, lat, lon) of a field: of each calendar year all the months that the data have."""
@@ -130,6 +135,7 @@ class Summary:
         if field in BOX_FIELDS:
             shape = len(self.months), len(BOX_LAT), len(BOX_LON)
             self.box_series.setdefault(field, np.full(shape, np.nan))[span] = self.boxes.mean(values)
+        self.monthly.add(field, span, values)
         for name, (source, _) in INDICES.items():
             if source == field:
                 row = self.indices.setdefault(name, np.full(len(self.months), np.nan))
@@ -185,6 +191,8 @@ class Summary:
             write_labels(data, "spectral_field", spectral)
             write_labels(data, "box_field", boxed)
             write_labels(data, "section_field", sections)
+            write_labels(data, "monthly_field", list(self.monthly.sums))
+            write_labels(data, "rain_period", list(self.monthly.histograms))
             write_labels(data, "index", list(self.indices))
             write_labels(data, "units", [self.units[field] for field in fields], "field")
             axes = {"lat": self.lat, "lon": self.lon, "box_lat": BOX_LAT, "box_lon": BOX_LON}
@@ -225,6 +233,7 @@ class Summary:
             seasons = data.createVariable("seasons", "f8", ("section_field", "month", "lat"))
             for number, field in enumerate(sections):
                 seasons[number] = self.seasons[field]
+            self.monthly.write(data)
 
 
 def left_out(fields):
