@@ -13,7 +13,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.months import parse_month, year_of
 from workflow.scripts.evaluate.arguments import add_summaries
 from workflow.scripts.evaluate.display import long_name, number, scale_of, split_field
-from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb
+from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb, scored
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
@@ -41,9 +41,10 @@ def scores_figure(results):
     training, _ = scaled_rmsb(table, results.source, results.control, "training")
     rows = {ALL_FIELDS: [baseline, members.min(), np.median(members), members.max(), np.median(training)]}
     for field, scale in sigma.items():
-        ours = results.members("E1_rmsb", "test", field) / scale
-        train = np.median(results.members("E1_rmsb", "training", field)) / scale
-        base = table.single("climatology", "E1_rmsb", "test", field) / scale
+        metric = scored("E1_rmsb", field)
+        ours = results.members(metric, "test", field) / scale
+        train = np.median(results.members(metric, "training", field)) / scale
+        base = table.single("climatology", metric, "test", field) / scale
         rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
     values = np.array(list(rows.values()))
     figure, axes = plt.subplots(figsize=(6.2, 0.19 * len(rows) + 1.5), layout="constrained")

@@ -15,6 +15,7 @@ import numpy as np
 
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, month_of_year, parse_month, year_of
+from workflow.scripts.common.skill import BOX_FIELDS
 from workflow.scripts.evaluate.metrics.along_time import (
     TooShort,
     complete_years,
@@ -22,7 +23,7 @@ from workflow.scripts.evaluate.metrics.along_time import (
     regression_weights,
     trend_weights,
 )
-from workflow.scripts.evaluate.metrics.ensemble import BOX_FIELDS, BOX_LAT, BOX_LON, Boxes
+from workflow.scripts.evaluate.metrics.ensemble import BOX_LAT, BOX_LON, Boxes
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
 from workflow.scripts.evaluate.metrics.over_area import weighted_mean
 from workflow.scripts.evaluate.metrics.spherical import Harmonics
