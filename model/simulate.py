@@ -35,6 +35,7 @@ def simulate(
     forcing: Callable[[int], torch.Tensor],
     members: list[int],
     seed: int,
+    prepare: Callable[[MonthlyDiffusion], FastModel] = FastModel,
 ) -> Iterator[torch.Tensor]:
     """Yield the normalized fields (members, fields, nlat, nlon) of each month, on the model's device.
 
@@ -50,6 +51,7 @@ def simulate(
         forcing: gives the forcing (1, forcings, nlat, nlon) of the month of an index.
         members: numbers of the members.
         seed: of all random numbers.
+        prepare: makes of the model what steps the latents.
     """
     device = model.latent_mean.device
     randoms = {member: generator(seed, member) for member in members}
@@ -77,7 +79,7 @@ def simulate(
             latent = latent + torch.exp(0.5 * log_variance) * draw(block, 1)[0]
         latents.append(latent)
 
-    fast, before, noise = FastModel(model), None, [noises(block) for block in blocks]
+    fast, before, noise = prepare(model), None, [noises(block) for block in blocks]
     for index in range(len(dates)):
         given = fast.month(forcing(index).to(device), number(index))
         if before is not None:

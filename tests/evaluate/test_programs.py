@@ -9,9 +9,9 @@ from tests.helpers.project import INDEX, VARIABLES
 from workflow.scripts.evaluate import evaluation, truth
 from workflow.scripts.evaluate.plots import lines, maps, models
 from workflow.scripts.evaluate.scorecard import closing
-from workflow.scripts.evaluate.summarize import reader, reference, simulation, tree
+from workflow.scripts.evaluate.summarize import baseline, reader, reference, simulation, tree
 
-PROGRAMS = simulation, reference, tree, truth, evaluation, maps, lines, models, closing
+PROGRAMS = simulation, baseline, reference, tree, truth, evaluation, maps, lines, models, closing
 SUMMARY = ["--index", str(INDEX), "--periods", json.dumps(PERIODS), "--minimum-years", "2"]
 
 

@@ -10,12 +10,12 @@ from workflow.scripts.evaluate.scorecard.closing import closing_words
 
 def test_scorecard_judges_the_median_member_against_climatology(result, table):
     card = json.loads((result / "card.json").read_text())
-    tas = next(row for row in card["lines"] if row["name"] == "2 m temperature *")
+    tas = next(row for row in card["lines"] if row["name"] == "2 m temperature" and row["section"].startswith("E1"))
     assert tas["median"] == pytest.approx(0.75, abs=1e-4)
     assert tas["reference"] == pytest.approx(table.single("climatology", "E1_rmsb", "test", "tas"))
     assert tas["verdict"] == ("better" if tas["median"] < tas["reference"] else "worse")
-    assert set(card["criterion"]) == {"mean of all fields", "tas", "ta850"}
-    assert card["criterion_met"] == all(card["criterion"].values())
+    assert set(card["criterion"]) == {"tas", "ta850"}
+    assert card["criterion_met"] == (not any(card["criterion"].values()))
     rain = next(row for row in card["lines"] if row["name"] == "precipitation")
     assert rain["median"] == pytest.approx(0.25 * 5e-6 * 86400, rel=1e-2)
     assert rain["units"] == "mm/day"

@@ -85,8 +85,8 @@ def test_members_like_the_reference_have_as_much_spread_as_error(tmp_path):
     shares = [members(table, f"ensemble_rank_{rank}", "test", "zg500")[0] for rank in range(4)]
     assert shares == pytest.approx([0.25] * 4, abs=0.03)
     card = json.loads((tmp_path / "card.json").read_text())
-    spread = next(row for row in card["lines"] if row["name"] == "spread/error, zg500")
-    assert spread["verdict"] == "right"
+    row = next(row for row in card["baselines"]["rows"] if row["name"] == "CRPS, zg500")
+    assert row["spread"] == pytest.approx(1.0, abs=0.05)
     assert card["members"] == 3
 
 

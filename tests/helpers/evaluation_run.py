@@ -32,27 +32,36 @@ OUTPUTS = {
 }
 
 
-def run(folder, simulations, spans=PERIODS, truth=None, models=None, variables=VARIABLES, **changes):
+def run(folder, simulations, spans=PERIODS, truth=None, models=None, baselines=None, variables=VARIABLES, **changes):
     """Reference, summaries of ``simulations`` {(experiment, member): arguments of channels} and metrics; the folder.
 
     truth: true response (K) of tas, and zero of all other fields, if given; models: summaries of other models;
-    variables: table of variables, of which no other is in the reference and the simulations.
+    baselines: {name: {member: arguments of channels}}; variables: table of variables, of which no other is in the
+    reference and the simulations.
     """
     months = months_of(spans)
     era5, static = write_era5(folder / "era5", months, LAT, LON)
     settings = {**SETTINGS, "periods": spans, **changes}
     names = {name for row in read_variables(variables, role="field") for name in row.cmor_name}
     summarize_reference(era5, folder / "reference.nc", variables, INDEX, spans, settings["minimum_years"])
-    paths = []
-    for (experiment, member), arguments in simulations.items():
-        files = write_simulation(folder / f"{experiment}_{member}", months, LAT, LON, **arguments)
+
+    def summarized(below, experiment, member, arguments):
+        name = f"{experiment}_{member}" if below == "summary" else f"{below}_{member}"
+        files = write_simulation(folder / name, months, LAT, LON, **arguments)
         files = [path for path in files if path.name.split("_")[0] in names]
-        paths.append(folder / "summary" / experiment / f"{member}.nc")
-        summarize(files, paths[-1], INDEX, spans, settings["minimum_years"])
+        path = folder / below / experiment / f"{member}.nc"
+        summarize(files, path, INDEX, spans, settings["minimum_years"])
+        return path
+
+    paths = [summarized("summary", *simulation, arguments) for simulation, arguments in simulations.items()]
+    others = {
+        name: [summarized(name, "aimip", member, arguments) for member, arguments in members.items()]
+        for name, members in (baselines or {}).items()
+    }
     outputs = {name: folder / path for name, path in OUTPUTS.items()}
     known = write_truth(folder, truth) if truth else None
     paths = folder / "reference.nc", paths, static
-    evaluate(*paths, EXPERIMENTS, settings, "MD-made", outputs, known, models)
+    evaluate(*paths, EXPERIMENTS, settings, "MD-made", outputs, known, models, others)
     return folder
 
 

@@ -16,7 +16,7 @@ from tests.helpers.project import ROOT, snakemake
 
 CLOSING = {
     *("check_simulation", "check_experiment", "check_submission", "publish"),
-    *("summarize", "planet_truth", "evaluate", "plot_maps", "plot_lines", "all"),
+    *("summarize", "summarize_baseline", "planet_truth", "evaluate", "plot_maps", "plot_lines", "all"),
 }
 ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}
 LEARNING = {"normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"}
@@ -127,6 +127,7 @@ def test_one_more_member(copy):
     assert_reruns(jobs, {"rollout_2", "cmorize"})
     assert jobs["rollout_2"] == jobs["cmorize"] == 2
     assert "Rolling out aimip, members 1" not in text
+    assert jobs["summarize_baseline"] == 2, "forecasts of one member have no third"
 
 
 def test_one_more_member_in_a_partly_filled_block(copy):

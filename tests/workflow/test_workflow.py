@@ -7,7 +7,10 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers.project import ROOT, load_config, snakemake
+from tests.helpers.project import INDEX, ROOT, VARIABLES, load_config, snakemake
+from workflow.scripts.common.skill import BASELINES, BOX_FIELDS
+from workflow.scripts.evaluate.metrics.table import read_table
+from workflow.scripts.evaluate.summarize import baseline as summarize_baseline
 
 STAGES = ["download", "regrid", "aggregate", "normalize", "train", "rollout", "cmorize", "check", "publish", "evaluate"]
 
@@ -167,3 +170,40 @@ def test_report_opens_offline(finished, tmp_path):
     assert len(text) > 100_000
     for caption in ("response_aimip-p4k", "scorecard"):
         assert caption in text
+
+
+def test_baselines_are_scored_and_leave_summaries_only(finished):
+    below = finished.run / "results/evaluate/baselines"
+    made = sorted(path.relative_to(below).as_posix() for path in below.rglob("*") if path.is_file())
+    single = [f"{name}/aimip/r1i1p1f1.nc" for name in ("persistence", "regression")]
+    several = [f"{name}/aimip/r{n}i1p1f1.nc" for name in ("no-diffusion", "regression+residuals") for n in (1, 2)]
+    assert made == sorted(single + several)
+    table = read_table(finished.run / "results/evaluate/metrics.csv")
+    for baseline in BASELINES:
+        for field in BOX_FIELDS:
+            for metric in ("ensemble_crps", "crps_ours_less_this"):
+                (value,) = table.members(baseline, metric, "test", field, "aimip")
+                assert np.isfinite(value)
+        count = 1 if baseline in ("persistence", "regression") else 2
+        assert len(table.members(baseline, "E1_rmsb", "test", "tas", "aimip")) == count
+    card = json.loads((finished.run / "results/evaluate/scorecard.json").read_text())
+    assert card["baselines"]["columns"] == ["climatology", *BASELINES]
+    assert not card["criterion_met"], "a year of training beats nothing, and the run went on"
+
+
+@pytest.mark.parametrize("baseline", ["regression+residuals", "no-diffusion"])
+def test_a_baseline_is_made_again_to_the_same_bytes(finished, tmp_path, baseline):
+    """Alone, and as the program of the rule: what it drew depends on the seed and its own number."""
+    config, results = load_config("test"), finished.run / "results"
+    data = (
+        {"checkpoint": "train/checkpoint.zip"} if baseline == "no-diffusion" else {"training": "normalize/training.nc"}
+    )
+    data |= {"initial": "normalize/initial.nc", "forcing": "normalize/forcing/aimip.nc"}
+    command = ["--baseline", baseline, "--member", "2", "--sea", results / "aggregate/forcing/simulation.nc"]
+    command += [word for name, file in data.items() for word in (f"--{name}", results / file)]
+    command += ["--modes", config["evaluation"]["regression_modes"], "--seed", config["seed"], "--variables", VARIABLES]
+    command += ["--index", INDEX, "--periods", json.dumps(config["periods"])]
+    command += ["--minimum-years", config["evaluation"]["minimum_years"], "--out", tmp_path / "again.nc"]
+    assert summarize_baseline.main(list(map(str, command))) == 0
+    made = results / f"evaluate/baselines/{baseline}/aimip/r2i1p1f1.nc"
+    assert (tmp_path / "again.nc").read_bytes() == made.read_bytes()

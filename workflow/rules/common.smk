@@ -165,6 +165,13 @@ def figure(name, caption, category, **labels):
     )
 
 
+def baseline_data(wildcards):
+    """What a baseline is made from: the checkpoint of the rollouts, or the training months."""
+    if wildcards.baseline == "no-diffusion":
+        return {"checkpoint": CHECKPOINT}
+    return {"training": "results/normalize/training.nc"}
+
+
 def model_folder(wildcards):
     """Root of another model's submission."""
     return MODELS[wildcards.model]

@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.settings import check_placeholders, reference_name, validate_config
+from workflow.scripts.common.skill import BASELINES, baseline_members
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.derive import submitted_rows
 
@@ -62,6 +63,11 @@ WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 
 SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
 REFERENCE_NAME = reference_name(config)
 CONTROL = next(name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] == 0)
+BASELINE_SUMMARIES = [
+    f"results/evaluate/baselines/{name}/{CONTROL}/r{member}i1p1f1.nc"
+    for name in BASELINES
+    for member in baseline_members(name, config["members"])
+]
 # What the report's captions (workflow/report/*.rst) say more than once; they see the config and nothing else.
 SPANS = evaluation_periods(config["periods"])
 config["captions"] = {
@@ -92,4 +98,5 @@ wildcard_constraints:
     experiment="|".join(EXPERIMENTS),
     period="training|simulation",
     model="|".join(map(re.escape, MODELS)) or "none",
+    baseline="|".join(map(re.escape, BASELINES)),
     member=r"[1-9]\d*",

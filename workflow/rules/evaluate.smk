@@ -1,6 +1,7 @@
 """The evaluation: AIMIP's metrics from the submitted files, the scorecard, and the figures of the report.
 
 INPUTS   results/submission/**/*.nc (first grid of the config), results/aggregate/era5/{year}.nc, results/aggregate/static.nc
+         results/evaluate/baselines/**/*.nc         of evaluate_baselines.smk
 OUTPUTS  results/evaluate/summary/{experiment}/r{member}i1p1f1.nc, results/evaluate/reference.nc
          results/evaluate/models/{model}/{experiment}/{member}.nc   the same of other models, where the config names some
          results/evaluate/truth.nc                  the planet's true response, with the synthetic source only
@@ -137,6 +138,7 @@ rule evaluate:
     input:
         reference="results/evaluate/reference.nc",
         summaries=SUMMARIES,
+        baselines=BASELINE_SUMMARIES,
         static=LAND,
         truth=TRUTH,
         models=expand("results/evaluate/models/{model}", model=MODELS),
@@ -181,6 +183,7 @@ rule evaluate:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.evaluation"
         " --reference {input.reference:q} --summaries results/evaluate/summary --members {params.members}"
         " --static {input.static:q} --truth {input.truth:q} --models {input.models:q}"
+        " --baselines results/evaluate/baselines"
         " --experiments {params.experiments:q} --settings {params.settings:q} --periods {params.periods:q}"
         " --source {params.source:q} --reference-name {params.reference_name:q}"
         " --csv {output.csv:q} --netcdf {output.netcdf:q} --scorecard {output.scorecard:q}"

@@ -12,6 +12,7 @@ from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.schema import checked
+from workflow.scripts.common.skill import BASELINES, BOX_FIELDS, CLIMATOLOGY
 from workflow.scripts.common.variable_table import check_table
 from workflow.scripts.common.variables import read_variables
 
@@ -26,7 +27,7 @@ LONGEST = {"institution": 360, "institution_id": 64, "source_id": 64}
 LONGEST_TEXT = 1000
 SIGNS = {"institution": r"[.\[\]*^$\\]", "further_info_url": r"[.\[\]*^$\\]"}
 # What the tables of the evaluation call others.
-TAKEN = ("climatology", "reference", "truth")
+TAKEN = (CLIMATOLOGY, *BASELINES, "reference", "truth")
 
 
 def check_placeholders(config):
@@ -153,6 +154,16 @@ def _check_sizes(config):
         except ValueError as error:
             raise ValueError(f"config: 'submission.regridded_resolution': {error}; choose another") from None
     model, rows = config["model"], len(centres(config["grid"]["resolution"])[0])
+    months = len(month_range(*config["periods"]["training"]))
+    sizes = {"evaluation.regression_modes": config["evaluation"]["regression_modes"]}
+    if not model["checkpoint"]:
+        sizes["model.forced_modes"] = model["forced_modes"]
+    for key, modes in sizes.items():
+        if modes > months:
+            raise ValueError(
+                f"config: '{key}' is {modes}, allowed are at most the {months} months of 'periods.training', from "
+                f"which they are fitted"
+            )
     if model["checkpoint"]:
         return
     latent_rows, latent_columns = rows // model["squeeze"], 2 * (rows - 1) // model["squeeze"]
@@ -166,12 +177,6 @@ def _check_sizes(config):
         raise ValueError(
             f"config: 'model.noise_modes' is {model['noise_modes']}, allowed are less than the {size} numbers of a "
             f"latent ('model.latent_channels' {model['latent_channels']} on {latent_rows} x {latent_columns} points)"
-        )
-    months = len(month_range(*config["periods"]["training"]))
-    if model["forced_modes"] > months:
-        raise ValueError(
-            f"config: 'model.forced_modes' is {model['forced_modes']}, allowed are at most the {months} months of "
-            f"'periods.training', from which they are fitted"
         )
 
 
@@ -211,10 +216,10 @@ def _check_fields(evaluation, *tables):
     """
     rows = [row for table in tables for row in read_variables(table, role="field")]
     known = dict.fromkeys(f"{name}{row.level or ''}" for row in rows for name in row.cmor_name)
-    for key in ("skill_fields", "map_fields"):
+    for key, allowed in (("skill_fields", [name for name in BOX_FIELDS if name in known]), ("map_fields", known)):
         for field in evaluation[key]:
-            if field not in known:
-                raise ValueError(f"config: 'evaluation.{key}' has {field!r}, allowed are {', '.join(known)}")
+            if field not in allowed:
+                raise ValueError(f"config: 'evaluation.{key}' has {field!r}, allowed are {', '.join(allowed)}")
 
 
 def _check_models(config):

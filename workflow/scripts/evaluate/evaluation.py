@@ -15,6 +15,7 @@ import numpy as np
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.common.skill import BASELINES, baseline_members
 from workflow.scripts.evaluate.arguments import add_evaluation, add_summaries, settings_of
 from workflow.scripts.evaluate.metrics.climate import evaluate_climate, evaluate_seasonal_response
 from workflow.scripts.evaluate.metrics.one_degree import NO_PRESSURE, evaluate_one_degree
@@ -22,6 +23,7 @@ from workflow.scripts.evaluate.metrics.scores import (
     COLUMNS,
     INDEX_FIELDS,
     REFERENCE,
+    Area,
     Results,
     evaluate_drift,
     evaluate_ensemble,
@@ -32,10 +34,12 @@ from workflow.scripts.evaluate.metrics.scores import (
     evaluate_spectra,
     evaluate_true_modes,
 )
+from workflow.scripts.evaluate.metrics.skill import evaluate_climatology, evaluate_differences
 from workflow.scripts.evaluate.scorecard.layout import format_html, format_text
 from workflow.scripts.evaluate.scorecard.lines import build_scorecard
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, summary_paths
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM, left_out, write_labels
+from workflow.scripts.submission.drs import member_label
 
 
 def write_csv(path, rows):
@@ -149,13 +153,15 @@ def check_fields(groups, reference):
             raise ValueError(f"{member.path} has {', '.join(absent)}, which the reference {reference.path} lacks")
 
 
-def evaluate(reference, summaries, static, experiments, settings, source, outputs, truth=None, models=None):
+def evaluate(
+    reference, summaries, static, experiments, settings, source, outputs, truth=None, models=None, baselines=None
+):
     """Evaluate all simulations.
 
     reference, summaries, static: paths (summaries end in {experiment}/{member}.nc); experiments: {name: {sst_offset}};
     settings: the config's ``evaluation`` with ``periods`` and ``reference_name`` added; source: name of the model;
     outputs: paths by name (csv, netcdf, scorecard, text, html); truth: of truth.py, on the synthetic planet;
-    models: {name: folder of summaries} of other models.
+    models: {name: folder of summaries} of other models; baselines: {name: paths of summaries}, named as ours.
     """
     reference, periods = SummaryFile(reference), evaluation_periods(settings["periods"])
     ours = by_experiment(summaries, experiments)
@@ -164,19 +170,20 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
         raise ValueError(f"no summary of the control experiment '{control}' was given; make its simulations first")
     check_fields(ours, reference)
     results, land = Results(), read_land_fraction(static, reference)
+    area = Area(reference.lat, settings["max_latitude"], land)
     known, modes = read_truth(truth) if truth else ({}, {})
     history = list(ours[control].values())
-    evaluate_reference(results, reference, history[0].fields, history[0].units, settings["max_latitude"])
+    evaluate_reference(results, reference, history[0].fields, history[0].units, area)
+    evaluate_climatology(results, reference, history[0].fields, periods)
     evaluate_modes(results, [reference], REFERENCE, periods["training"])
     evaluate_spectra(results, [reference], REFERENCE)
     evaluate_climate(results, [reference], REFERENCE, periods, reference, settings["max_latitude"])
-    others = {
-        name: by_experiment(sorted(Path(path).glob("*/*.nc")), experiments) for name, path in (models or {}).items()
-    }
+    others = {name: sorted(Path(path).glob("*/*.nc")) for name, path in (models or {}).items()} | (baselines or {})
+    others = {name: by_experiment(paths, experiments) for name, paths in others.items()}
     for name, groups in {source: ours, **others}.items():
         count = len(history) if name == source else 0
         for member in groups[control].values():
-            evaluate_history(results, reference, member, name, settings["max_latitude"], count)
+            evaluate_history(results, reference, member, name, area, count)
         for experiment, group in groups.items():
             if experiment != control and group:
                 truth_of = known.get(experiment)
@@ -192,6 +199,7 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
         evaluate_climate(results, members, name, periods, reference, settings["max_latitude"])
     controls = {name: list(groups[control].values()) for name, groups in {source: ours, **others}.items()}
     evaluate_one_degree(results, reference, controls, settings["max_latitude"])
+    evaluate_differences(results, (source, control, "all"), history[0].units)
     evaluate_true_modes(results, modes, history[0].units)
     drawn = dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]])
     absent = {f"E1 of {field}": f"there is no {field}" for field in drawn if field not in history[0].fields}
@@ -208,6 +216,15 @@ def evaluate(reference, summaries, static, experiments, settings, source, output
             Path(temporary).write_text(text, encoding="utf-8")
 
 
+def baseline_paths(folder, experiments, members):
+    """Paths {baseline: [summary]} of the baselines of the control experiment, as many members as they have of ours."""
+    control = next(name for name, value in experiments.items() if value["sst_offset"] == 0)
+    return {
+        name: [Path(folder, name, control, f"{member_label(number)}.nc") for number in baseline_members(name, members)]
+        for name in BASELINES
+    }
+
+
 def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
@@ -215,6 +232,7 @@ def main(arguments=None):
     add_evaluation(parser)
     parser.add_argument("--truth", nargs="?", help="the synthetic planet's truth, where there is one")
     parser.add_argument("--models", nargs="*", default=[], help="folders of other models' summaries, named like them")
+    parser.add_argument("--baselines", help="folder of the baselines' summaries, {baseline}/{experiment}/{member}.nc")
     parser.add_argument("--csv", required=True, help="table of all metrics to write")
     parser.add_argument("--netcdf", required=True, help="the same as arrays, with spectra and maps, to write")
     parser.add_argument("--scorecard", required=True, help="scorecard to write, JSON")
@@ -232,6 +250,7 @@ def main(arguments=None):
             {name: getattr(given, name) for name in ("csv", "netcdf", "scorecard", "text", "html")},
             given.truth,
             {Path(folder).name: folder for folder in given.models},
+            baseline_paths(given.baselines, given.experiments, given.members) if given.baselines else None,
         ),
         arguments,
     )

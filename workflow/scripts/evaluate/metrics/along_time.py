@@ -17,6 +17,12 @@ class TooShort(ValueError):
     """A period that is too short for a metric, or data that do not cover it: a reason to skip it, not a failure."""
 
 
+def months_inside(months, start, end):
+    """Whether each of ``months`` lies in ``start``..``end``, both included, bool (month,)."""
+    months = np.asarray(months, "datetime64[M]")
+    return (months >= parse_month(start)) & (months <= parse_month(end))
+
+
 def mean_weights(months, start, end):
     """E1, E5: month weights of the unweighted mean over ``start``..``end``, both included, float64 (month,).
 
@@ -26,7 +32,7 @@ def mean_weights(months, start, end):
     absent = np.setdiff1d(month_range(start, end), months)
     if absent.size:
         raise TooShort(f"the data lack {absent.size} months of {start}..{end}, the first is {absent[0]}")
-    inside = (months >= parse_month(start)) & (months <= parse_month(end))
+    inside = months_inside(months, start, end)
     return inside / inside.sum()
 
 
@@ -52,7 +58,7 @@ def whole_years(start, end):
 def complete_years(months, start, end):
     """Calendar years with all twelve months both in ``months`` and in the period, int array."""
     months = np.asarray(months, "datetime64[M]")
-    inside = months[(months >= parse_month(start)) & (months <= parse_month(end))]
+    inside = months[months_inside(months, start, end)]
     values, counts = np.unique(year_of(inside), return_counts=True)
     return values[counts == 12]
 
@@ -168,6 +174,20 @@ def smooth_spectrum(series, bins=12):
     used = np.unique(place)
     frequency, power = (np.array([values[place == bin].mean() for bin in used]) for values in (frequency, power))
     return 1 / frequency, power
+
+
+def standard_error(series, block=12):
+    """Standard error of the mean of a monthly series (month,) from its blocks of ``block`` months; nan below two.
+
+    Means over blocks that do not overlap, from the first month on (a shorter rest is left out), are taken as
+    independent: s / sqrt(n) of their deviation s (n - 1). Months of a block may depend on each other in any way; what
+    lasts longer than a block, such as ENSO or a trend, makes the true error larger.
+    """
+    count = len(series) // block
+    if count < 2:
+        return np.nan
+    means = np.reshape(series[: count * block], (count, block)).mean(1)
+    return float(means.std(ddof=1) / np.sqrt(count))
 
 
 def band_variance(series, low, high):

@@ -11,7 +11,6 @@ from workflow.scripts.common.grids import cell_areas, centres, lat_overlap, lon_
 from workflow.scripts.common.months import month_of_year
 
 BOX_LAT, BOX_LON = centres(15, poles=False)
-BOX_FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
 
 
 class Boxes:

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from workflow.scripts.common.grids import centres
+from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.display import split_field
 from workflow.scripts.evaluate.metrics.over_area import rms, weighted_mean
-from workflow.scripts.evaluate.metrics.scores import BASELINE
 
 GRID = SimpleNamespace(**dict(zip(("lat", "lon"), centres(1.0, poles=False), strict=True)))
 NO_PRESSURE = "the reference has no ps, so E1 on 1 degree leaves out no level below the ground"
@@ -55,4 +55,5 @@ def evaluate_one_degree(results, reference, groups, max_latitude):
         truth = dict(zip(every, reference.maps_on(GRID, f"mean_{period}", every), strict=True))
         for source, member in members:
             add((source, member.experiment, member.member), member, f"mean_{period}", period, truth)
-    add((BASELINE, "", ""), reference, "mean_training", "test", truth)
+    if "climatology_test" not in reference.skipped:
+        add((CLIMATOLOGY, "", ""), reference, reference.climatology, "test", truth)

@@ -29,9 +29,12 @@ def weighted_mean(field, lat, max_latitude=90.0, weights=None):
     return np.divide(summed, total, out=np.full(np.shape(summed), np.nan), where=total > 0)
 
 
-def rms(field, lat, max_latitude=90.0):
-    """Root of the weighted mean square over the last two axes (lat, lon); RMSB where the field is a time-mean bias."""
-    return np.sqrt(weighted_mean(np.square(np.asarray(field, np.float64)), lat, max_latitude))
+def rms(field, lat, max_latitude=90.0, weights=None):
+    """Root of the weighted mean square over the last two axes (lat, lon); RMSB where the field is a time-mean bias.
+
+    weights: as in ``weighted_mean``.
+    """
+    return np.sqrt(weighted_mean(np.square(np.asarray(field, np.float64)), lat, max_latitude, weights))
 
 
 def land_sea_means(field, lat, land_fraction):

@@ -2,32 +2,37 @@
 
 Every metric is computed per member; medians and ranges over members come after. E1 to E3 are taken over |lat| up to
 ``max_latitude``, as AIMIP does. The baseline ``climatology`` predicts, for the test period, the reference's mean of
-each calendar month over the training span.
+each calendar month over the training span. Skill is scored where a field is predicted: surface temperature, which is
+prescribed over open sea, is scored over land besides (``scored``).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from workflow.scripts.common.months import parse_month
+from workflow.scripts.common.skill import BOX_FIELDS, CLIMATOLOGY
 from workflow.scripts.evaluate.metrics.along_time import (
     band_variance,
     decorrelation_time,
     deseasonalize,
+    months_inside,
     smooth_spectrum,
 )
 from workflow.scripts.evaluate.metrics.ensemble import (
-    BOX_FIELDS,
     box_mean,
-    climatology_crps,
     crps,
     rank_shares,
     spread_and_error,
 )
 from workflow.scripts.evaluate.metrics.indices import INDICES
 from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
+from workflow.scripts.evaluate.metrics.table import PRESCRIBED, scored
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
+from workflow.scripts.submission.derive import OPEN_SEA
 
 COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")
-REFERENCE, BASELINE, TRUTH = "reference", "climatology", "truth"
+REFERENCE, TRUTH = "reference", "truth"
 INDEX_FIELDS = {name: field for name, (field, _) in INDICES.items()}
 PERIODS = {
     "mean": ("training", "test"),
@@ -39,15 +44,24 @@ INDEX_BANDS = ((2, 6), (6, 18), (18, 60), (60, np.inf))  # months
 WAVE_BANDS = ((1, 3), (4, 10), (11, 30), (31, 59))  # total wavenumbers
 
 
+class Area(NamedTuple):
+    """Where errors are averaged: latitudes (lat,) up to ``max_latitude`` degrees, and the land fraction (lat, lon)."""
+
+    lat: np.ndarray
+    max_latitude: float
+    land: np.ndarray
+
+
 class Results:
     """Rows of the tidy table, maps {name: {experiment: {period: (field, lat, lon)}}} of ensemble means, and spectra.
 
     spectra: {(source, experiment, member): {field: power by total wavenumber}}; index_spectra: the same with
-    {index: (period in months, density)}.
+    {index: (period in months, density)}; crps: {(source, experiment, member): {field: CRPS of each month of the test
+    period, (month,)}}.
     """
 
     def __init__(self):
-        self.rows, self.maps, self.spectra, self.index_spectra = [], {}, {}, {}
+        self.rows, self.maps, self.spectra, self.index_spectra, self.crps = [], {}, {}, {}, {}
 
     def add(self, source, experiment, member, metric, period, fields, values, units):
         """One row for each field; ``units`` is a text or a {field: text}."""
@@ -55,6 +69,23 @@ class Results:
             text = units if isinstance(units, str) else units[field]
             row = (source, experiment, member, metric, period, field, float(value), text)
             self.rows.append(dict(zip(COLUMNS, row, strict=True)))
+
+    def add_rms(self, key, metric, period, fields, maps, area, units):
+        """Rows of the RMS of ``maps`` (field, lat, lon) over an ``Area``, for a key (source, experiment, member).
+
+        A prescribed field has one over land besides: over cells whose land fraction is such that it is never
+        prescribed there. Under sea ice, which comes and goes, it is by turns: such sea is left out.
+        """
+        self.add(*key, metric, period, fields, rms(maps, area.lat, area.max_latitude), units)
+        for field in PRESCRIBED:
+            if field in fields:
+                value = rms(maps[fields.index(field)], area.lat, area.max_latitude, area.land >= OPEN_SEA)
+                self.add(*key, scored(metric, field), period, [field], value, units)
+
+    def add_crps(self, key, field, score, units):
+        """The row of the CRPS of a key (source, experiment, member): the mean of ``score`` (month,), which is kept."""
+        self.crps.setdefault(key, {})[field] = score
+        self.add(*key, "ensemble_crps", "test", [field], score.mean(), units)
 
     def add_map(self, name, experiment, period, values, count):
         """Add one of ``count`` members' maps to the ensemble mean ``name`` of that experiment and period."""
@@ -77,9 +108,12 @@ def kinds(units):
     }
 
 
-def evaluate_reference(results, reference, fields, units, max_latitude):
-    """Means, trends, ENSO regressions and interannual variability of the reference, and the climatology's bias."""
-    lat = reference.lat
+def evaluate_reference(results, reference, fields, units, area):
+    """Means, trends, ENSO regressions and interannual variability of the reference, and the climatology's bias.
+
+    area: the ``Area`` that errors are averaged over.
+    """
+    lat, max_latitude = area.lat, area.max_latitude
     for kind, (_, _, unit) in kinds(units).items():
         for period in PERIODS[kind]:
             if reference.has(f"{kind}_{period}"):
@@ -87,22 +121,23 @@ def evaluate_reference(results, reference, fields, units, max_latitude):
                 results.add(REFERENCE, "", "", f"{kind}_global", period, fields, mean, unit)
     for period in ("training", "test"):
         if reference.has(f"std_{period}"):
-            std = rms(reference.maps(f"std_{period}", fields), lat, max_latitude)
-            results.add(REFERENCE, "", "", "interannual_std", period, fields, std, units)
+            std = reference.maps(f"std_{period}", fields)
+            results.add_rms((REFERENCE, "", ""), "interannual_std", period, fields, std, area, units)
     if "climatology_test" in reference.skipped:
         return
-    climatology = "climatology_test" if reference.has("climatology_test") else "mean_training"
-    bias = reference.maps(climatology, fields) - reference.maps("mean_test", fields)
-    results.add(BASELINE, "", "", "E1_bias", "test", fields, weighted_mean(bias, lat, max_latitude), units)
-    results.add(BASELINE, "", "", "E1_rmsb", "test", fields, rms(bias, lat, max_latitude), units)
+    bias = reference.maps(reference.climatology, fields) - reference.maps("mean_test", fields)
+    results.add(CLIMATOLOGY, "", "", "E1_bias", "test", fields, weighted_mean(bias, lat, max_latitude), units)
+    results.add_rms((CLIMATOLOGY, "", ""), "E1_rmsb", "test", fields, bias, area, units)
 
 
-def evaluate_history(results, reference, member, source, max_latitude, count=0):
+def evaluate_history(results, reference, member, source, area, count=0):
     """E1, E2, E3 and the interannual variability of one member of the control experiment, into ``results``.
 
-    Fields are those that the reference has too. count: members whose maps are averaged; 0 to keep no maps.
+    Fields are those that the reference has too. area: as in ``evaluate_reference``; count: members whose maps are
+    averaged; 0 to keep no maps.
     """
-    fields, units, lat = [name for name in member.fields if name in reference.fields], member.units, reference.lat
+    fields, units = [name for name in member.fields if name in reference.fields], member.units
+    lat, max_latitude = area.lat, area.max_latitude
     key = source, member.experiment, member.member
     for kind, (mean_name, rms_name, unit) in kinds(units).items():
         for period in PERIODS[kind]:
@@ -113,13 +148,13 @@ def evaluate_history(results, reference, member, source, max_latitude, count=0):
             bias = predicted - reference.maps(statistic, fields)
             results.add(*key, f"{kind}_global", period, fields, weighted_mean(predicted, lat, max_latitude), unit)
             results.add(*key, mean_name, period, fields, weighted_mean(bias, lat, max_latitude), unit)
-            results.add(*key, rms_name, period, fields, rms(bias, lat, max_latitude), unit)
+            results.add_rms(key, rms_name, period, fields, bias, area, unit)
             if count:
                 results.add_map(mean_name, member.experiment, period, bias, count)
     for period in ("training", "test"):
         if member.has(f"std_{period}"):
-            std = rms(member.maps_on(reference, f"std_{period}", fields), lat, max_latitude)
-            results.add(*key, "interannual_std", period, fields, std, units)
+            std = member.maps_on(reference, f"std_{period}", fields)
+            results.add_rms(key, "interannual_std", period, fields, std, area, units)
 
 
 def evaluate_drift(results, reference, members, source):
@@ -164,15 +199,8 @@ def evaluate_response(results, grid, control, warmed, source, land, truth=None, 
 
 
 def evaluate_ensemble(results, reference, members, source, periods):
-    """Spread, error, CRPS and ranks of the reference among the members over the test period, into ``results``.
-
-    The CRPS of climatology takes the reference's training values of the same calendar month as its ensemble.
-    """
-    inside = {
-        name: (reference.months >= parse_month(start)) & (reference.months <= parse_month(end))
-        for name, (start, end) in periods.items()
-    }
-    training, test = inside["training"], inside["test"]
+    """Spread, error, CRPS and ranks of the reference among the members over the test period, into ``results``."""
+    test = months_inside(reference.months, *periods["test"])
     for field in BOX_FIELDS:
         truth, ours = reference.boxes(field), [member.boxes(field) for member in members]
         # A field that a model leaves out, in some member or below the ground, has no fair ensemble.
@@ -180,10 +208,7 @@ def evaluate_ensemble(results, reference, members, source, periods):
             continue
         units, ours = members[0].units[field], np.stack(ours)[:, test]
         known, key = truth[test], (source, members[0].experiment, "all")
-        past = climatology_crps(truth[training], reference.months[training], known, reference.months[test])
-        for score, owner in ((crps(ours, known), key), (past, (BASELINE, "", ""))):
-            if np.isfinite(score).all():
-                results.add(*owner, "ensemble_crps", "test", [field], box_mean(score).mean(), units)
+        results.add_crps(key, field, box_mean(crps(ours, known)), units)
         if len(members) > 1:
             spread, error = spread_and_error(ours, known)
             results.add(*key, "ensemble_spread", "test", [field], spread, units)

@@ -5,6 +5,12 @@ import csv
 import numpy as np
 
 ALL_FIELDS = "mean of all fields"
+PRESCRIBED = ("ts",)  # fields that the boundary conditions give over open sea: no skill there
+
+
+def scored(metric, field):
+    """Name of the metric over the area where the field is predicted: ``E1_rmsb_land`` for a prescribed one."""
+    return f"{metric}_land" if field in PRESCRIBED else metric
 
 
 class Table:
@@ -42,14 +48,19 @@ class Table:
 def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference"):
     """RMSB in units of the reference's interannual standard deviation (training span), mean over fields.
 
+    Both are over land for a field that is prescribed over the sea.
+
     Returns (member,) for ``source`` and the baseline's number (None outside the test period), or (empty, None) where
     the training span is too short for a standard deviation. Fields that never vary in the reference are left out.
     """
     sigma = interannual_scale(table, reference)
     if not sigma:
         return np.array([]), None
-    ours = [table.members(source, "E1_rmsb", period, field, experiment) / value for field, value in sigma.items()]
-    base = [table.single(baseline, "E1_rmsb", period, field) for field in sigma]
+    ours = [
+        table.members(source, scored("E1_rmsb", field), period, field, experiment) / value
+        for field, value in sigma.items()
+    ]
+    base = [table.single(baseline, scored("E1_rmsb", field), period, field) for field in sigma]
     known = None not in base
     return np.mean(ours, axis=0), float(np.mean(np.array(base) / list(sigma.values()))) if known else None
 
@@ -71,9 +82,13 @@ def scaled_trend_error(table, source, experiment, period, reference="reference")
 
 
 def interannual_scale(table, reference="reference"):
-    """Interannual standard deviation of the reference in the training span, {field: value}, where it is not zero."""
-    wanted = reference, "", "interannual_std", "training"
-    return {key[-1]: values[0] for key, values in table.values.items() if key[:-1] == wanted and values[0] > 0}
+    """Interannual standard deviation of the reference in the training span where fields are predicted, if not zero.
+
+    {field: value}, in the table's order.
+    """
+    fields = table.fields("interannual_std", "training")
+    found = {name: table.single(reference, scored("interannual_std", name), "training", name) for name in fields}
+    return {field: value for field, value in found.items() if value and value > 0}
 
 
 def read_table(path):

@@ -13,7 +13,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.months import month_of_year, month_range, year_of
 from workflow.scripts.evaluate.arguments import add_summaries
 from workflow.scripts.evaluate.display import long_name, number, scale_of, split_field
-from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb
+from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb, scored
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.seasons import seasonal_response_figure
 from workflow.scripts.evaluate.plots.style import (
@@ -44,9 +44,10 @@ def scores_figure(results):
     baseline = np.nan if baseline is None else baseline
     rows = {ALL_FIELDS: [baseline, members.min(), np.median(members), members.max(), np.median(training)]}
     for field, scale in sigma.items():
-        ours = results.members("E1_rmsb", "test", field) / scale
-        train = np.median(results.members("E1_rmsb", "training", field)) / scale
-        base = table.single("climatology", "E1_rmsb", "test", field)
+        metric = scored("E1_rmsb", field)
+        ours = results.members(metric, "test", field) / scale
+        train = np.median(results.members(metric, "training", field)) / scale
+        base = table.single("climatology", metric, "test", field)
         base = np.nan if base is None else base / scale
         rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
     values = np.array(list(rows.values()))

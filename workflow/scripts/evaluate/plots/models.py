@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from workflow.scripts.common import program
-from workflow.scripts.evaluate.metrics.table import interannual_scale, read_table
+from workflow.scripts.evaluate.metrics.table import interannual_scale, read_table, scored
 from workflow.scripts.evaluate.plots.style import note_figure, save
 
 
@@ -19,9 +19,10 @@ def models_figure(table, sources, control, span, truth):
     sigma = interannual_scale(table)
     if not sigma:
         return note_figure(title, "the training span is too short for an interannual standard deviation")
-    columns = {"climatology": [table.single("climatology", "E1_rmsb", "test", field) for field in sigma]}
+    metrics = {field: scored("E1_rmsb", field) for field in sigma}
+    columns = {"climatology": [table.single("climatology", metric, "test", field) for field, metric in metrics.items()]}
     for source in sources:
-        members = [table.members(source, "E1_rmsb", "test", field, control) for field in sigma]
+        members = [table.members(source, metric, "test", field, control) for field, metric in metrics.items()]
         columns[source] = [np.median(values) if values.size else np.nan for values in members]
     values = np.array(list(columns.values()), float).T / np.array(list(sigma.values()))[:, None]
     everywhere = np.isfinite(values).all(axis=1)

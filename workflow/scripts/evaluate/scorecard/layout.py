@@ -3,6 +3,16 @@
 from html import escape
 
 from workflow.scripts.evaluate.display import number
+from workflow.scripts.evaluate.scorecard.baselines import ERRORS, SPREAD, spread_word
+
+SHORT = {
+    "climatology": "climat.",
+    "persistence": "persist.",
+    "regression": "regress.",
+    "regression+residuals": "+resid.",
+    "no-diffusion": "no diff.",
+}
+SIGNS = {"better": "+", "worse": "-", "even": "=", "": ""}
 
 STYLE = """<style>
 .scorecard table {font-size: 10px; line-height: 1.15; border-collapse: collapse; margin: 2px 0; width: 100%}
@@ -23,9 +33,9 @@ def span(row):
 
 def closing(card):
     """The sentences below the lines: the criterion's verdict, and each metric that was skipped with its reason."""
-    failed = [name for name, met in card["criterion"].items() if not met]
-    verdict = "met" if card["criterion_met"] else f"not met ({', '.join(failed) or 'the data are too short to judge'})"
-    first = f"Skill criterion (lines with *: better than climatology over the test period): {verdict}"
+    failed = [f"{field}: {', '.join(names)}" for field, names in card["criterion"].items() if names]
+    verdict = "met" if card["criterion_met"] else f"not met ({'; '.join(failed) or 'the data are too short to judge'})"
+    first = f"Skill criterion (fields with *: lower CRPS than every baseline over the test period): {verdict}"
     reasons = {}
     for name, reason in card["skipped"].items():
         reasons.setdefault(reason, []).append(name)
@@ -35,6 +45,49 @@ def closing(card):
 def heading(card):
     """The card's title."""
     return f"Scorecard of {card['source']}, {card['experiment']}, {card['members']} members: median [lowest, highest]"
+
+
+def baseline_heading(card):
+    """The title of the table of baselines, with the meaning of its signs."""
+    low, high = SPREAD
+    return (
+        f"Ours beside forecasts that cost nothing, test {card['periods']['test']} (CRPS: monthly 15-degree means)",
+        f"+ better, - worse, = even within {ERRORS} standard errors; spread/error is right from {low} to {high}",
+    )
+
+
+def spread_text(row):
+    """``0.95 right``, or nothing where a spread is not known."""
+    return "" if row["spread"] is None else f"{row['spread']:.2f} {spread_word(row['spread'])}"
+
+
+def baselines_text(card):
+    """Lines of the table of baselines, of at most 100 columns."""
+    columns = card["baselines"]["columns"]
+    names = "".join(f"{SHORT[name]:>8} " for name in columns)
+    out = [*baseline_heading(card), f"  {'':<25}{'units':<7}{'ours':>8}{names} spread"]
+    for row in card["baselines"]["rows"]:
+        cells = [row["baselines"].get(name, {"value": None, "sign": ""}) for name in columns]
+        others = "".join(f"{number(cell['value']):>8}{SIGNS[cell['sign']]:1}" for cell in cells)
+        ours = f"  {row['name']:<25}{row['units']:<7}{number(row['ours']):>8}"
+        out.append(f"{ours}{others} {spread_text(row)}".rstrip())
+    return out
+
+
+def baselines_html(card):
+    """The table of baselines as HTML."""
+    columns = card["baselines"]["columns"]
+    names = "".join(f"<th>{escape(name)}</th>" for name in ("", "units", "ours", *columns, "spread/error"))
+    rows = [f"<tr>{names}</tr>"]
+    for row in card["baselines"]["rows"]:
+        cells = [f"<td>{escape(text)}</td>" for text in (row["name"], row["units"], number(row["ours"]))]
+        for name in columns:
+            cell = row["baselines"].get(name, {"value": None, "sign": ""})
+            text = f"{number(cell['value'])} {SIGNS[cell['sign']]}".strip()
+            cells.append(f'<td class="{cell["sign"] or "plain"}">{escape(text)}</td>')
+        rows.append(f"<tr>{''.join(cells)}<td>{escape(spread_text(row))}</td></tr>")
+    notes = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in baseline_heading(card))
+    return "\n".join([notes, "<table>", *rows, "</table>"])
 
 
 def format_table(title, lines, spread="members"):
@@ -52,11 +105,12 @@ def format_table(title, lines, spread="members"):
 
 def format_text(card):
     """The scorecard as text of at most 100 columns, the closing sentences aside."""
-    return "\n".join([format_table(heading(card), card["lines"]), "", *closing(card)]) + "\n"
+    parts = [format_table(heading(card), card["lines"]), "", *baselines_text(card), "", *closing(card)]
+    return "\n".join(parts) + "\n"
 
 
 def format_html(card):
-    """The scorecard as a fragment of HTML that carries its own style: one compact table and the closing sentences."""
+    """The scorecard as a fragment of HTML that carries its own style: compact tables and the closing sentences."""
     names = "".join(f"<th>{name}</th>" for name in ("", "units", "reference", "ours", "members", ""))
     rows, section = [f"<tr>{names}</tr>"], None
     for row in card["lines"]:
@@ -69,4 +123,5 @@ def format_html(card):
         rows.append(f'<tr>{cells}<td class="{kind}">{escape(row["verdict"])}</td></tr>')
     table = "\n".join(["<table>", *rows, "</table>"])
     notes = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in closing(card))
-    return f'<div class="scorecard">\n{STYLE}\n<p>{escape(heading(card))}</p>\n{table}\n{notes}\n</div>\n'
+    parts = [STYLE, f"<p>{escape(heading(card))}</p>", table, baselines_html(card), notes]
+    return "\n".join(['<div class="scorecard">', *parts, "</div>"]) + "\n"

@@ -47,6 +47,11 @@ class SummaryFile:
         """Whether the statistic is there; the reason is in ``skipped`` where it is not."""
         return statistic in self.statistics
 
+    @property
+    def climatology(self):
+        """The statistic that climatology predicts for the test period."""
+        return "climatology_test" if self.has("climatology_test") else "mean_training"
+
     def maps(self, statistic, fields=None):
         """Maps of a statistic, float64 (field, lat, lon), for ``fields`` in that order (default: all)."""
         with netCDF4.Dataset(self.path) as data:

@@ -24,17 +24,18 @@ from workflow.scripts.common.months import (
     parse_month,
     year_of,
 )
+from workflow.scripts.common.skill import BOX_FIELDS
 from workflow.scripts.evaluate.metrics.along_time import (
     TooShort,
-    climatology_weights,
     asymmetry_weights,
+    climatology_weights,
     complete_years,
     mean_weights,
     regression_weights,
     trend_weights,
     whole_years,
 )
-from workflow.scripts.evaluate.metrics.ensemble import BOX_FIELDS, BOX_LAT, BOX_LON, Boxes
+from workflow.scripts.evaluate.metrics.ensemble import BOX_LAT, BOX_LON, Boxes
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
 from workflow.scripts.evaluate.metrics.over_area import weighted_mean
 from workflow.scripts.evaluate.metrics.spherical import Harmonics

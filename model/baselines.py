@@ -1,0 +1,242 @@
+r"""Forecasts that cost nothing, which the evaluation sets beside the model: physical fields, month by month.
+
+persistence            the initial month's anomaly a_0, damped by the lag-one autocorrelation r of each point and field:
+                       climatology + r^t a_0, what an AR(1) process forecasts; over decades it becomes climatology
+regression             climatology + L(c), the linear response to sea surface temperature (forced.py), fitted for itself
+regression+residuals   the same + residuals x - climatology - L(c) of training months, drawn by whole years
+no-diffusion           the model with v = 0 in the place of its denoiser; members, noise, memory and decoder as they are
+
+Everything is fitted to the training months of training.nc, in normalized units, as the networks are. Residuals are
+drawn in blocks of twelve months that begin with the calendar month in which training begins (calendar years, where
+that is January), with replacement: months keep their season, their memory within the year and the variance of annual
+means; between two years the memory is cut.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+
+from model import checkpoint, data
+from model.data import Channel, Metadata
+from model.device import pick_device
+from model.fast import FastModel
+from model.forced import TINY, ForcedResponse, monthly_means
+from model.rollout import match_initial, open_forcing
+from model.simulate import simulate
+from model.sphere import Grid
+
+YEAR = 12  # months of a block of residuals
+
+
+class Sources(NamedTuple):
+    """Paths of what baselines are made from; those of one need not all be there."""
+
+    training: str | None
+    initial: str
+    forcing: str
+    checkpoint: str | None = None
+
+
+class Options(NamedTuple):
+    """What a forecast depends on beside its data: member and seed of random numbers, SST patterns of the regression."""
+
+    member: int
+    seed: int
+    modes: int
+
+
+class Forecast(NamedTuple):
+    """A forecast under way: what its fields are, and the fields (channels, nlat, nlon) of each month in turn."""
+
+    channels: list[Channel]
+    lat: np.ndarray  # degrees north
+    lon: np.ndarray  # degrees east
+    dates: list[tuple[int, int]]  # (year, month)
+    fields: Iterator[np.ndarray]  # float32, physical units
+
+
+class TrainingMonths:
+    """The training months of a training.nc, open for reading: one channel or one month of fields in memory at a time.
+
+    Stands in for a tensor (time, channels, nlat, nlon) where ForcedResponse.fit takes one channel after the other.
+    """
+
+    def __init__(self, path: str, dataset):
+        self.path, self.dataset = path, dataset
+        self.metadata = data.read_metadata(dataset)
+        inside = np.flatnonzero(data.need(dataset, "split")[:] == data.TRAINING)
+        if len(inside) < YEAR or np.any(np.diff(inside) != 1):
+            raise ValueError(
+                f"{path} has {len(inside)} training months, which must be {YEAR} or more, one after the other; make it "
+                "again with the config's periods."
+            )
+        self.span = slice(int(inside[0]), int(inside[-1]) + 1)
+        self.dates = data.read_dates(dataset)[self.span]
+        self.number = torch.tensor([month for _, month in self.dates])
+        with data.NETCDF:
+            self.forcings = torch.from_numpy(dataset["forcings"][self.span].astype("f4"))
+        data.refuse_missing(self.forcings, self.dates, f"forcings of {path}")
+        self.shape = (len(inside), *dataset["fields"].shape[1:])
+        self.device = self.forcings.device
+
+    def __getitem__(self, place: tuple[slice, int]) -> torch.Tensor:
+        """Return all months (time, nlat, nlon) of a channel: `months[:, channel]`."""
+        with data.NETCDF:
+            values = torch.from_numpy(self.dataset["fields"][self.span, place[1]].astype("f4"))
+        data.refuse_missing(values, self.dates, f"fields of {self.path}")
+        return values
+
+    def month(self, index: int) -> torch.Tensor:
+        """Return the fields (channels, nlat, nlon) of a training month."""
+        with data.NETCDF:
+            return torch.from_numpy(self.dataset["fields"][self.span.start + index].astype("f4"))
+
+    def channels(self) -> Iterator[torch.Tensor]:
+        """Yield the months (time, nlat, nlon) of each channel."""
+        return (self[:, channel] for channel in range(self.shape[1]))
+
+    def climatology(self) -> torch.Tensor:
+        """Return the mean of each calendar month, (12, channels, nlat, nlon)."""
+        return torch.stack([monthly_means(values.double(), self.number).float() for values in self.channels()], dim=1)
+
+
+def lag_one(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
+    """Return the correlation (nlat, nlon) of the anomalies of a month and of the next, from 0 to 1.
+
+    values: (time, nlat, nlon); months: calendar months 1..12 (time,). 0 where nothing varies, or the sign alternates.
+    """
+    anomalies = values.double()
+    anomalies = anomalies - monthly_means(anomalies, months)[months - 1]
+    before, after = anomalies[:-1], anomalies[1:]
+    scale = (before.square().sum(0) * after.square().sum(0)).sqrt().clamp_min(TINY)
+    return ((before * after).sum(0) / scale).clamp(0, 1).float()
+
+
+def fit_regression(training: TrainingMonths, modes: int) -> ForcedResponse:
+    """Return the linear response of the training months to `modes` patterns of SST."""
+    _, fields, nlat, nlon = training.shape
+    forced = ForcedResponse(modes, fields, training.forcings.shape[1], Grid(nlat, nlon))
+    forced.fit(cast(torch.Tensor, training), training.forcings, training.number)
+    return forced
+
+
+def respond(forced: ForcedResponse, forcing: torch.Tensor, month: int) -> torch.Tensor:
+    """Return L (fields, nlat, nlon) of the forcing (1, forcings, nlat, nlon) of a calendar month."""
+    return forced(forced.amplitudes(forced.anomalies(forcing, torch.tensor([month]))))[0]
+
+
+def residual_months(dates: list[tuple[int, int]], training: list[tuple[int, int]], member: int, seed: int) -> list[int]:
+    """Return for each month of `dates` the index of the training month of its name whose residual it takes.
+
+    Years of twelve months, counted from the calendar month in which training begins, are drawn with replacement.
+    """
+    begin = training[0][1] - 1
+    years = [(YEAR * year + month - 1 - begin) // YEAR for year, month in dates]
+    random = np.random.default_rng((seed, member))
+    drawn = random.integers(len(training) // YEAR, size=years[-1] - years[0] + 1)
+    return [
+        int(YEAR * drawn[year - years[0]]) + (month - 1 - begin) % YEAR
+        for year, (_, month) in zip(years, dates, strict=True)
+    ]
+
+
+def persistence(training: TrainingMonths, initial: torch.Tensor, forcing, options: Options) -> Iterator[torch.Tensor]:
+    """Yield climatology + r^t times the anomaly of `initial` (channels, nlat, nlon), t months after the first."""
+    climatology = training.climatology()
+    damping = torch.stack([lag_one(values, training.number) for values in training.channels()])
+    anomaly = initial - climatology[forcing.dates[0][1] - 1]
+    for lead, (_, month) in enumerate(forcing.dates):
+        yield climatology[month - 1] + damping**lead * anomaly
+
+
+def regression(training: TrainingMonths, initial: torch.Tensor, forcing, options: Options) -> Iterator[torch.Tensor]:
+    """Yield climatology + L(c)."""
+    climatology, forced = training.climatology(), fit_regression(training, options.modes)
+    for index, (_, month) in enumerate(forcing.dates):
+        yield climatology[month - 1] + respond(forced, forcing.month(index), month)
+
+
+def with_residuals(
+    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options
+) -> Iterator[torch.Tensor]:
+    """Yield L(c) + the training month that is drawn, less its own L: climatology + L(c) + a residual."""
+    forced = fit_regression(training, options.modes)
+    drawn = residual_months(forcing.dates, training.dates, options.member, options.seed)
+    for index, (_, month) in enumerate(forcing.dates):
+        there = training.forcings[drawn[index]][None]
+        residual = training.month(drawn[index]) - respond(forced, there, month)
+        yield residual + respond(forced, forcing.month(index), month)
+
+
+class WithoutDiffusion(FastModel):
+    """A model whose denoiser says v = 0: the next latent is its linear memory of the state, and the noise."""
+
+    def sample_next(self, state, before, noise) -> torch.Tensor:
+        """Return the next latent as FastModel.sample_next does with a velocity of zero."""
+        standard = self.model.standardize(state)
+        return self.model.sample_by(lambda x, time: torch.zeros_like(x), standard, noise)
+
+
+FITTED = {"persistence": persistence, "regression": regression, "regression+residuals": with_residuals}
+SIMULATED = "no-diffusion"
+NAMES = (*FITTED, SIMULATED)
+
+
+@contextlib.contextmanager
+def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[Forecast]:
+    """Open the baseline `name` of NAMES; its months are computed as they are taken.
+
+    Raises:
+        ValueError: the inputs do not fit each other, a source that the baseline needs is not given, or values are
+            not finite.
+    """
+    needed = "checkpoint" if name == SIMULATED else "training"
+    if getattr(sources, needed) is None:
+        raise ValueError(f"the baseline {name} needs the file '{needed}', which is not given.")
+    months: Iterator[torch.Tensor]
+    with contextlib.ExitStack() as stack:
+        initial = data.read_months(sources.initial)
+        device = pick_device()
+        if name == SIMULATED:
+            model, metadata, _ = checkpoint.load(str(sources.checkpoint), device)
+            fields, observed = match_initial(initial, metadata, sources.initial)
+            forcing = stack.enter_context(open_forcing(sources.forcing, metadata, initial.dates[0]))
+            months = (
+                batch[0]
+                for batch in simulate(
+                    model,
+                    fields,
+                    observed,
+                    forcing.dates,
+                    forcing.month,
+                    [options.member],
+                    options.seed,
+                    WithoutDiffusion,
+                )
+            )
+        else:
+            device = torch.device("cpu")  # A few products of maps a month: reading takes longer.
+            training = TrainingMonths(
+                str(sources.training), stack.enter_context(data.open_dataset(str(sources.training)))
+            )
+            metadata = training.metadata
+            fields, _ = match_initial(initial, metadata, sources.initial)
+            forcing = stack.enter_context(open_forcing(sources.forcing, metadata, initial.dates[0]))
+            months = FITTED[name](training, fields[0], forcing, options)
+        yield Forecast(
+            metadata.channels,
+            metadata.lat,
+            metadata.lon,
+            forcing.dates,
+            _physical(months, metadata, forcing.dates, device),
+        )
+
+
+@torch.inference_mode()
+def _physical(months, metadata: Metadata, dates, device: torch.device) -> Iterator[np.ndarray]:
+    convert = data.ToPhysical(metadata, device)
+    for normalized, (_, month) in zip(months, dates, strict=True):
+        yield convert(normalized, month).cpu().numpy()

@@ -1,0 +1,47 @@
+"""Baselines of the control experiment: forecasts that cost nothing, summarized as they are computed.
+
+INPUTS   results/normalize/training.nc, initial.nc and forcing/{control}.nc, results/aggregate/forcing/simulation.nc,
+         for no-diffusion the checkpoint of the rollouts in the place of training.nc
+OUTPUTS  results/evaluate/baselines/{baseline}/{control}/r{member}i1p1f1.nc    statistics; fields are never written
+"""
+
+
+rule summarize_baseline:
+    input:
+        unpack(baseline_data),
+        initial="results/normalize/initial.nc",
+        forcing=f"results/normalize/forcing/{CONTROL}.nc",
+        sea="results/aggregate/forcing/simulation.nc",
+        variables=VARIABLES,
+        index=BASE / "workflow/data/nino34_index.csv",
+        modules=scripts("evaluate/summarize/baseline.py"),
+    output:
+        f"results/evaluate/baselines/{{baseline}}/{CONTROL}/r{{member}}i1p1f1.nc",
+    log:
+        "logs/summarize_baseline/{baseline}/r{member}.log",
+    benchmark:
+        "benchmarks/summarize_baseline/{baseline}/r{member}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: 1
+    resources:
+        # A year of fields, climatology and regression maps, and the sums of the summary; never a whole forecast.
+        mem_mb=grown(3000),
+        runtime=grown(60),
+    params:
+        project=BASE,
+        data=lambda wildcards, input: " ".join(
+            option(f"--{name}", input.get(name)) for name in ("training", "checkpoint")
+        ),
+        modes=config["evaluation"]["regression_modes"],
+        seed=config["seed"],
+        periods=json.dumps(config["periods"]),
+        minimum_years=config["evaluation"]["minimum_years"],
+    message:
+        "Summarizing the baseline {wildcards.baseline} r{wildcards.member} for the evaluation"
+    shell:
+        "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m workflow.scripts.evaluate.summarize.baseline"
+        " --baseline {wildcards.baseline:q} --member {wildcards.member} {params.data} --initial {input.initial:q}"
+        " --forcing {input.forcing:q} --sea {input.sea:q} --modes {params.modes} --seed {params.seed}"
+        " --variables {input.variables:q} --index {input.index:q} --periods {params.periods:q}"
+        " --minimum-years {params.minimum_years} --out {output:q} --log {log:q}"
