@@ -143,12 +143,15 @@ class Climate:
         amplitudes = (anomalies @ self.patterns.double().cpu().T).numpy()
         self.series = np.concatenate([monthly - self.usual[slots], amplitudes], axis=1)  # (time, fields + patterns)
 
-        deviation, fields = self.series.std(0), len(viewer.channels)
+        deviation = self.series.std(0)
         least = np.sqrt(self.variance[0] / self.variance) / 3
         self.units = np.maximum(deviation, np.concatenate([SHARE * self.spread, least]))
+        shares_of_fields = self.patterns.square().unflatten(1, (len(viewer.channels), -1)).sum(-1)
+        most = [viewer.channels[index].name for index in shares_of_fields.argmax(1).tolist()]
         self.names = [f"the global mean of {channel.name} ({channel.units})" for channel in viewer.channels]
         self.names += [
-            f"the amplitude of pattern {number + 1} (standard deviations)" for number in range(len(patterns))
+            f"the amplitude of pattern {number}, most of it in {name} (standard deviations)"
+            for number, name in enumerate(most, start=1)
         ]
 
     def slot(self, month: int) -> int:
@@ -166,20 +169,17 @@ class Climate:
         means = view.means.cpu().numpy() - self.usual[self.slot(month)]
         return np.concatenate([means, amplitudes.double().cpu().numpy()], axis=1)
 
-    def block_range(self, block: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return least and largest mean (n,) of the series over any `block` months in a row, or over all if fewer."""
-        block = min(block, len(self.series))
-        sums = np.concatenate([np.zeros((1, self.series.shape[1])), self.series.cumsum(0)])
-        means = (sums[block:] - sums[:-block]) / block
-        return means.min(0), means.max(0)
+    def allowed(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return least and largest mean (n,) that a block of a run may have."""
+        means = block_means(self.series[None], block)
+        return means.min((0, 1)) - FACTOR * self.units, means.max((0, 1)) + FACTOR * self.units
 
     def runaway(self, run: np.ndarray, block: int) -> str | None:
         """Return a sentence on the first block of `run` (members, time, fields + patterns) that ran away; None if none.
 
         The last block takes the months that make no block of their own.
         """
-        low, high = self.block_range(block)
-        low, high = low - FACTOR * self.units, high + FACTOR * self.units
+        low, high = self.allowed(block)
         for first, values in blocks(run, block):
             where = f"in months {first + 1} to {first + values.shape[1]}"
             finite = np.isfinite(values).all(1)
@@ -188,16 +188,16 @@ class Climate:
                 what = f"member {member + 1} ran away {where}: {self.names[index]}"
                 if not finite[member, index]:
                     return f"{what} is not a finite number."
-                found = mean[member, index]
+                found, allowed = mean[member, index], FACTOR * self.units[index]
                 if not low[index] <= found <= high[index]:
                     return (
-                        f"{what} is on average {found:.4g} from its climatology, allowed are {low[index]:.4g} to "
-                        f"{high[index]:.4g}."
+                        f"{what} is on average {found:.4g} off its climatology, allowed are {low[index]:.4g} to "
+                        f"{high[index]:.4g} (the reference's range over {block} months, and {FACTOR:g} standard deviations)."
                     )
-                allowed = FACTOR * self.units[index]
                 if deviation[member, index] > allowed:
                     return (
-                        f"{what} has a standard deviation of {deviation[member, index]:.4g}, allowed is {allowed:.4g}."
+                        f"{what} has a standard deviation of {deviation[member, index]:.4g}, allowed is {allowed:.4g} "
+                        f"({FACTOR:g} times the reference's)."
                     )
         return None
 
@@ -206,3 +206,10 @@ def blocks(run: np.ndarray, block: int) -> list[tuple[int, np.ndarray]]:
     """Return (first month, values) of the whole blocks of `run` (members, time, n), the rest in the last one."""
     firsts = [number * block for number in range(max(1, run.shape[1] // block))]
     return [(first, run[:, first:last]) for first, last in zip(firsts, [*firsts[1:], None], strict=True)]
+
+
+def block_means(series: np.ndarray, block: int) -> np.ndarray:
+    """Return the means over any `block` months in a row, or over all if fewer, of `series` (members, time, n)."""
+    block = min(block, series.shape[1])
+    sums = np.concatenate([np.zeros_like(series[:, :1]), series.cumsum(1)], axis=1)
+    return (sums[:, block:] - sums[:, :-block]) / block

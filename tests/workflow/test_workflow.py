@@ -9,7 +9,19 @@ import pytest
 
 from tests.helpers.project import ROOT, load_config, snakemake
 
-STAGES = ["download", "regrid", "aggregate", "normalize", "train", "rollout", "cmorize", "check", "publish", "evaluate"]
+STAGES = [
+    "download",
+    "regrid",
+    "aggregate",
+    "normalize",
+    "train",
+    "rollout",
+    "long_run",
+    "cmorize",
+    "check",
+    "publish",
+    "evaluate",
+]
 
 
 def job_counts(output):
