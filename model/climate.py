@@ -192,7 +192,7 @@ class Climate:
                 if not low[index] <= found <= high[index]:
                     return (
                         f"{what} is on average {found:.4g} off its climatology, allowed are {low[index]:.4g} to "
-                        f"{high[index]:.4g} (the reference's range over {block} months, and {FACTOR:g} standard deviations)."
+                        f"{high[index]:.4g} (the reference over {block} months, and {FACTOR:g} standard deviations)."
                     )
                 if deviation[member, index] > allowed:
                     return (

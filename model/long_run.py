@@ -83,7 +83,7 @@ def long_run(
     series = np.stack(run, axis=1)
     if sentence := climate.runaway(series, block):
         raise RuntimeError(
-            f"{sentence} A model that does so is no climate: choose other settings of training or model and train again."
+            f"{sentence} Such a model is no climate: choose other settings of training or model and train again."
         )
     rows = compared(climate, series, block)
     text = {"passed": True, "months": months, "members": members, "block_months": block, "factor": FACTOR}
