@@ -116,8 +116,8 @@ class Climate:
                 center = view.harmonics.new_zeros(12, *view.harmonics.shape[1:], dtype=torch.float64)
                 scatter, squares = (torch.zeros_like(center[0, :, 0]) for _ in range(2))
             weight = 1 / (shares[slot].item() * len(slots))
-            cells[slot] += view.physical[0] * weight
-            center[slot] += view.harmonics[0] * weight
+            cells[slot] += view.physical[0].double() * weight
+            center[slot] += view.harmonics[0].double() * weight
             squares += viewer.area_mean(view.physical[0].double().square()) / len(slots)
             scatter += view.harmonics[0].double().square().sum(-1) / len(slots)
             means.append(view.means[0].cpu().numpy())
