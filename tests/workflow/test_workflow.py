@@ -21,6 +21,7 @@ STAGES = [
     "check",
     "publish",
     "evaluate",
+    "plots",
 ]
 
 

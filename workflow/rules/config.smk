@@ -71,6 +71,8 @@ SUBMISSION = ["results/check/submission.json", "results/aggregate/complete.json"
 EVALUATION = [
     "results/evaluate/scorecard.json",
     expand("results/evaluate/figures/{name}.png", name=["bias_test", "scores", *(["models"] if MODELS else [])]),
+    # A checkpoint of the config was trained elsewhere.
+    *([] if config["model"]["checkpoint"] else ["results/evaluate/figures/training.png"]),
     *(["results/evaluate/long_run.json"] if config["evaluation"]["long_run_months"] else []),
 ]
 CMOR_VARIABLES = sorted({name for row in read_variables(VARIABLES, role="field") for name in row.cmor_name})
