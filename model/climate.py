@@ -177,12 +177,13 @@ class Climate:
     def runaway(self, run: np.ndarray, block: int) -> str | None:
         """Return a sentence on the first block of `run` (members, time, fields + patterns) that ran away; None if none.
 
-        The last block takes the months that make no block of their own.
+        The last block takes the months that make no block of their own. A season that is wrong in the same way every
+        year is an error, but no runaway, and is not seen.
         """
         low, high = self.allowed(block)
-        for first, values in blocks(run, block):
+        for (first, values), (_, given) in zip(blocks(without_season(run), block), blocks(run, block), strict=True):
             where = f"in months {first + 1} to {first + values.shape[1]}"
-            finite = np.isfinite(values).all(1)
+            finite = np.isfinite(given).all(1)
             mean, deviation = values.mean(1), values.std(1)
             for member, index in np.ndindex(mean.shape):
                 what = f"member {member + 1} ran away {where}: {self.names[index]}"
@@ -206,6 +207,14 @@ def blocks(run: np.ndarray, block: int) -> list[tuple[int, np.ndarray]]:
     """Return (first month, values) of the whole blocks of `run` (members, time, n), the rest in the last one."""
     firsts = [number * block for number in range(max(1, run.shape[1] // block))]
     return [(first, run[:, first:last]) for first, last in zip(firsts, [*firsts[1:], None], strict=True)]
+
+
+def without_season(run: np.ndarray) -> np.ndarray:
+    """Return `run` (members, time, n) less the median year about its median, which few wild months do not change."""
+    run, middle = run.copy(), np.median(run, (0, 1))
+    for first in range(min(12, run.shape[1])):
+        run[:, first::12] -= np.median(run[:, first::12], (0, 1)) - middle
+    return run
 
 
 def block_means(series: np.ndarray, block: int) -> np.ndarray:

@@ -43,6 +43,15 @@ def test_an_oscillation_that_grows_is_a_runaway_though_its_mean_stays():
     assert Known().runaway(run, 12) is None
 
 
+def test_a_wrong_season_is_no_runaway_but_a_growing_one_is():
+    season = 6 * np.sin(2 * np.pi * np.arange(48) / 12)
+    run = np.zeros((1, 48, 2))
+    run[0, :, 0] = season
+    assert Known().runaway(run, 12) is None
+    run[0, 36:, 0] *= 3
+    assert "in months 37 to 48: the global mean of t2m (K) has a standard deviation of 8.49" in Known().runaway(run, 12)
+
+
 def test_what_is_not_finite_is_a_runaway():
     run = np.zeros((1, 24, 2))
     run[0, 20:, 0] = np.nan
