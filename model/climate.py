@@ -181,14 +181,13 @@ class Climate:
         year is an error, but no runaway, and is not seen.
         """
         low, high = self.allowed(block)
-        for (first, values), (_, given) in zip(blocks(without_season(run), block), blocks(run, block), strict=True):
-            where = f"in months {first + 1} to {first + values.shape[1]}"
-            finite = np.isfinite(given).all(1)
+        finite = np.isfinite(run).all((0, 2))
+        count = len(finite) if finite.all() else int(finite.argmin())
+        for first, values in blocks(without_season(run[:, :count]), block) if count else ():
             mean, deviation = values.mean(1), values.std(1)
             for member, index in np.ndindex(mean.shape):
+                where = f"in months {first + 1} to {first + values.shape[1]}"
                 what = f"member {member + 1} ran away {where}: {self.names[index]}"
-                if not finite[member, index]:
-                    return f"{what} is not a finite number."
                 found, allowed = mean[member, index], FACTOR * self.units[index]
                 if not low[index] <= found <= high[index]:
                     return (
@@ -200,6 +199,9 @@ class Climate:
                         f"{what} has a standard deviation of {deviation[member, index]:.4g}, allowed is {allowed:.4g} "
                         f"({FACTOR:g} times the reference's)."
                     )
+        if count < len(finite):
+            member, index = np.argwhere(~np.isfinite(run[:, count]))[0]
+            return f"member {member + 1} ran away in month {count + 1}: {self.names[index]} is not a finite number."
         return None
 
 
