@@ -34,6 +34,7 @@ PUBLISHED: dict[str, dict] = {
         "latent_weight": 1.0,
         "detach_target": False,
         "offset_members": 0,
+        "candidates": 1,
     },
 }
 
@@ -100,12 +101,16 @@ class TrainingConfig:
     detach_target: bool = True
     offset_members: int = 4  # 0: none
     validate_every: int = 5
+    candidates: int = 3
+    validation_members: int = 5  # 0: no free run
 
     def __post_init__(self):
         choices = {"decay": ("cosine", "constant"), "times": ("continuous", "steps")}
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"training.{key} is {getattr(self, key)!r}; allowed are {' and '.join(allowed)}.")
+        if self.validation_members == 1:
+            raise ValueError("training.validation_members is 1; a spread needs at least 2, and 0 makes no free run.")
 
 
 Settings = TypeVar("Settings", ModelConfig, TrainingConfig)

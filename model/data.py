@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,6 +133,31 @@ def read_months(path: str | Path) -> Months:
     if not arrays["statics"].isfinite().all():
         raise ValueError(f"statics of {path} hold numbers that are not finite; make the file again.")
     return Months(metadata, dates=dates, split=split, **arrays)
+
+
+def known_months(path: str | Path) -> tuple[list[tuple[int, int]], Iterator[Months]]:
+    """Return (year, month) of the training and validation months of training.nc, and each as `Months` of its own.
+
+    Raises:
+        ValueError: as `read_months`; or the file does not tell the periods of its months.
+    """
+    with open_dataset(path) as dataset:
+        dates, metadata = read_dates(dataset), read_metadata(dataset)
+        inside = np.flatnonzero(np.isin(need(dataset, "split")[:], (TRAINING, VALIDATION)))
+        statics = torch.from_numpy(need(dataset, "statics")[:].astype("f4", copy=False))
+
+    def each() -> Iterator[Months]:
+        with open_dataset(path) as dataset:
+            for index in inside:
+                arrays = {
+                    name: torch.from_numpy(need(dataset, name)[index : index + 1].astype("f4", copy=False))
+                    for name in ("fields", "forcings")
+                }
+                for name, values in arrays.items():
+                    refuse_missing(values, [dates[index]], f"{name} of {path}")
+                yield Months(metadata, statics=statics, dates=[dates[index]], split=None, **arrays)
+
+    return [dates[index] for index in inside], each()
 
 
 def refuse_missing(values: torch.Tensor, dates: list[tuple[int, int]], what: str) -> None:

@@ -5,7 +5,17 @@ import os
 from pathlib import Path
 
 TERMS = ("reconstruction", "predicted", "diffusion", "kl", "latent")
-COLUMNS = ("epoch", "step", "learning_rate", "loss", *TERMS, "validation_score", *(f"validation_{t}" for t in TERMS))
+FREE_RUN = ("score", "spread_error", "small_scales", "variance", "memory", "drift")  # of model.free_run
+COLUMNS = (
+    "epoch",
+    "step",
+    "learning_rate",
+    "loss",
+    *TERMS,
+    "validation_score",
+    *(f"validation_{term}" for term in TERMS),
+    *(f"free_run_{name}" for name in FREE_RUN),
+)
 
 
 def write_metrics(path: str | None, rows: list[dict]) -> None:
@@ -37,6 +47,13 @@ def write_tensorboard(writer, row: dict) -> None:
             if name not in ("epoch", "step"):
                 writer.add_scalar(name, value, row["step"])
         writer.flush()
+
+
+def add_free_run(writer, rows: list[dict], step: int, found: dict) -> None:
+    """Add what the free run of the weights of `step` showed to their row, and for TensorBoard."""
+    (row,) = [row for row in rows if row["step"] == step]
+    row |= {f"free_run_{name}": found[name] for name in FREE_RUN}
+    write_tensorboard(writer, {"step": step} | {f"free_run_{name}": found[name] for name in FREE_RUN})
 
 
 def status(row: dict, epochs: int, seconds: float) -> str:

@@ -10,6 +10,7 @@ from model.device import generator
 from model.fast import FastModel
 from model.monthly_diffusion import MonthlyDiffusion
 
+SUBMISSION, VALIDATION_RUN, LONG_RUN = range(3)  # streams of random numbers: what is judged is not what is submitted
 NOISE_DRAWS = 8  # of a member that are colored together: the patterns of the color are many times their memory
 
 
@@ -36,12 +37,13 @@ def simulate(
     members: list[int],
     seed: int,
     prepare: Callable[[MonthlyDiffusion], FastModel] = FastModel,
+    stream: int = SUBMISSION,
 ) -> Iterator[torch.Tensor]:
     """Yield the normalized fields (members, fields, nlat, nlon) of each month, on the model's device.
 
     The first month is decoded from the encoded initial state, encoded with its own forcing, which is the same in every
     experiment; the latent of each later month is drawn given the conditions of the month before, and decoded with its
-    own. A member's random numbers depend on `seed` and its number alone.
+    own. A member's random numbers depend on `seed`, `stream` and its number alone.
 
     Args:
         model: in evaluation mode.
@@ -52,9 +54,10 @@ def simulate(
         members: numbers of the members.
         seed: of all random numbers.
         prepare: makes of the model what steps the latents.
+        stream: of what kind of run they are; other streams are independent.
     """
     device = model.latent_mean.device
-    randoms = {member: generator(seed, member) for member in members}
+    randoms = {member: generator(seed, member, stream) for member in members}
     size = members_together(device)
     blocks = [members[start : start + size] for start in range(0, len(members), size)]
 
@@ -90,6 +93,23 @@ def simulate(
         yield torch.cat([fast.decode(latent, given) for latent in latents])[: len(members)]
 
 
+def free_run(
+    model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int, stream: int = SUBMISSION
+) -> Iterator[torch.Tensor]:
+    """Yield the fields of a run under the forcing of the months `inside`, from the first of them on, as `simulate`."""
+    first = inside[:1]
+    return simulate(
+        model,
+        months.fields[first],
+        months.forcings[first],
+        [months.dates[index] for index in inside],
+        lambda index: months.forcings[inside[index] : inside[index] + 1],
+        list(range(1, members + 1)),
+        seed,
+        stream=stream,
+    )
+
+
 def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: int) -> torch.Tensor:
     """Return by how much a free run of the training period differs from it in the mean, (fields, nlat, nlon).
 
@@ -97,19 +117,8 @@ def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: 
     the fields over many months is an error of theirs: the data's mean is in the normalization and the forced response.
     """
     inside = np.flatnonzero(months.split == TRAINING)
-    dates = [months.dates[index] for index in inside]
-    first = inside[:1]
-    run = simulate(
-        model,
-        months.fields[first],
-        months.forcings[first],
-        dates,
-        lambda index: months.forcings[inside[index] : inside[index] + 1],
-        list(range(1, members + 1)),
-        seed,
-    )
     total = np.zeros(months.fields.shape[1:])
-    for fields in run:
+    for fields in free_run(model, months, inside, members, seed):
         total += fields.cpu().numpy().mean(0)
     average = months.fields[inside].double().mean(0).cpu()
-    return (torch.from_numpy(total / len(dates)) - average).float()
+    return (torch.from_numpy(total / len(inside)) - average).float()

@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import checkpoint, data
+from model import candidates, checkpoint, data
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
 from model.data import Months
 from model.device import generator, pick_device, seeded
+from model.free_run import status as free_run_status
+from model.free_run import write_validation
 from model.loss import draw_noise, loss_terms, total, validation_score
-from model.metrics import open_tensorboard, status, write_metrics, write_tensorboard
+from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
-from model.simulate import climate_offset
 from model.train_state import State, load_state, termination, write_state
 
 
@@ -39,6 +40,7 @@ def train(
     tensorboard: str | None = None,
     checkpoint_minutes: float = 10.0,
     minutes: float = 0,
+    validation: str | None = None,
 ) -> None:
     """Train a model and write its best checkpoint.
 
@@ -52,6 +54,7 @@ def train(
         tensorboard: folder of the same for TensorBoard.
         checkpoint_minutes: between saves of the state; no setting, since it changes no number.
         minutes: time limit of the job that this runs in; 0: none.
+        validation: CSV file of what the free run of the chosen weights shows.
 
     Raises:
         ValueError: settings or data are wrong.
@@ -65,8 +68,8 @@ def train(
     config = build(TrainingConfig, "training", settings.get("training", {}))
     device = pick_device()
     months = data.read_months(data_path).to(device)
-    training, validation = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
-    for name, indices in (("training", training), ("validation", validation)):
+    training, watched = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
+    for name, indices in (("training", training), ("validation", watched)):
         if len(indices) == 0:
             raise ValueError(f"{data_path} has no two consecutive months of the {name} period.")
     batch = min(config.batch, len(training))
@@ -92,7 +95,7 @@ def train(
     del months  # the inputs took its memory
     if state is None:
         calibrate(model, inputs, training, config, batch, seed)
-        state = State(0, {}, clone_state(model), {}, [], {}, math.inf, {}, 0)
+        state = State(0, {}, clone_state(model), {}, [], {}, [])
     average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
     def save_state():
@@ -131,12 +134,10 @@ def train(
                 state.sums = {}
                 if epoch % config.validate_every == 0 or epoch == config.epochs:
                     average_model.load_state_dict(state.average)
-                    fixed = validation_batches(inputs, validation, config.batch)
+                    fixed = validation_batches(inputs, watched, config.batch)
                     score, parts = validation_score(average_model, fixed, config)
                     row |= {"validation_score": score} | {f"validation_{name}": value for name, value in parts.items()}
-                    if score < state.best_score:
-                        state.best_score, state.best_step = score, state.step
-                        state.best = {name: value.clone() for name, value in state.average.items()}
+                    state.candidates = candidates.keep(state.candidates, state.step, score, state.average, config)
                 state.rows.append(row)
                 write_metrics(metrics, state.rows)
                 write_tensorboard(writer, row)
@@ -148,27 +149,39 @@ def train(
                 saved = time.monotonic()
             if stop:
                 raise RuntimeError(f"stopped {stop} after step {state.step} of {steps}; start again to go on.")
-    progress.close()
+        progress.close()
 
-    # Finish.
-    if not state.best:
-        raise RuntimeError("no validation score was finite; lower training.learning_rate.")
-    average_model.load_state_dict(state.best)
-    if config.offset_members:
+        # Choose among the weights that were kept.
         del inputs
         months = data.read_months(data_path).to(device)
-        offset = climate_offset(average_model, months, config.offset_members, seed)
-        average_model.climate_offset.copy_(offset)
+
+        def measured(candidate):
+            if candidate["found"]:
+                progress.line(free_run_status(candidate["step"], candidate["found"]))
+                add_free_run(writer, state.rows, candidate["step"], candidate["found"])
+            save_state()
+            if stop := ending.reason():
+                raise RuntimeError(f"stopped {stop} in its free runs after step {steps}; start again to go on.")
+
+        candidates.measure(state.candidates, average_model, months, config, seed, measured)
+
+    # Finish.
+    chosen = candidates.choose(state.candidates)
+    if chosen["found"].get("refused"):
+        progress.line(f"No candidate was steady in its free run; taken is that of step {chosen['step']}.")
+    average_model.load_state_dict(chosen["weights"])
     provenance = {
         "seed": seed,
         "steps": steps,
-        "best_step": state.best_step,
-        "validation_score": state.best_score,
+        "best_step": chosen["step"],
+        "validation_score": chosen["score"],
+        "free_run": {name: value for name, value in chosen["found"].items() if name != "rows"},
         "training_data_sha256": data.sha256(data_path),
         "training": dataclasses.asdict(config),
         "torch": torch.__version__,
     }
     write_metrics(metrics, state.rows)
+    write_validation(validation, chosen["found"].get("rows", []))
     checkpoint.save(out, model, average_model.state_dict(), metadata, provenance)
     if state_path:
         state_path.unlink(missing_ok=True)
@@ -269,6 +282,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="checkpoint to write")
     parser.add_argument("--state", help="folder for the state of an unfinished run")
     parser.add_argument("--metrics", help="CSV file of the losses per epoch")
+    parser.add_argument("--validation", help="CSV file of what the free run of the chosen weights shows")
     parser.add_argument("--tensorboard", help="folder of the losses for TensorBoard")
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0, help="minutes between saves of the state")
     parser.add_argument("--minutes", type=float, default=0, help="stop with the state saved before this time is over")
@@ -286,6 +300,7 @@ def main() -> None:
             arguments.tensorboard,
             arguments.checkpoint_minutes,
             arguments.minutes,
+            arguments.validation,
         )
     except (ValueError, RuntimeError, OSError) as error:
         fail(f"model.train: {error}")

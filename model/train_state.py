@@ -22,9 +22,7 @@ class State:
     optimizer: dict
     rows: list  # metrics, one dict per epoch
     sums: dict  # of the epoch under way
-    best_score: float
-    best: dict
-    best_step: int
+    candidates: list  # model.candidates, one dict each
 
 
 def load_state(path: Path | None, identity: str) -> State | None:

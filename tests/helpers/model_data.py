@@ -124,5 +124,12 @@ SMALL = {
         "noise_modes": 5,
         "evaluations": 4,
     },
-    "training": {"epochs": 3, "validate_every": 1, "batch": 4},
+    "training": {
+        "epochs": 3,
+        "validate_every": 1,
+        "batch": 4,
+        "offset_members": 2,
+        "candidates": 2,
+        "validation_members": 2,
+    },
 }

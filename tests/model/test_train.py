@@ -150,7 +150,7 @@ def test_the_time_left_has_to_hold_two_of_the_longest_steps(monkeypatch):
 
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
     assert train_state.load_state(tmp_path / "state.pt", "one") is None
-    state = train_state.State(5, {}, {}, {}, [], {}, 1.0, {}, 0)
+    state = train_state.State(5, {}, {}, {}, [], {}, [])
     train_state.write_state(tmp_path / "state.pt", "one", state)
     assert train_state.load_state(tmp_path / "state.pt", "one") == state
     assert train_state.load_state(tmp_path / "state.pt", "other") is None

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import netCDF4
 import numpy as np
@@ -12,7 +13,20 @@ from workflow.scripts.common.skill import BASELINES, BOX_FIELDS
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize import baseline as summarize_baseline
 
-STAGES = ["download", "regrid", "aggregate", "normalize", "train", "rollout", "cmorize", "check", "publish", "evaluate"]
+STAGES = [
+    "download",
+    "regrid",
+    "aggregate",
+    "normalize",
+    "train",
+    "rollout",
+    "long_run",
+    "cmorize",
+    "check",
+    "publish",
+    "evaluate",
+    "plots",
+]
 
 
 def job_counts(output):
@@ -54,7 +68,7 @@ def test_full_submission_has_the_expected_jobs(tmp_path):
     counts = job_counts(snakemake(tmp_path, "--dry-run", "all").stdout)
     assert counts["download_era5"] == 2 * 47
     assert counts["regrid_era5"] == counts["aggregate_era5"] == 47
-    assert counts["train"] == counts["check_submission"] == counts["evaluate"] == 1
+    assert counts["train"] == counts["check_submission"] == counts["evaluate"] == counts["long_run"] == 1
     assert counts["rollout_1"] == counts["check_experiment"] == 3
     assert counts["cmorize"] == counts["check_simulation"] == counts["summarize"] == 15
 
@@ -163,12 +177,23 @@ def test_checks_gate_the_product(finished):
     assert "results/check/aimip-p4k.json" in done.stdout
 
 
+def test_a_model_that_is_no_climate_fails_the_long_run_in_a_sentence(finished, tmp_path):
+    """The networks of the test config have taken eight steps: left to themselves, they leave the reference's range."""
+    shutil.copytree(finished.run, tmp_path / "run", symlinks=True)
+    target = "results/evaluate/long_run.json", "--config", 'evaluation={"long_run_months": 24}'
+    overlay = finished.project / "config/test.yaml"
+    done = snakemake(tmp_path / "run", *target, overlay=overlay, project=finished.project, check=False)
+    told = (tmp_path / "run/logs/long_run.log").read_text()
+    assert done.returncode != 0 and not (tmp_path / "run" / target[0]).exists()
+    assert "model.long_run: member 1 ran away in months 1 to 24: the " in told and "allowed" in told
+
+
 def test_report_opens_offline(finished, tmp_path):
     report = tmp_path / "report.html"
     snakemake(finished.run, "--report", report, overlay=finished.project / "config/test.yaml", project=finished.project)
     text = report.read_text()
     assert len(text) > 100_000
-    for caption in ("response_aimip-p4k", "scorecard"):
+    for caption in ("response_aimip-p4k", "scorecard", "free_run_score"):
         assert caption in text
 
 

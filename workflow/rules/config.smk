@@ -87,6 +87,9 @@ SUBMISSION = ["results/check/submission.json", "results/aggregate/complete.json"
 EVALUATION = [
     "results/evaluate/scorecard.json",
     expand("results/evaluate/figures/{name}.png", name=["bias_test", "scores", *(["models"] if MODELS else [])]),
+    # A checkpoint of the config was trained elsewhere.
+    *([] if config["model"]["checkpoint"] else ["results/evaluate/figures/training.png"]),
+    *(["results/evaluate/long_run.json"] if config["evaluation"]["long_run_months"] else []),
 ]
 CMOR_VARIABLES = sorted(submitted_rows(read_variables(VARIABLES, role="field")))
 CMOR_FACTS = [BASE / f"config/cmor/AIMIP_{name}.json" for name in ("Amon", "coordinate", "formula_terms")]

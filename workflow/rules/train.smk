@@ -2,7 +2,8 @@
 
 INPUTS   results/normalize/training.nc
 OUTPUTS  results/train/checkpoint.zip   config, channels, normalization and weights: all that a rollout needs
-         results/train/metrics.csv      losses and the validation score per epoch
+         results/train/metrics.csv      losses and the validation score per epoch, and the candidates' free runs
+         results/train/validation.csv   all measures of the chosen weights' free run
          beside them, undeclared: state/, from which a killed run goes on, and tensorboard/
 """
 
@@ -13,7 +14,18 @@ rule train:
         modules=modules("model/train.py"),
     output:
         checkpoint="results/train/checkpoint.zip",
-        metrics="results/train/metrics.csv",
+        metrics=report(
+            "results/train/metrics.csv",
+            caption="../report/training.rst",
+            category="Training",
+            labels={"content": "losses and free runs, CSV"},
+        ),
+        validation=report(
+            "results/train/validation.csv",
+            caption="../report/validation.rst",
+            category="Training",
+            labels={"content": "free run of the chosen weights, CSV"},
+        ),
     log:
         "logs/train.log",
     benchmark:
@@ -39,5 +51,6 @@ rule train:
     shell:
         "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m model.train --data {input.data:q}"
         " --settings {params.settings:q} --seed {params.seed} --out {output.checkpoint:q} --metrics {output.metrics:q}"
+        " --validation {output.validation:q}"
         " --state results/train/state --checkpoint-minutes {resources.checkpoint_minutes}"
         " --minutes {resources.runtime} --tensorboard results/train/tensorboard --log {log:q}"

@@ -1,0 +1,152 @@
+"""A free run of the validation years: several members under the known sea, and what sets them apart from what happened.
+
+Losses of one step do not see what a model does when it is left to itself; this run does, and the checkpoint is the one
+of a few candidates with the best score: the fair CRPS of each field in units of its climatological spread, mean of all
+fields. A candidate whose run runs away is refused. The run has random numbers of its own, so that no member of the
+submission is one that the model was chosen by.
+"""
+
+import csv
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.climate import Climate, Viewer
+from model.data import TRAINING, VALIDATION, Months
+from model.measures import fair_crps, lag_one, memory_months, spread_over_error
+from model.monthly_diffusion import MonthlyDiffusion
+from model.simulate import VALIDATION_RUN, free_run
+
+BLOCK = 12  # months over which a run may not run away
+BANDS = ((1, 3), (4, 10), (11, None))  # degrees whose power is given for each field
+COLUMNS = ("measure", "name", "run", "reference")
+
+
+def climate_of(model: MonthlyDiffusion, months: Months) -> tuple[Viewer, Climate]:
+    """Return the climate of the training and validation months, and what looks at months in its way."""
+    assert months.split is not None  # training has looked for its pairs
+    inside = np.flatnonzero(np.isin(months.split, (TRAINING, VALIDATION)))
+    viewer = Viewer(model, months.metadata)
+    each = ((months.fields[index : index + 1], months.forcings[index : index + 1]) for index in inside)
+    return viewer, Climate(viewer, each, [months.dates[index] for index in inside])
+
+
+def judge(
+    model: MonthlyDiffusion, viewer: Viewer, climate: Climate, months: Months, members: int, seed: int
+) -> dict[str, float | str | list]:
+    """Return what a free run of the validation months shows: one number per measure, `rows` of all, and `refused`.
+
+    The first month, which is decoded from what happened, counts in no score. Numbers, texts and lists only, so that a
+    state of the training can hold them; `refused` is a sentence if the run ran away, or nothing.
+
+    Args:
+        model: in evaluation mode.
+        viewer: of this model.
+        climate: of training and validation months.
+        months: the normalized months.
+        members: their number, two or more.
+        seed: of all random numbers.
+    """
+    inside = np.flatnonzero(months.split == VALIDATION)
+    fields, count = len(viewer.channels), len(inside) - 1
+    crps, variance, error = (torch.zeros(fields, dtype=torch.float64, device=months.fields.device) for _ in range(3))
+    power, known_power = (torch.zeros((), device=months.fields.device) for _ in range(2))
+    runs, known = [], []
+    for index, normalized in zip(inside, free_run(model, months, inside, members, seed, VALIDATION_RUN), strict=True):
+        month, forcing = months.dates[index][1], months.forcings[index : index + 1]
+        run, truth = viewer(normalized, forcing, month), viewer(months.fields[index : index + 1], forcing, month)
+        runs.append(climate.indices(run, month))
+        known.append(climate.indices(truth, month))
+        if index == inside[0]:
+            continue
+        crps += viewer.area_mean(fair_crps(run.physical, truth.physical[0])) / count
+        variance += viewer.area_mean(run.physical.var(0)) / count
+        error += viewer.area_mean((run.physical.mean(0) - truth.physical[0]).square()) / count
+        power = power + viewer.harmonics.power(climate.anomalies(run, month)).mean(0) / count
+        known_power = known_power + viewer.harmonics.power(climate.anomalies(truth, month))[0] / count
+    series, truth_series = np.stack(runs, axis=1), np.stack(known, axis=1)
+
+    scaled = _quotient(crps.cpu().numpy(), climate.spread)
+    ratio = spread_over_error(variance.cpu().numpy(), error.cpu().numpy(), members)
+    year = min(BLOCK, len(inside) // 2)
+    drift, known_drift = (
+        (values[:, -year:, :fields].mean((0, 1)) - values[:, :year, :fields].mean((0, 1)))
+        for values in (series, truth_series)
+    )
+    deviation = series[:, :, fields:].std((0, 1))
+    follows = np.ones(count, bool)
+    memory, known_memory = (
+        lag_one(series[:, :, fields:], follows),
+        lag_one(climate.series[None, :, fields:], climate.follows),
+    )
+    powers, known_powers = power.cpu().double().numpy(), known_power.cpu().double().numpy()
+
+    names = [channel.name for channel in viewer.channels]
+    rows: list[list] = []
+    for number, (name, channel) in enumerate(zip(names, viewer.channels, strict=True)):
+        rows.append([f"CRPS ({channel.units})", name, crps[number].item(), math.nan])
+        rows.append(["CRPS (climatological spread)", name, float(scaled[number]), math.nan])
+        rows.append(["spread over error", name, float(ratio[number]), 1.0])
+        rows.append([f"drift of the global mean ({channel.units})", name, drift[number], known_drift[number]])
+        for first, last in BANDS:
+            band = slice(first, None if last is None else last + 1)
+            if powers[number, band].size:
+                label = f"power at degrees {first} to {last or powers.shape[1] - 1} (climatological variance)"
+                rows.append([label, name, powers[number, band].sum(), known_powers[number, band].sum()])
+    for degree, (found, wanted) in enumerate(zip(powers.mean(0), known_powers.mean(0), strict=True)):
+        rows.append(["power by degree, mean of all fields (climatological variance)", degree, found, wanted])
+    for number in range(len(deviation)):
+        name = f"pattern {number + 1}"
+        rows.append(["standard deviation (the reference's)", name, deviation[number], 1.0])
+        rows.append(["lag-one correlation", name, memory[number], known_memory[number]])
+        times = (memory_months(float(values[number])) for values in (memory, known_memory))
+        rows.append(["1/e time (months)", name, *times])
+
+    half = powers.shape[1] // 2
+    slowest = int(np.argmax(np.nan_to_num(known_memory)))
+    beyond = np.abs(drift - known_drift) / np.where(climate.units[:fields] > 0, climate.units[:fields], np.inf)
+    found = {
+        "score": np.nanmean(scaled) if np.isfinite(scaled).any() else math.nan,
+        "spread_error": np.nanmean(ratio) if np.isfinite(ratio).any() else math.nan,
+        "small_scales": powers[:, half:].sum() / known_powers[:, half:].sum(),
+        "variance": np.square(deviation) @ climate.variance / climate.variance.sum(),
+        "memory": memory_months(float(memory[slowest])),
+        "drift": beyond.max(),
+    }
+    return {
+        **{name: float(value) for name, value in found.items()},
+        "rows": [[measure, name, float(run), float(reference)] for measure, name, run, reference in rows],
+        "refused": climate.runaway(series, BLOCK) or "",
+    }
+
+
+def _quotient(values: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Return values / units, not a number where a field never varies."""
+    return np.divide(values, units, out=np.full_like(values, np.nan), where=units > 0)
+
+
+def status(step: int, found: dict) -> str:
+    """Return the aligned line of a candidate."""
+    return (
+        f"free run of step {step:6d}: CRPS {found['score']:.4f} of the climatological spread, spread/error "
+        f"{found['spread_error']:.2f}, small scales {found['small_scales']:.2f}, patterns' variance "
+        f"{found['variance']:.2f}, slowest pattern {found['memory']:.1f} months, drift {found['drift']:.2f} std"
+        + (f"; refused: {found['refused']}" if found["refused"] else "")
+    )
+
+
+def write_validation(path: str | None, rows: list[list]) -> None:
+    """Write all measures of the chosen checkpoint's free run as CSV."""
+    if path is None:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(path + ".partial")
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for measure, name, *values in rows:
+            writer.writerow([measure, name, *("" if math.isnan(value) else f"{value:.6g}" for value in values)])
+    os.replace(partial, path)
