@@ -8,6 +8,7 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from workflow.scripts.common import program
 from workflow.scripts.evaluate.plots.style import BLACK, BLUE, ORANGE, SKY, log_axis, save
@@ -52,6 +53,7 @@ def _draw_losses(axes, epochs):
     tried = np.isfinite(scores)
     axes.plot(epoch[tried], scores[tried], "D", color=ORANGE, markersize=4, label="CRPS of the free run")
     axes.set(xlabel="epoch", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     log_axis(axes.yaxis)
     axes.legend()
     best = f"; lowest CRPS {scores[tried].min():.3f} of the climatological spread" if tried.any() else ""
@@ -63,6 +65,7 @@ def _draw_spectrum(axes, rows, truth):
     for column, color, label in (("reference", BLACK, truth), ("run", BLUE, "free run")):
         axes.plot(degree[1:], numbers(rows, column)[1:], color=color, label=label)
     axes.set(xscale="log", yscale="log", xlabel="total wavenumber")
+    log_axis(axes.xaxis)
     log_axis(axes.yaxis)
     axes.legend()
     axes.set_title("power of anomalies, mean of all fields", fontsize=7)
