@@ -72,7 +72,7 @@ def long_run(
             raise ValueError(f"{forcing_path} has {len(forcing.dates)} months; the long run repeats whole years.")
         numbers = list(range(1, members + 1))
         for index, normalized in enumerate(
-            simulate(model, fields, observed, dates, lambda i: forcing.month(i % whole), numbers, seed, LONG_RUN)
+            simulate(model, fields, observed, dates, lambda i: forcing.month(i % whole), numbers, seed, stream=LONG_RUN)
         ):
             month = dates[index][1]
             run.append(climate.indices(viewer(normalized, forcing.month(index % whole).to(device), month), month))
