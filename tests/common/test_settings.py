@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.helpers.project import ROOT, VARIABLES, load_config
-from workflow.scripts.common.settings import reference_name, validate_config
+from workflow.scripts.common.reference import reference_name
+from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.variables import read_variables
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"

@@ -36,7 +36,7 @@ def plan(directory, *arguments):
 
 def test_the_profile_speaks_of_rules_that_exist():
     assert set(PROFILE["groups"]) <= NAMES
-    assert set(PROFILE["set-resources"]) == {"train", "rollout"} <= NAMES
+    assert set(PROFILE["set-resources"]) == {"train", "rollout", "long_run"} <= NAMES
     assert set(PROFILE["group-components"]) == set(PROFILE["groups"].values())
 
 
@@ -44,7 +44,7 @@ def test_jobs_of_minutes_and_more_are_submitted_by_themselves():
     alone = NAMES - set(PROFILE["groups"])
     assert alone == {
         *("download_era5", "download_static", "download_forcing", "download_archive"),
-        *("train", "rollout", "summarize_tree"),
+        *("train", "rollout", "long_run", "summarize_tree"),
     }
 
 
@@ -57,9 +57,9 @@ def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
         assert "# " in block, f"no reason beside the numbers:\n{block}"
 
 
-def test_only_training_and_rollouts_ask_for_a_gpu():
-    assert RULES.count("gpu=1") == 2
-    for name in ("train", "rollout"):
+def test_only_training_and_what_runs_the_model_ask_for_a_gpu():
+    assert RULES.count("gpu=1") == 3
+    for name in ("train", "rollout", "long_run"):
         assert "gpu=1" in (ROOT / f"workflow/rules/{name}.smk").read_text()
 
 

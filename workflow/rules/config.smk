@@ -12,7 +12,8 @@ sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
 from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
-from workflow.scripts.common.settings import check_placeholders, reference_name, validate_config
+from workflow.scripts.common.reference import reference_name
+from workflow.scripts.common.settings import check_placeholders, validate_config
 from workflow.scripts.common.skill import BASELINES, baseline_members
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.derive import submitted_rows

@@ -53,8 +53,6 @@ rule regrid_era5:
         # A year at 0.25 degrees: 1.2 GB, 17 s.
         mem_mb=grown(2000),
         runtime=grown(15),
-        # Here and not in params: a title changes no number, so that another name reruns nothing.
-        name=REFERENCE_NAME,
     params:
         project=BASE,
         datasets=DATASETS,
@@ -66,7 +64,7 @@ rule regrid_era5:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.era5"
         " --era5 {input.era5:q} --datasets {params.datasets}"
         " --weights {input.weights:q} --variables {input.variables:q}"
-        " --product {params.product} --threshold {params.threshold} --name {resources.name:q}"
+        " --product {params.product} --threshold {params.threshold}"
         " --out {output:q} --log {log:q}"
 
 
@@ -88,8 +86,6 @@ rule regrid_static:
         # 0.1 GB, 1 s.
         mem_mb=grown(1000),
         runtime=grown(10),
-        # As in regrid_era5.
-        name=REFERENCE_NAME,
     params:
         project=BASE,
         threshold=config["regrid"]["sea_threshold"],
@@ -98,7 +94,7 @@ rule regrid_static:
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.regrid.static"
         " --static {input.static:q} --weights {input.weights:q} --variables {input.variables:q}"
-        " --threshold {params.threshold} --name {resources.name:q} --out {output:q} --log {log:q}"
+        " --threshold {params.threshold} --out {output:q} --log {log:q}"
 
 
 rule regrid_forcing:

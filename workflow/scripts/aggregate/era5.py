@@ -35,7 +35,7 @@ def aggregate_era5(sources, output, months, product="monthly"):
             for name, variable in files[0].variables.items()
             if "lat" in variable.dimensions and "time" in variable.dimensions
         ]
-        with new_file(output, files[0].title.replace(f" {product} fields ", " monthly means ")) as out:
+        with new_file(output, "monthly means on the model grid") as out:
             copy_axes(files[0], out)
             add_months(out, months)
             for name in names:

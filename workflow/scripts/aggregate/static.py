@@ -11,7 +11,7 @@ from workflow.scripts.common.ncfiles import add_field, new_file, read_array
 
 def aggregate_static(source, output):
     """Write the fields (lat, lon) of the regridded ``source`` to ``output``."""
-    with netCDF4.Dataset(source) as file, new_file(output, file.title) as out:
+    with netCDF4.Dataset(source) as file, new_file(output, "static fields on the model grid") as out:
         copy_axes(file, out)
         for name in [name for name in file.variables if file[name].dimensions == ("lat", "lon")]:
             variable = add_field(out, name, ("lat", "lon"), units=file[name].units, long_name=file[name].long_name)

@@ -46,12 +46,6 @@ def check_placeholders(config):
             )
 
 
-def reference_name(config):
-    """What a run learns from and is held against, in words: ERA5, the planet, or the centre's own ``local.name``."""
-    local = config["local"]["name"] or "ERA5 (local files)"
-    return {"cds": "ERA5", "local": local, "synthetic": "synthetic planet"}[config["source"]]
-
-
 def validate_config(config, schema_path, variables_path):
     """Check ``config`` against the closed JSON schema at ``schema_path``, the table of variables, and itself.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from workflow.scripts.common.experiments import describe
 from workflow.scripts.common.months import month_range
 from workflow.scripts.common.project import CMOR_FACTS
-from workflow.scripts.common.settings import reference_name
+from workflow.scripts.common.reference import reference_name
 
 SYNTHETIC = (
     "> **Not for science.** {what} the workflow's synthetic planet, not from observations: this submission shows that "

@@ -10,15 +10,14 @@ from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid, add_times, new_file
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.era5 import END_OF_HOUR, holds, open_members, read_fields
-from workflow.scripts.regrid.operators import Weights, add_name, add_regridding, long_name, regrid_field
+from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_field
 
 HOURS = "hours since 1978-10-01"
 
 
-def regrid_era5(sources, weights_path, variables_path, output, product="monthly", threshold=0.5, name="ERA5"):
+def regrid_era5(sources, weights_path, variables_path, output, product="monthly", threshold=0.5):
     """Regrid the ERA5 files of one year, ``sources`` {dataset: path}, to one file (time, [level,] lat, lon).
 
-    ``name``: what the fields are, for the file's title.
     A field stays NaN on levels that config/variables.csv does not list for it; ``given_levels`` says which it has.
     Raises ValueError that names the file for a missing field or the wrong grid, or files without a common month.
     """
@@ -33,7 +32,7 @@ def regrid_era5(sources, weights_path, variables_path, output, product="monthly"
         for member, _, path in members:
             weights.check(member["latitude"].values, member["longitude"].values, path)
         times = _common_times(members, product)
-        with new_file(output, f"{name} {product} fields on the model grid") as file:
+        with new_file(output, f"{product} fields on the model grid") as file:
             _add_axes(file, weights, times, product, [row for group in rows.values() for row in group])
             done = [
                 _regrid_member(file, weights, member, rows[dataset], times, product, threshold)
@@ -104,12 +103,11 @@ def main(arguments=None):
     parser.add_argument("--era5", nargs="+", required=True, help="downloaded files of the year, one per dataset")
     parser.add_argument("--datasets", nargs="+", required=True, help="their datasets, in the same order")
     parser.add_argument("--product", default="monthly", help="what the files hold: monthly, daily or hourly values")
-    add_name(parser)
     add_regridding(parser)
 
     def work(given):
         sources = dict(zip(given.datasets, given.era5, strict=True))
-        regrid_era5(sources, given.weights, given.variables, given.out, given.product, given.threshold, given.name)
+        regrid_era5(sources, given.weights, given.variables, given.out, given.product, given.threshold)
 
     return program.run(parser, work, arguments)
 

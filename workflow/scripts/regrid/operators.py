@@ -74,11 +74,6 @@ def long_name(row):
     return row.cds_name.replace("_", " ")
 
 
-def add_name(parser):
-    """Add the option that says what the fields are, for the titles of files."""
-    parser.add_argument("--name", default="ERA5", help="what the fields are, for the title of the file")
-
-
 def add_regridding(parser):
     """Add the options that all programs of this stage have but the one that makes the weights."""
     parser.add_argument("--weights", required=True, help="weights to the model's grid")

@@ -7,14 +7,14 @@ from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_field, add_grid, new_file
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.era5 import STATIC, holds, open_members, read_fields
-from workflow.scripts.regrid.operators import Weights, add_name, add_regridding, long_name, regrid_field
+from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_field
 
 
-def regrid_static(source, weights_path, variables_path, output, threshold=0.5, name="ERA5"):
-    """Regrid the fields that do not change, of the ERA5 file ``source``, to (lat, lon); ``name``: of the data."""
+def regrid_static(source, weights_path, variables_path, output, threshold=0.5):
+    """Regrid the fields that do not change, of the ERA5 file ``source``, to (lat, lon)."""
     weights = Weights(weights_path)
     rows = read_variables(variables_path, role="static")
-    with ExitStack() as stack, new_file(output, f"{name} static fields on the model grid") as file:
+    with ExitStack() as stack, new_file(output, "static fields on the model grid") as file:
         add_grid(file, weights.lat, weights.lon)
         members = [stack.enter_context(member) for member in open_members(source, STATIC)]
         for row in rows:
@@ -29,13 +29,10 @@ def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
     parser.add_argument("--static", required=True, help="downloaded static fields")
-    add_name(parser)
     add_regridding(parser)
     return program.run(
         parser,
-        lambda given: regrid_static(
-            given.static, given.weights, given.variables, given.out, given.threshold, given.name
-        ),
+        lambda given: regrid_static(given.static, given.weights, given.variables, given.out, given.threshold),
         arguments,
     )
 
