@@ -89,6 +89,17 @@ def test_no_folder_of_this_machine_is_published(tmp_path):
     assert found["config"]["download"] == config["download"] and found["config"]["submission"] == config["submission"]
 
 
+@pytest.mark.parametrize("modes", [0, 4])
+def test_the_card_says_what_a_uniform_warming_is(product, tmp_path, modes):
+    """With a linear response it is one map; a model without one has learned nothing of the kind."""
+    config = load_config("test")
+    config["model"] |= {"forced_modes": modes}
+    check = json.loads((tmp_path / "check.json").read_text())
+    text = card(config, made.FACTS, check, {"size": 7, "sha256": "0" * 64})
+    assert ("an experiment with a uniformly warmer sea is the control plus that map" in text) == (modes > 0)
+    assert "best fair CRPS in a free run of 2 members over the validation months" in text
+
+
 def flip(path):
     path.write_bytes(path.read_bytes().replace(b"member", b"Member"))
 

@@ -206,7 +206,9 @@ def _networks(model):
     noise = f"noise with the covariance of {model['noise_modes']} patterns" if model["noise_modes"] else "white noise"
     response = (
         f"A linear response to {model['forced_modes']} predictors from sea surface temperature is fitted before the "
-        "networks train. "
+        "networks train. A uniform warming of the sea reaches the fields through it alone, as one constant map that is "
+        "the same in every month and member: an experiment with a uniformly warmer sea is the control plus that map, "
+        "before fields such as precipitation are transformed back. "
         if model["forced_modes"]
         else ""
     )
@@ -240,11 +242,18 @@ def _optimization(config):
         if training["offset_members"]
         else ""
     )
+    chosen = (
+        f"Of {training['candidates']} kept weights those are used that have the best fair CRPS in a free run of "
+        f"{training['validation_members']} members over the validation months. "
+        if training["candidates"] > 1 and training["validation_members"]
+        else "The weights with the lowest loss of one step over the validation months are used. "
+    )
     return (
         f"Fields are standardized: the {taken} is taken away, and one standard deviation per channel divides. Trained "
         f"for {training['epochs']} epochs in batches of {training['batch']} pairs of months by AdamW, learning rate "
         f"{training['learning_rate']:g} ({rate}), weight decay {training['weight_decay']:g}; weights of the loss: "
-        f"{', '.join(f'{name} {value:g}' for name, value in weights.items())}. {average}{offset}Seed {config['seed']}."
+        f"{', '.join(f'{name} {value:g}' for name, value in weights.items())}. {average}{chosen}{offset}"
+        f"Seed {config['seed']}."
     )
 
 
