@@ -64,7 +64,7 @@ def baseline_table(table, source, control, skill_fields):
             for metric in ("ensemble_crps", DIFFERENCE, DIFFERENCE_ERROR)
         )
         name = f"CRPS, {field}"
-        if field in skill_fields:
+        if field in skill_fields and values:
             name += " *"
             criterion[field] = [other for other, value in values.items() if not score < value]
         signs = {other: sign_of(differences.get(other), errors.get(other)) for other in values}

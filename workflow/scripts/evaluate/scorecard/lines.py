@@ -71,11 +71,11 @@ def skill_lines(table, source, control, settings):
     return lines + rmsb_lines(table, source, control, section, ONE_DEGREE, "E1_rmsb_1deg")
 
 
-def rmsb_lines(table, source, control, section, fields, name="E1_rmsb"):
+def rmsb_lines(table, source, control, section, fields, rmsb="E1_rmsb"):
     """Lines of E1 over the test period for ``fields``, where they are known, over the area where they are predicted."""
     lines = []
     for field in fields:
-        metric = scored(name, field)
+        metric = scored(rmsb, field)
         members = table.members(source, metric, "test", field, control)
         if members.size:
             baseline = table.single("climatology", metric, "test", field)
