@@ -111,7 +111,9 @@ def test_members_of_a_free_run_stand_alone_and_are_none_of_the_submission(known)
     def run(members, stream):
         first, dates = slice(0, 1), months.dates[:4]
         given = model, months.fields[first], months.forcings[first], dates
-        return torch.stack(list(simulate.simulate(*given, lambda i: months.forcings[i : i + 1], members, 3, stream)))
+        return torch.stack(
+            list(simulate.simulate(*given, lambda i: months.forcings[i : i + 1], members, 3, stream=stream))
+        )
 
     block, alone = run([1, 2, 3], simulate.VALIDATION_RUN), run([2], simulate.VALIDATION_RUN)
     assert torch.equal(block[:, 1], alone[:, 0])
