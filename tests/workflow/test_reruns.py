@@ -16,7 +16,8 @@ from tests.helpers.project import ROOT, snakemake
 
 CLOSING = {
     *("check_simulation", "check_experiment", "check_submission", "publish"),
-    *("summarize", "summarize_baseline", "planet_truth", "evaluate", "plot_maps", "plot_lines", "all"),
+    *("summarize", "summarize_baseline", "planet_truth", "evaluate", "all"),
+    *("plot_maps", "plot_lines", "plot_training"),
 }
 ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}
 LEARNING = {"normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"}
@@ -204,7 +205,7 @@ def test_change_in_the_model(copy):
 def test_change_in_an_imported_module(copy):
     edit(copy / "project/workflow/scripts/submission/derive.py", '"""', '"""Changed. ')
     jobs, _ = planned(copy)
-    assert_reruns(jobs, {"cmorize", "summarize_reference"})
+    assert_reruns(jobs, {"cmor_tables", "cmorize", "summarize_reference"})
 
 
 def test_year_added_at_the_end(copy):
