@@ -25,7 +25,8 @@ STAGES = [
     "check",
     "publish",
     "evaluate",
-    "plots",
+    "evaluate_baselines",
+    "evaluate_plots",
 ]
 
 

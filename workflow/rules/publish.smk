@@ -37,7 +37,7 @@ rule publish:
     params:
         project=BASE,
         folder=product_folder,
-        facts=f"results/cmorize/tables/{CONTROL}",
+        facts=lambda wildcards, input: Path(input.facts[0]).parent,
         # A function, since Snakemake would take the braces in patterns of file names for wildcards.
         config=lambda wildcards: json.dumps(config),
     message:
