@@ -87,6 +87,28 @@ def agreed(rows, median, reference):
     return word if count == len(words) else f"{word} {count}/{len(words)}"
 
 
+def card_lines(card):
+    """Lines of a scorecard, and of its table of baselines the CRPS beside climatology's and spread over error."""
+    lines = list(card["lines"])
+    for row in card.get("baselines", {"rows": []})["rows"]:
+        if row["spread"] is None:
+            continue
+        climatology = row["baselines"].get("climatology", {"value": None, "sign": ""})
+        for section, units, value, reference, verdict in (
+            (
+                "CRPS, test (reference: climatology)",
+                row["units"],
+                row["ours"],
+                climatology["value"],
+                climatology["sign"],
+            ),
+            ("Spread over error, test", "", row["spread"], 1.0, ""),
+        ):
+            numbers = {"reference": reference, "median": value, "low": value, "high": value}
+            lines.append({"section": section, "name": row["name"], "units": units, **numbers, "verdict": verdict})
+    return lines
+
+
 def combine(cards):
     """Lines over seeds from scorecards {seed: card}: median, lowest and highest of the seeds' median members.
 
@@ -94,7 +116,7 @@ def combine(cards):
     """
     found: dict = {}
     for card in cards.values():
-        for row in card["lines"]:
+        for row in card_lines(card):
             found.setdefault((row["section"], row["name"]), []).append(row)
     lines = []
     for rows in found.values():

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.seeds import RECORDS, combine, read_config, share
+from benchmarks.seeds import RECORDS, card_lines, combine, read_config, share
 from tests.helpers.project import ROOT, cmor_python, load_config
 
 
@@ -36,6 +36,21 @@ def test_the_table_has_medians_and_ranges_over_seeds():
     assert lines["trend"]["verdict"] == "1.50 x"
     assert lines["itcz"]["verdict"] == "-0.50"
     assert lines["late"]["reference"] is None and lines["late"]["verdict"] == "(1 of 3 seeds)"
+
+
+def test_scores_beside_the_baselines_are_in_the_table_too():
+    row = {
+        "name": "CRPS, tas *",
+        "units": "K",
+        "spread": 0.8,
+        "baselines": {"climatology": {"value": 0.5, "sign": "better"}},
+    }
+    cards = {
+        seed: {**card(), "baselines": {"rows": [{**row, "ours": ours}]}} for seed, ours in enumerate((0.4, 0.1, 0.3))
+    }
+    score, spread = combine(cards)
+    assert [score[key] for key in ("reference", "median", "low", "high", "verdict")] == [0.5, 0.3, 0.1, 0.4, "better"]
+    assert (spread["median"], spread["reference"]) == (0.8, 1.0)
 
 
 def test_what_is_shared_is_one_file_and_is_renewed(tmp_path):
@@ -96,8 +111,8 @@ def test_two_seeds_share_all_but_the_training(tmp_path):
     losses = [(folder / "results/train/metrics.csv").read_text() for folder in folders.values()]
     assert losses[0] != losses[1]
     cards = [json.loads((folders[seed] / "results/evaluate/scorecard.json").read_text()) for seed in outcome["seeds"]]
-    assert len(outcome["lines"]) == len(cards[0]["lines"])
-    for row, *each in zip(outcome["lines"], *(card["lines"] for card in cards), strict=True):
+    assert len(outcome["lines"]) == len(card_lines(cards[0]))
+    for row, *each in zip(outcome["lines"], *map(card_lines, cards), strict=True):
         medians = [one["median"] for one in each]
         assert (row["median"], row["low"]) == (pytest.approx(sum(medians) / len(medians)), min(medians))
         assert row["name"] in table

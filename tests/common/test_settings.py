@@ -40,6 +40,7 @@ def test_shipped_configs_are_valid(overlays):
         ("periods.training", ["1985-1", "2014-12"], ["1985-1", "YYYY-MM"]),
         ("periods.training", ["2013-02", "2014-12"], ["periods.training", "23 months", "at least 24", "climatology"]),
         ("periods.validation", ["1984-03", "1984-03"], ["periods.validation", "1 month;", "at least 2"]),
+        ("periods.validation", ["1979-01", "1984-11"], ["periods.training", "periods.validation", "let one follow"]),
         ("periods.validation", ["2020-01", "2024-12"], ["periods.validation", "periods.test", "share"]),
         ("periods.test", ["2015-01", "2025-12"], ["periods.test", "2025-12", "2024-12"]),
         ("periods.simulation", ["2024-12", "1978-10"], ["periods.simulation", "1978-10"]),

@@ -8,12 +8,29 @@ import numpy as np
 import pytest
 
 from tests.helpers.evaluation_run import LAT, LON, run
+from workflow.scripts.common.months import month_range
+from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, new_file
 from workflow.scripts.common.skill import BASELINES, BOX_FIELDS, baseline_members
 from workflow.scripts.evaluate.evaluation import baseline_paths
 from workflow.scripts.evaluate.metrics.along_time import standard_error
 from workflow.scripts.evaluate.metrics.scores import Area, Results
 from workflow.scripts.evaluate.metrics.table import Table, read_table, scaled_rmsb
 from workflow.scripts.evaluate.scorecard.baselines import baseline_table, sign_of, spread_word
+from workflow.scripts.evaluate.summarize.baseline import PrescribedSea
+
+
+@pytest.mark.parametrize("ice", [True, False])
+def test_without_ice_nothing_tells_open_sea_and_ts_is_the_skin_temperature(tmp_path, ice):
+    months = month_range("1979-01", "1979-12")
+    with new_file(tmp_path / "sea.nc", "forcing") as file:
+        add_grid(file, LAT, LON)
+        add_months(file, months)
+        for name, value in {"sst": 300.0, **({"siconc": 0.0} if ice else {})}.items():
+            add_field(file, name, ("time", "lat", "lon"), units="1")[:] = np.full((12, len(LAT), len(LON)), value)
+        add_field(file, "lsm", ("lat", "lon"), units="1")[:] = np.zeros((len(LAT), len(LON)))
+    skin = np.full((3, len(LAT), len(LON)), 290.0, np.float32)
+    found = PrescribedSea(tmp_path / "sea.nc", months).surface_temperature(skin, slice(2, 5))
+    np.testing.assert_array_equal(found, 300 if ice else skin)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ import shutil
 import netCDF4
 import numpy as np
 import pytest
+import yaml
 
 from tests.helpers.project import INDEX, ROOT, VARIABLES, load_config, snakemake
+from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.skill import BASELINES, BOX_FIELDS
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize import baseline as summarize_baseline
@@ -134,6 +136,9 @@ def test_run_to_the_end(finished):
     beside = {path.name for path in submission.rglob("*") if path.is_file() and path.suffix != ".nc"}
     assert {"manifest.csv", "provenance.json", "README.md"} <= beside
     assert not [path for path in submission.rglob(".*")], "a file was left half-written"
+    (published,) = submission.glob("*/*/config.yaml")
+    again = yaml.safe_load(published.read_text())
+    assert validate_config(again, ROOT / "workflow/schemas/config.schema.yaml", VARIABLES), "it makes the files again"
     for path in files:
         variable, table, source, experiment, member, grid, period = path.stem.split("_")
         below = path.relative_to(submission).parts

@@ -34,7 +34,8 @@ rule summarize_baseline:
             option(f"--{name}", input.get(name)) for name in ("training", "checkpoint")
         ),
         modes=config["evaluation"]["regression_modes"],
-        seed=config["seed"],
+        # A baseline without a random number depends on no seed.
+        seed=lambda wildcards: config["seed"] if BASELINES[wildcards.baseline] else 0,
         periods=json.dumps(config["periods"]),
         minimum_years=config["evaluation"]["minimum_years"],
     message:

@@ -39,7 +39,7 @@ rule publish:
         folder=product_folder,
         facts=lambda wildcards, input: Path(input.facts[0]).parent,
         # A function, since Snakemake would take the braces in patterns of file names for wildcards.
-        config=lambda wildcards: json.dumps(config),
+        config=lambda wildcards: json.dumps({key: value for key, value in config.items() if key != "captions"}),
     message:
         "Writing the dataset card, provenance and manifest of the submission"
     shell:

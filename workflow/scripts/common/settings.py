@@ -90,9 +90,9 @@ def _check_periods(config):
         if parse_month(end) < parse_month(start):
             raise ValueError(f"config: 'periods.{name}' ends at {end}, before it starts at {start}")
     simulation = month_range(*periods["simulation"])
-    # Training and validation go by pairs of months; a climatology needs each month of the year twice.
+    # Baselines need each month of the year, a climatology twice; validation goes by pairs of months.
     climatology = config["normalize"]["reference"] == "climatology"
-    least = {"training": 24 if climatology else 2, "validation": 2, "test": 1}
+    least = {"training": 24 if climatology else 12, "validation": 2, "test": 1}
     for name in ("training", "validation", "test"):
         start, end = map(parse_month, periods[name])
         if start < simulation[0] or end > simulation[-1]:
@@ -118,6 +118,12 @@ def _check_periods(config):
         raise ValueError(
             f"config: 'periods.test' {'..'.join(periods['test'])} lies between training and validation, which the "
             f"evaluation takes for one span, {'..'.join(spans['training'])}; test before or after both"
+        )
+    learned = sorted({month for name in ("training", "validation") for month in month_range(*periods[name]).tolist()})
+    if len(learned) < len(month_range(*spans["training"])):
+        raise ValueError(
+            f"config: 'periods.training' {'..'.join(periods['training'])} and 'periods.validation' "
+            f"{'..'.join(periods['validation'])} leave months between them out; let one follow the other"
         )
 
 

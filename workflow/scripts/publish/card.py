@@ -20,7 +20,8 @@ LIMITS = (
     "sea ice, such as the cooling of the stratosphere, is in these files only as far as it goes with those.",
     "Mass, energy and water are not conserved by construction, and fields are consistent with each other (hydrostatic "
     "balance, wind and pressure) only as far as the model learned it.",
-    "Over ice-free open sea `ts` is the prescribed sea surface temperature, not a prediction.",
+    "Over ice-free open sea `ts` is the prescribed sea surface temperature, not a prediction, where sea ice is "
+    "prescribed too.",
     "Fields on pressure levels below the surface are filled, as in the data that the model learned from.",
     "`huss` follows from the monthly means of dewpoint and surface pressure; `tdas` is limited to `tas`.",
     "Humidity and precipitation below zero, which a statistical model can draw, are set to zero.",
@@ -102,12 +103,13 @@ def _protocol(config):
         "local": f"{'in the shape of ' if config['local']['name'] else ''}AIMIP's, `{config['local']['forcing']}`",
         "synthetic": "made by the workflow in the shape of AIMIP's",
     }[config["source"]]
+    means = config["source"] == "local" and config["local"]["forcing_values"] == "mean"
+    values = "as monthly means" if means else "at the start of each month, averaged to monthly means"
     return (
         f"Every member starts from the first month ({first}) of {_reference(config)}: it is encoded, each member "
         f"takes {start}, and every month after is drawn with the member's own noise. Members of the same "
         f"number have the same noise in every experiment. The forcing is {forcing}: sea surface "
-        "temperature and sea ice at the start of each month, averaged to monthly means. Sea ice is the same in all "
-        "experiments.\n\n"
+        f"temperature and sea ice {values}. Sea ice, where it is prescribed, is the same in all experiments.\n\n"
     )
 
 

@@ -34,7 +34,7 @@ def span(row):
 def closing(card):
     """The sentences below the lines: the criterion's verdict, and each metric that was skipped with its reason."""
     failed = [f"{field}: {', '.join(names)}" for field, names in card["criterion"].items() if names]
-    verdict = "met" if card["criterion_met"] else f"not met ({'; '.join(failed) or 'the data are too short to judge'})"
+    verdict = "met" if card["criterion_met"] else f"not met ({'; '.join(failed) or 'none of its fields can be judged'})"
     first = f"Skill criterion (fields with *: lower CRPS than every baseline over the test period): {verdict}"
     reasons = {}
     for name, reason in card["skipped"].items():

@@ -43,6 +43,8 @@ class PrescribedSea:
         """``ts`` (month, lat, lon) of the simulation's months ``span`` from the ``skin`` temperature, K."""
         span = slice(self.start + span.start, self.start + span.stop)
         with netCDF4.Dataset(self.path) as data:
+            if "siconc" not in data.variables:  # without ice nothing tells open sea, as in the submission
+                return skin
             sst, ice = (np.ma.filled(data[name][span], np.nan) for name in ("sst", "siconc"))
         return derive.surface_temperature(skin, sst, self.land, ice)
 
