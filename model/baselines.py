@@ -198,33 +198,21 @@ def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[For
         raise ValueError(f"the baseline {name} needs the file '{needed}', which is not given.")
     months: Iterator[torch.Tensor]
     with contextlib.ExitStack() as stack:
-        initial = data.read_months(sources.initial)
-        device = pick_device()
+        # What is fitted takes a few products of maps a month: reading takes longer.
+        device = pick_device() if name == SIMULATED else torch.device("cpu")
         if name == SIMULATED:
             model, metadata, _ = checkpoint.load(str(sources.checkpoint), device)
-            fields, observed = match_initial(initial, metadata, sources.initial)
-            forcing = stack.enter_context(open_forcing(sources.forcing, metadata, initial.dates[0]))
-            months = (
-                batch[0]
-                for batch in simulate(
-                    model,
-                    fields,
-                    observed,
-                    forcing.dates,
-                    forcing.month,
-                    [options.member],
-                    options.seed,
-                    WithoutDiffusion,
-                )
-            )
         else:
-            device = torch.device("cpu")  # A few products of maps a month: reading takes longer.
-            training = TrainingMonths(
-                str(sources.training), stack.enter_context(data.open_dataset(str(sources.training)))
-            )
+            path = str(sources.training)
+            training = TrainingMonths(path, stack.enter_context(data.open_dataset(path)))
             metadata = training.metadata
-            fields, _ = match_initial(initial, metadata, sources.initial)
-            forcing = stack.enter_context(open_forcing(sources.forcing, metadata, initial.dates[0]))
+        initial = data.read_months(sources.initial)
+        fields, observed = match_initial(initial, metadata, sources.initial)
+        forcing = stack.enter_context(open_forcing(sources.forcing, metadata, initial.dates[0]))
+        if name == SIMULATED:
+            given = model, fields, observed, forcing.dates, forcing.month, [options.member], options.seed
+            months = (batch[0] for batch in simulate(*given, WithoutDiffusion))
+        else:
             months = FITTED[name](training, fields[0], forcing, options)
         yield Forecast(
             metadata.channels,

@@ -8,14 +8,13 @@ submission is one that the model was chosen by.
 
 import csv
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from model.climate import Climate, Viewer
 from model.data import TRAINING, VALIDATION, Months
+from model.files import whole
 from model.measures import fair_crps, lag_one, memory_months, spread_over_error
 from model.monthly_diffusion import MonthlyDiffusion
 from model.simulate import VALIDATION_RUN, free_run
@@ -142,11 +141,8 @@ def write_validation(path: str | None, rows: list[list]) -> None:
     """Write all measures of the chosen checkpoint's free run as CSV."""
     if path is None:
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(path + ".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for measure, name, *values in rows:
             writer.writerow([measure, name, *("" if math.isnan(value) else f"{value:.6g}" for value in values)])
-    os.replace(partial, path)

@@ -9,8 +9,6 @@ and validation months.
 import argparse
 import csv
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ import torch
 from model import checkpoint, data
 from model.climate import FACTOR, Climate, Viewer, block_means, blocks
 from model.device import pick_device
+from model.files import whole
 from model.progress import Progress, fail, open_log
 from model.rollout import match_initial, open_forcing
 from model.simulate import LONG_RUN, simulate
@@ -125,22 +124,18 @@ def compared(climate: Climate, series: np.ndarray, block: int) -> list[dict]:
 
 def write_json(path: str, content: dict) -> None:
     """Write a JSON file, whole or not at all."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(path + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as file:
+        file.write(json.dumps(content, indent=1) + "\n")
 
 
 def write_table(path: str, rows: list[dict]) -> None:
     """Write the rows as CSV, without the single blocks."""
-    partial = Path(path + ".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         names = [name for name in rows[0] if name != "blocks"]
         writer.writerow(names)
         for row in rows:
             writer.writerow(f"{row[name]:.5g}" if isinstance(row[name], float) else row[name] for name in names)
-    os.replace(partial, path)
 
 
 def main() -> None:

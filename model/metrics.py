@@ -1,8 +1,8 @@
 """The losses of a training run: as CSV, for TensorBoard, and as a line of status."""
 
 import csv
-import os
-from pathlib import Path
+
+from model.files import whole
 
 TERMS = ("reconstruction", "predicted", "diffusion", "kl", "latent")
 FREE_RUN = ("score", "spread_error", "small_scales", "variance", "memory", "drift")  # of model.free_run
@@ -22,13 +22,10 @@ def write_metrics(path: str | None, rows: list[dict]) -> None:
     """Write the losses of all epochs so far as CSV."""
     if path is None:
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(path + ".partial")
-    with open(partial, "w", newline="") as file:
+    with whole(path) as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    os.replace(partial, path)
 
 
 def open_tensorboard(folder: str | None, step: int):

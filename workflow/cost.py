@@ -24,6 +24,8 @@ import numpy as np
 import yaml
 from scipy.optimize import nnls
 
+from workflow.scripts.common.grids import centres
+
 ROOT = Path(__file__).parents[1]
 MEASURED = (4.5, 3, 2.25, 1.5)  # degrees
 GRIDS = (3, 1.5, 0.75)
@@ -32,6 +34,15 @@ REFERENCE = 1.5  # the grid of benchmarks/rules.csv
 FIELDS = 37  # of a month in a rollout's file, float32; training has the forcings too
 FORCINGS = 3
 CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
+
+
+def is_grid(step):
+    """Whether the config takes a grid of this step (grid.resolution)."""
+    try:
+        centres(step)
+    except ValueError:
+        return False
+    return 0.25 <= step <= 15
 
 
 def axes(resolution):
@@ -165,9 +176,7 @@ def main():
     block = config["rollout"]["block"]
     if wrong := [number for number in arguments.members if number < 1 or number % block]:
         parser.error(f"--members {wrong[0]} is not a multiple of {block}, the block of the config (rollout.block)")
-    if wrong := [
-        step for step in arguments.grids if not 0.25 <= step <= 15 or abs(180 / step - round(180 / step)) > 1e-9
-    ]:
+    if wrong := [step for step in arguments.grids if not is_grid(step)]:
         parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
     found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}

@@ -183,7 +183,7 @@ def test_the_mean_of_all_fields_takes_surface_temperature_over_land():
 
 
 def test_a_forecast_of_one_member_has_one_file_and_an_ensemble_as_many_as_ours():
-    paths = baseline_paths("folder", {"aimip-p4k": {"sst_offset": 4}, "aimip": {"sst_offset": 0}}, 3)
+    paths = baseline_paths("folder", 3)
     assert list(paths) == list(BASELINES)
     assert [path.as_posix() for path in paths["persistence"]] == ["folder/persistence/aimip/r1i1p1f1.nc"]
     assert [path.name for path in paths["no-diffusion"]] == ["r1i1p1f1.nc", "r2i1p1f1.nc", "r3i1p1f1.nc"]

@@ -10,6 +10,7 @@ BASE = Path(os.path.relpath(workflow.basedir))
 sys.path.insert(0, workflow.basedir)
 
 from snakemake.exceptions import WorkflowError
+from workflow.scripts.common.experiments import CONTROL
 from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.reference import reference_name
@@ -63,7 +64,6 @@ CHECKPOINT = config["model"]["checkpoint"] or "results/train/checkpoint.zip"
 WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 0]
 SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
 REFERENCE_NAME = reference_name(config)
-CONTROL = next(name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] == 0)
 BASELINE_SUMMARIES = [
     f"results/evaluate/baselines/{name}/{CONTROL}/r{member}i1p1f1.nc"
     for name in BASELINES

@@ -10,7 +10,8 @@ import numpy as np
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.submission.derive import UNITS, submitted, submitted_rows, surface_temperature
+from workflow.scripts.submission.derive import UNITS, submitted, submitted_rows
+from workflow.scripts.submission.prescribed import prescribed_surface
 
 
 def check_rollout(rollout, forcing, channels, settings, path):
@@ -71,15 +72,11 @@ class Simulation:
         return np.asarray(values, np.float32)
 
     def derive(self, name, months):
-        """The same before the check for values that are not finite, of any float type.
-
-        ``ts`` is the prescribed sea's where the forcing has the sea ice that tells open sea from ice.
-        """
+        """The same before the check for values that are not finite, of any float type."""
         rows = self.sources[name]
         values = [submitted(name, row, self.sources, lambda row: self.channel(row.channel, months)) for row in rows]
-        if name == "ts" and "siconc" in self.forcing.variables:
-            sst, ice = (self.plain(self.forcing[key], months) for key in ("sst", "siconc"))
-            return surface_temperature(values[0], sst, self.land, ice, self.offset)
+        if name == "ts":
+            return prescribed_surface(values[0], self.forcing, self.land, months, self.offset)
         return np.stack(values, axis=1) if rows[0].level else values[0]
 
     def channel(self, channel, months):

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from workflow.scripts.common.project import CMOR_FACTS
+from workflow.scripts.common.units import unit
 from workflow.scripts.common.variables import Variable, read_variables
 
 COLUMNS = tuple(Variable.__dataclass_fields__)
@@ -120,12 +121,8 @@ def _wrong_units(row, entries):
 
 def _is_unit(text):
     """Whether udunits knows the unit."""
-    import cf_units  # here, since it is slow to load
-
-    try:
-        return not cf_units.Unit(text).is_unknown()
-    except ValueError:
-        return False
+    found = unit(text)
+    return found is not None and not found.is_unknown()
 
 
 def _keys(row):

@@ -14,6 +14,7 @@ import numpy as np
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.experiments import CONTROL
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.skill import BASELINES, baseline_members
 from workflow.scripts.evaluate.arguments import add_evaluation, add_summaries, settings_of
@@ -165,14 +166,13 @@ def evaluate(
     """
     reference, periods = SummaryFile(reference), evaluation_periods(settings["periods"])
     ours = by_experiment(summaries, experiments)
-    (control, *_) = [name for name, value in experiments.items() if value["sst_offset"] == 0]
-    if not ours[control]:
-        raise ValueError(f"no summary of the control experiment '{control}' was given; make its simulations first")
+    if not ours[CONTROL]:
+        raise ValueError(f"no summary of the control experiment '{CONTROL}' was given; make its simulations first")
     check_fields(ours, reference)
     results, land = Results(), read_land_fraction(static, reference)
     area = Area(reference.lat, settings["max_latitude"], land)
     known, modes = read_truth(truth) if truth else ({}, {})
-    history = list(ours[control].values())
+    history = list(ours[CONTROL].values())
     evaluate_reference(results, reference, history[0].fields, history[0].units, area)
     evaluate_climatology(results, reference, history[0].fields, periods)
     evaluate_modes(results, [reference], REFERENCE, periods["training"])
@@ -180,16 +180,17 @@ def evaluate(
     evaluate_climate(results, [reference], REFERENCE, periods, reference, settings["max_latitude"])
     others = {name: sorted(Path(path).glob("*/*.nc")) for name, path in (models or {}).items()} | (baselines or {})
     others = {name: by_experiment(paths, experiments) for name, paths in others.items()}
-    for name, groups in {source: ours, **others}.items():
-        count = len(history) if name == source else 0
-        for member in groups[control].values():
+    every = {source: ours, **others}
+    controls = {name: list(groups[CONTROL].values()) for name, groups in every.items()}
+    for name, groups in every.items():
+        count, members = len(history) if name == source else 0, controls[name]
+        for member in members:
             evaluate_history(results, reference, member, name, area, count)
         for experiment, group in groups.items():
-            if experiment != control and group:
+            if experiment != CONTROL and group:
                 truth_of = known.get(experiment)
-                evaluate_response(results, reference, groups[control], group, name, land, truth_of, bool(count))
-                evaluate_seasonal_response(results, reference, groups[control], group, name, land)
-        members = list(groups[control].values())
+                evaluate_response(results, reference, groups[CONTROL], group, name, land, truth_of, bool(count))
+                evaluate_seasonal_response(results, reference, groups[CONTROL], group, name, land)
         if not members:
             continue
         evaluate_drift(results, reference, members, name)
@@ -197,9 +198,8 @@ def evaluate(
         evaluate_modes(results, members, name, periods["training"])
         evaluate_spectra(results, members, name)
         evaluate_climate(results, members, name, periods, reference, settings["max_latitude"])
-    controls = {name: list(groups[control].values()) for name, groups in {source: ours, **others}.items()}
     evaluate_one_degree(results, reference, controls, settings["max_latitude"])
-    evaluate_differences(results, (source, control, "all"), history[0].units)
+    evaluate_differences(results, (source, CONTROL, "all"), history[0].units)
     evaluate_true_modes(results, modes, history[0].units)
     drawn = dict.fromkeys([*settings["skill_fields"], *settings["map_fields"]])
     absent = {f"E1 of {field}": f"there is no {field}" for field in drawn if field not in history[0].fields}
@@ -209,18 +209,17 @@ def evaluate(
         skipped["E1_1deg below the ground"] = NO_PRESSURE
     write_csv(outputs["csv"], results.rows)
     write_netcdf(outputs["netcdf"], results, reference, history[0].fields, history[0].units, skipped)
-    card = build_scorecard(results.rows, source, control, experiments, {**settings, "periods": periods}, skipped)
+    card = build_scorecard(results.rows, source, CONTROL, experiments, {**settings, "periods": periods}, skipped)
     texts = {"scorecard": json.dumps(card, indent=1), "text": format_text(card), "html": format_html(card)}
     for name, text in texts.items():
         with atomic_path(outputs[name]) as temporary:
             Path(temporary).write_text(text, encoding="utf-8")
 
 
-def baseline_paths(folder, experiments, members):
+def baseline_paths(folder, members):
     """Paths {baseline: [summary]} of the baselines of the control experiment, as many members as they have of ours."""
-    control = next(name for name, value in experiments.items() if value["sst_offset"] == 0)
     return {
-        name: [Path(folder, name, control, f"{member_label(number)}.nc") for number in baseline_members(name, members)]
+        name: [Path(folder, name, CONTROL, f"{member_label(number)}.nc") for number in baseline_members(name, members)]
         for name in BASELINES
     }
 
@@ -250,7 +249,7 @@ def main(arguments=None):
             {name: getattr(given, name) for name in ("csv", "netcdf", "scorecard", "text", "html")},
             given.truth,
             {Path(folder).name: folder for folder in given.models},
-            baseline_paths(given.baselines, given.experiments, given.members) if given.baselines else None,
+            baseline_paths(given.baselines, given.members) if given.baselines else None,
         ),
         arguments,
     )

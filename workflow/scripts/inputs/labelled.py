@@ -6,7 +6,7 @@ Nothing is loaded before it is asked for. The conventions: https://cfconventions
 3.1 (units), 4 (axes), 7.1 (bounds), 8.1 (packing).
 """
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import cf_xarray  # noqa: F401 (the accessor .cf)
 import cftime
@@ -16,6 +16,7 @@ import xarray as xr
 
 from workflow.scripts.common.faults import explained
 from workflow.scripts.common.physics import GRAVITY, WATER_DENSITY
+from workflow.scripts.common.units import unit
 
 # Files without a fill attribute still hold the library's own filler, or CMIP's; no value of any variable is as large.
 FILLED = 1e19
@@ -135,15 +136,15 @@ def conversion(found, wanted, name, label=None):
     found, wanted = str(found), str(wanted)
     if _spelled(found) == _spelled(wanted):
         return 1.0, 0.0
-    target, unit = _unit(_spelled(wanted)), _unit(_spelled(found))
-    if unit is None:
+    target, stated = unit(_spelled(wanted)), unit(_spelled(found))
+    if stated is None:
         raise ValueError(f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted")
     ways = [(1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")]
-    if target == _unit("m2 s-2"):
+    if target == unit("m2 s-2"):
         ways.append((GRAVITY, target / "m s-2"))
     for factor, way in ways:
-        if unit.is_convertible(way):
-            zero, one = unit.convert(np.array([0.0, 1.0]), way)
+        if stated.is_convertible(way):
+            zero, one = stated.convert(np.array([0.0, 1.0]), way)
             return factor * (one - zero), factor * zero
     raise ValueError(f"{place}'{name}' is in '{found}', which cannot be converted to '{wanted}'; give it in that unit")
 
@@ -152,18 +153,6 @@ def _spelled(units):
     """``units`` as udunits spells them."""
     text = str(units).strip()
     return SPELLED.get(text, text)
-
-
-@cache
-def _unit(text):
-    """The unit that udunits reads in ``text``, or None."""
-    # Not above: importing it writes a temporary file, and a disk without room is told inside a program's frame only.
-    import cf_units
-
-    try:
-        return cf_units.Unit(text)
-    except ValueError:
-        return None
 
 
 def _named_axes(dataset, label):
@@ -238,8 +227,8 @@ def _is_level(dataset, name):
 
 def _is_pressure(variable):
     """Whether a vertical axis measures pressure; others (height of 2 m, hybrid levels) are no levels here."""
-    unit = _unit(_spelled(variable.attrs.get("units", "1")))
-    return unit is not None and unit.is_convertible(_unit("hPa"))
+    stated = unit(_spelled(variable.attrs.get("units", "1")))
+    return stated is not None and stated.is_convertible(unit("hPa"))
 
 
 def _dates(dataset, label, numbers=None):

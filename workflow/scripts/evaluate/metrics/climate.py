@@ -4,21 +4,16 @@ the ITCZ, ENSO asymmetry, and what +2 K and +4 K do to the seasons and to the va
 
 import numpy as np
 
-from workflow.scripts.common.months import month_of_year, parse_month
-from workflow.scripts.evaluate.metrics.along_time import annual_deviation, complete_years
+from workflow.scripts.common.months import month_of_year
+from workflow.scripts.evaluate.metrics.along_time import annual_deviation, complete_years, months_inside
 from workflow.scripts.evaluate.metrics.indices import box_weights
 from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
 from workflow.scripts.evaluate.metrics.rainfall import QUANTILES, itcz_latitude
-from workflow.scripts.evaluate.metrics.scores import PERIODS, REFERENCE
+from workflow.scripts.evaluate.metrics.scores import PERIODS, REFERENCE, key_of
 from workflow.scripts.evaluate.summarize.monthly import RAIN
 from workflow.scripts.evaluate.summarize.reader import annual_means
 
 NINO34 = -5, 5, 190, 240  # degrees: south, north, west, east
-
-
-def key_of(summary, source):
-    """Source, experiment and member of a summary's rows; the reference's have the first alone."""
-    return (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
 
 
 def evaluate_climate(results, summaries, source, periods, reference, max_latitude):
@@ -59,8 +54,7 @@ def add_rainfall(results, key, summary, period, span, reference):
         if key[0] != REFERENCE and known is not None:
             ratio = value / known[number] if known[number] else np.nan
             results.add(*key, f"quantile_{100 * share:02.0f}_ratio", period, [RAIN], ratio, "1")
-    start, end = map(parse_month, span)
-    inside = (summary.months >= start) & (summary.months <= end)
+    inside = months_inside(summary.months, *span)
     rain, calendar = summary.zonal_rain[inside], month_of_year(summary.months[inside])
     results.add(*key, "itcz_latitude", period, [RAIN], itcz_latitude(rain.mean(0), summary.lat), "degrees_north")
     if len(np.unique(calendar)) == 12:

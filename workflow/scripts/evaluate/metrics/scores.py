@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workflow.scripts.common.months import parse_month
 from workflow.scripts.common.skill import BOX_FIELDS, CLIMATOLOGY
 from workflow.scripts.evaluate.metrics.along_time import (
     band_variance,
@@ -91,6 +90,11 @@ class Results:
         """Add one of ``count`` members' maps to the ensemble mean ``name`` of that experiment and period."""
         periods = self.maps.setdefault(name, {}).setdefault(experiment, {})
         periods[period] = periods.get(period, 0) + values / count
+
+
+def key_of(summary, source):
+    """Source, experiment and member of a summary's rows; the reference's have the first alone."""
+    return (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
 
 
 def per_year(units):
@@ -234,10 +238,8 @@ def evaluate_modes(results, summaries, source, period):
     the standard deviation of the mean annual cycle, which tell a polar vortex' strength and season. summaries: of the
     control experiment, or of the reference alone.
     """
-    start, end = map(parse_month, period)
     for summary in summaries:
-        key = (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
-        inside = (summary.months >= start) & (summary.months <= end)
+        key, inside = key_of(summary, source), months_inside(summary.months, *period)
         for name, values in summary.indices.items():
             units = summary.units[INDEX_FIELDS[name]]
             anomaly = deseasonalize(values[inside], summary.months[inside])
@@ -265,7 +267,7 @@ def evaluate_spectra(results, summaries, source):
     summaries: as in ``evaluate_modes``.
     """
     for summary in summaries:
-        key = (source, "", "") if source == REFERENCE else (source, summary.experiment, summary.member)
+        key = key_of(summary, source)
         for name, power in summary.spectra.items():
             units = "m2 s-2" if name == WIND_SPECTRUM else f"({summary.units[name]})2"
             for low, high in WAVE_BANDS:

@@ -26,6 +26,7 @@ from workflow.scripts.evaluate.plots.style import (
     decimal_years,
     legend,
     note_figure,
+    panel_grid,
     save,
     symmetric_limit,
 )
@@ -78,17 +79,14 @@ def series_figure(results, members):
     reference, fields = results.reference, results.fields
     if not fields:
         return note_figure("Global means", NO_FIELD)
-    rows = -(-len(fields) // 2)
-    figure, grid = plt.subplots(rows, 2, figsize=(7.6, 1.75 * rows + 0.5), layout="constrained", squeeze=False)
     annual = len(annual_means(reference.series[:1], reference.months)[0]) >= 5
     kind = "annual" if annual else "monthly"
-    figure.suptitle(f"Global {kind} means, {results.both()}, {results.span('simulation')}")
+    title = f"Global {kind} means, {results.both()}, {results.span('simulation')}"
+    figure, grid = panel_grid(len(fields), 2, title, 1.75, 0.5)
     # A year's mean stands at its number, a month at its place in the year.
     months = month_range(*results.periods["test"])
     first, last = (year_of(month) + (month_of_year(month) - 1) / 12 for month in (months[0], months[-1] + 1))
-    for axes in grid.flat[len(fields) :]:
-        axes.axis("off")
-    for axes, field in zip(grid.flat, fields, strict=False):
+    for axes, field in zip(grid, fields, strict=True):
         factor, units = scale_of(field, reference.units[field])
         every = np.stack([summary.global_mean(field) * factor for summary in (reference, *members)])
         if annual:
@@ -102,7 +100,7 @@ def series_figure(results, members):
         axes.set_title(f"{long_name(field)} ({units})")
         axes.margins(x=0.01)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    legend(figure, grid.flat[0])
+    legend(figure, grid[0])
     return figure
 
 
@@ -118,12 +116,8 @@ def zonal_figure(results, period):
     title = f"E1: zonal-mean bias of {name}, {period} period {results.span(period)}"
     if not variables:
         return note_figure(title, "no variable has more than one level")
-    rows = -(-len(variables) // 2)
-    figure, grid = plt.subplots(rows, 2, figsize=(7.6, 2.3 * rows + 0.5), layout="constrained", squeeze=False)
-    figure.suptitle(title)
-    for axes in grid.flat[len(variables) :]:
-        axes.axis("off")
-    for axes, variable in zip(grid.flat, variables, strict=False):
+    figure, grid = panel_grid(len(variables), 2, title, 2.3, 0.5)
+    for axes, variable in zip(grid, variables, strict=True):
         found = sorted(levels[variable], reverse=True)
         factor, units = scale_of(variable, results.table.units("E1_bias", f"{variable}{found[0]}"))
         maps = np.stack([results.map("E1_bias", period, f"{variable}{level}") for level in found])
@@ -185,12 +179,9 @@ def ensemble_figure(results):
     )
     if not fields:
         return note_figure(title, "one member has no spread, or none of the fields is there")
-    rows = -(-len(fields) // 3)
-    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.2 * rows + 0.6), layout="constrained", squeeze=False)
-    figure.suptitle(f"{title}\nshare of months and area by number of members below {results.truth}; dashed: even")
-    for axes in grid.flat[len(fields) :]:
-        axes.axis("off")
-    for axes, field in zip(grid.flat, fields, strict=False):
+    title += f"\nshare of months and area by number of members below {results.truth}; dashed: even"
+    figure, grid = panel_grid(len(fields), 3, title, 2.2, 0.6)
+    for axes, field in zip(grid, fields, strict=True):
         factor, units = scale_of(field, results.reference.units[field])
         ranks = [metric for metric in results.table.metrics("test", field) if metric.startswith("ensemble_rank_")]
         shares = np.concatenate([results.members(metric, "test", field) for metric in ranks])

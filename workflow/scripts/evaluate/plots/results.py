@@ -5,6 +5,7 @@ import json
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common.experiments import CONTROL
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_evaluation, settings_of
 from workflow.scripts.evaluate.display import number
@@ -26,7 +27,7 @@ class Evaluated:
         # What a table of variables leaves out stands in the scorecard.
         self.fields = [field for field in settings["map_fields"] if field in self.reference.fields]
         self.periods = evaluation_periods(settings["periods"])
-        (self.control, *_) = [name for name, value in experiments.items() if value["sst_offset"] == 0]
+        self.control = CONTROL
         with netCDF4.Dataset(static) as data:
             self.land = np.ma.filled(data["lsm"][:], 0).reshape(-1, *data["lsm"].shape[-2:])[0]
         with netCDF4.Dataset(maps) as data:

@@ -1,10 +1,9 @@
 """The response to warmer SST by calendar month, over the globe, land and sea."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from workflow.scripts.evaluate.display import long_name, number, scale_of
-from workflow.scripts.evaluate.plots.style import BLACK, GREEN, ORANGE, band, legend, note_figure
+from workflow.scripts.evaluate.plots.style import BLACK, GREEN, ORANGE, band, legend, note_figure, panel_grid
 from workflow.scripts.evaluate.summarize.monthly import MONTHLY_FIELDS
 
 MONTHS = np.arange(1, 13)
@@ -20,12 +19,8 @@ def seasonal_response_figure(results):
     title = f"E5: response by calendar month, {results.source}, mean of {results.span('simulation')}"
     if not panels:
         return note_figure(title, "there is no experiment with a warmer sea, or none of its members has a control")
-    rows = -(-len(panels) // 2)
-    figure, grid = plt.subplots(rows, 2, figsize=(7.6, 2.2 * rows + 0.6), layout="constrained", squeeze=False)
-    figure.suptitle(title)
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for axes, (name, field) in zip(grid.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), 2, title, 2.2, 0.6)
+    for axes, (name, field) in zip(grid, panels, strict=True):
         factor, units = scale_of(field, results.table.units("E5_response", field))
         every = monthly(results, name, field, "") * factor
         band(axes, MONTHS, every, f"globe, median and range of {len(every)}")
@@ -37,7 +32,7 @@ def seasonal_response_figure(results):
         axes.axhline(0, color=BLACK, linewidth=0.6)
         axes.set_xticks(MONTHS, list("JFMAMJJASOND"))
         axes.margins(x=0.01, y=0.15)
-    legend(figure, grid.flat[0])
+    legend(figure, grid[0])
     return figure
 
 

@@ -53,6 +53,17 @@ def symmetric_limit(*maps):
     return float(digit * min(step for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * digit >= size * 0.999))
 
 
+def panel_grid(count, columns, title, height, extra):
+    """Figure and list of axes of ``count`` panels in ``columns``: rows of ``height`` inches, ``extra`` for all."""
+    rows = -(-count // columns)
+    size = 7.6, height * rows + extra
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    figure.suptitle(title)
+    for axes in grid.flat[count:]:
+        axes.axis("off")
+    return figure, list(grid.flat[:count])
+
+
 @lru_cache
 def mollweide_pixels(width=900):
     """Longitude and latitude (degrees) of the pixels of an equal-area world map, NaN outside it: (width / 2, width).

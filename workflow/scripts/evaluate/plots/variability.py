@@ -7,9 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from workflow.scripts.common.months import parse_month
 from workflow.scripts.evaluate.display import long_name, scale_of, squared
-from workflow.scripts.evaluate.metrics.along_time import deseasonalize, smooth_spectrum
+from workflow.scripts.evaluate.metrics.along_time import deseasonalize, months_inside, smooth_spectrum
 from workflow.scripts.evaluate.metrics.indices import INDICES
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
@@ -21,6 +20,7 @@ from workflow.scripts.evaluate.plots.style import (
     legend,
     log_axis,
     note_figure,
+    panel_grid,
     symmetric_limit,
 )
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
@@ -37,8 +37,7 @@ def indices_figure(results, members):
     shape = {"figsize": size, "layout": "constrained", "width_ratios": (2, 1), "squeeze": False}
     figure, grid = plt.subplots(len(indices), 2, **shape)
     figure.suptitle(title)
-    start, end = map(parse_month, results.periods["training"])
-    inside = (reference.months >= start) & (reference.months <= end)
+    inside = months_inside(reference.months, *results.periods["training"])
     months = reference.months[inside]
     for (left, right), (name, field) in zip(grid, indices.items(), strict=True):
         factor, units = scale_of(field, reference.units[field])
@@ -81,12 +80,8 @@ def spectra_figure(results, members):
     )
     if not names:
         return note_figure(title, NO_FIELD)
-    rows = -(-len(names) // 3)
-    figure, grid = plt.subplots(rows, 3, figsize=(7.6, 2.3 * rows + 0.6), layout="constrained", squeeze=False)
-    figure.suptitle(title)
-    for axes in grid.flat[len(names) :]:
-        axes.axis("off")
-    for axes, name in zip(grid.flat, names, strict=False):
+    figure, grid = panel_grid(len(names), 3, title, 2.3, 0.6)
+    for axes, name in zip(grid, names, strict=True):
         if name == WIND_SPECTRUM:
             factor, units = 1, "m²/s²"
         else:
@@ -108,7 +103,7 @@ def spectra_figure(results, members):
         axes.set_title(f"{long_name(name)}, {units}\n1-3: {far[0]}, {length // 2}-{length}: {far[1]}")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         log_axis(axes.yaxis)
-    legend(figure, grid.flat[0])
+    legend(figure, grid[0])
     return figure
 
 

@@ -21,7 +21,7 @@ from workflow.scripts.evaluate.arguments import add_summarizing
 from workflow.scripts.evaluate.summarize.enso import read_index
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
 from workflow.scripts.evaluate.summarize.summary import Summary
-from workflow.scripts.submission import derive
+from workflow.scripts.submission.prescribed import prescribed_surface
 
 
 class PrescribedSea:
@@ -33,20 +33,18 @@ class PrescribedSea:
     def __init__(self, path, months):
         self.path = path
         with netCDF4.Dataset(path) as data:
-            absent = np.setdiff1d(months, read_months(data))
+            found = read_months(data)
+            absent = np.setdiff1d(months, found)
             if absent.size:
                 raise ValueError(f"{path} lacks {absent.size} months of the simulation, the first is {absent[0]}")
-            self.start = int(np.searchsorted(read_months(data), months[0]))
+            self.start = int(np.searchsorted(found, months[0]))
             self.land = np.ma.filled(data["lsm"][:], np.nan)
 
     def surface_temperature(self, skin, span):
         """``ts`` (month, lat, lon) of the simulation's months ``span`` from the ``skin`` temperature, K."""
         span = slice(self.start + span.start, self.start + span.stop)
         with netCDF4.Dataset(self.path) as data:
-            if "siconc" not in data.variables:  # without ice nothing tells open sea, as in the submission
-                return skin
-            sst, ice = (np.ma.filled(data[name][span], np.nan) for name in ("sst", "siconc"))
-        return derive.surface_temperature(skin, sst, self.land, ice)
+            return prescribed_surface(skin, data, self.land, span)
 
 
 def summarize_baseline(baseline, sources, options, sea, output, variables, index, periods, minimum_years):

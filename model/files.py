@@ -1,0 +1,17 @@
+"""Text files that are there whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+
+@contextlib.contextmanager
+def whole(path: str) -> Iterator[TextIO]:
+    """Open a text file beside `path`, in a folder that is made if need be, which takes its place once it is written."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(path + ".partial")
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        yield file
+    os.replace(partial, path)
