@@ -37,10 +37,8 @@ def aggregate_forcing(source, output, start, end, values="start"):
             variable = monthly_variable(out, name, file[name])
             for low in range(0, len(months), BLOCK_STEPS):
                 high = min(low + BLOCK_STEPS, len(months))
-                if values == "start":
-                    variable[low:high] = month_means(read_array(file[name])[first + low : first + high + 1])
-                else:
-                    variable[low:high] = read_array(file[name])[first + low : first + high]
+                part = read_array(file[name], slice(first + low, first + high + (values == "start")))
+                variable[low:high] = month_means(part) if values == "start" else part
 
 
 def month_means(starts):

@@ -93,10 +93,10 @@ def add_text(file, name, dim, values, **attributes):
     variable[:] = np.array(values, object)
 
 
-def read_array(variable):
-    """The values of a netCDF variable as a plain array, NaN where missing."""
+def read_array(variable, places=...):
+    """The values of a netCDF variable, or those at ``places`` (an index), as a plain array, NaN where missing."""
     variable.set_auto_maskandscale(False)
-    return variable[...]
+    return variable[places]
 
 
 def read_months(file):

@@ -59,8 +59,8 @@ def put_forcings(variable, source, stats, places, months, sst_offset):
         part = slice(places[low], places[low : low + 120][-1] + 1)
         if part.stop - part.start != len(places[low : low + 120]):
             raise ValueError("the months of the forcing are not in order, one after the other")
-        sst = read_array(source["sst"])[part]
-        siconc = read_array(source["siconc"])[part] if "siconc" in names else None
+        sst = read_array(source["sst"], part)
+        siconc = read_array(source["siconc"], part) if "siconc" in names else None
         values = normalized_forcings(sst, siconc, land, center, scale, sst_offset)
         for number, name in enumerate(names):
             refuse_not_finite(values[:, number], name, months[low:])
