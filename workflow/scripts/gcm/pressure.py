@@ -1,0 +1,66 @@
+"""From the GCM's sigma levels to pressure levels, and what a station would report. Needs numpy only.
+
+Between levels temperature, wind and humidity are linear in the logarithm of pressure, and the geopotential is what such
+a temperature integrates to. Below the lowest level the temperature falls with a constant lapse rate (as ECMWF extends
+below the ground: IFS documentation, part VI), wind and humidity stay. Arrays are (level, ..), the top first.
+"""
+
+import numpy as np
+
+GAS_CONSTANT = 287.04  # J kg-1 K-1, dry air, jcm's
+GRAVITY = 9.81  # m s-2, jcm's: its geopotential is of this gravity
+LAPSE = 6.5e-3  # K m-1
+EXPONENT = GAS_CONSTANT * LAPSE / GRAVITY
+VAPOR_RATIO = 0.622
+# The GCM carries no moisture in the stratosphere. What stands there is the least that the air has: its saturation at
+# the cold point of the tropical tropopause, growing with temperature, so that it varies as the temperature does.
+DRY, DRY_TEMPERATURE, DRY_GROWTH = 2.4e-6, 205.0, 0.02  # kg kg-1, K, K-1
+MOIST_BELOW = 250.0  # hPa: levels above have that least humidity
+
+
+def on_levels(sigma, levels, state, surface_pressure):
+    """Fields of ``state`` at pressure ``levels`` (hPa): dict by name t, q, u, v, z of (level, ..).
+
+    ``sigma`` (n,) of the levels' middles; ``state``: the same names (n, ..) in K, kg kg-1, m s-1, m2 s-2;
+    ``surface_pressure`` Pa, (..).
+    """
+    shape = (-1,) + (1,) * surface_pressure.ndim
+    height = np.log(np.asarray(sigma)).reshape(shape) + np.log(surface_pressure)  # of each level: ln p
+    found = {name: [] for name in "tquvz"}
+    for level in levels:
+        goal = np.log(100.0 * level) * np.ones_like(surface_pressure)
+        lower = np.clip((height < goal).sum(axis=0), 1, len(height) - 1)
+        ends = [np.take_along_axis(height, (lower + step)[None], axis=0)[0] for step in (-1, 0)]
+        inside = np.minimum(goal, height[-1])
+        share = (inside - ends[0]) / (ends[1] - ends[0])
+
+        def between(values, lower=lower, share=share):
+            above, below = (np.take_along_axis(values, (lower + step)[None], axis=0)[0] for step in (-1, 0))
+            return above + share * (below - above), (below - above)
+
+        for name in "quv":
+            found[name].append(between(state[name])[0])
+        temperature, difference = between(state["t"])
+        straight, _ = between(state["z"])
+        bend = 0.5 * GAS_CONSTANT * difference * share * (1 - share) * (ends[1] - ends[0])
+        depth = goal - inside
+        found["t"].append(temperature * np.exp(EXPONENT * depth))
+        found["z"].append(straight + bend - GRAVITY / LAPSE * temperature * np.expm1(EXPONENT * depth))
+    result = {name: np.stack(values) for name, values in found.items()}
+    for place, level in enumerate(levels):
+        least = DRY * np.exp(DRY_GROWTH * (result["t"][place] - DRY_TEMPERATURE))
+        result["q"][place] = least if level < MOIST_BELOW else np.maximum(result["q"][place], least)
+    return result
+
+
+def sea_level_pressure(lowest_temperature, lowest_sigma, surface_pressure, surface_geopotential):
+    """Pressure at mean sea level, Pa, below the ground of ``surface_geopotential`` (m2 s-2) with a constant lapse rate."""
+    ground = lowest_temperature * lowest_sigma**-EXPONENT
+    return surface_pressure * (1 + LAPSE * surface_geopotential / GRAVITY / ground) ** (1 / EXPONENT)
+
+
+def dew_point(humidity, surface_pressure):
+    """Temperature in K at which air of ``humidity`` (kg kg-1) saturates over water (Buck 1981, as ECMWF's)."""
+    vapor = surface_pressure * humidity / (VAPOR_RATIO + (1 - VAPOR_RATIO) * humidity)
+    ratio = np.log(np.maximum(vapor, 1e-3) / 611.21) / 17.502
+    return (273.16 - 32.19 * ratio) / (1 - ratio)
