@@ -1,6 +1,6 @@
 """Monthly Diffusion for AIMIP: a full submission to AIMIP Phase 1, from ERA5 to checked CMOR files and a report.
 
-Named targets: each experiment of the config (aimip, aimip-p2k, aimip-p4k), submission, evaluation, and all.
+Named targets: each experiment of the config (aimip, aimip-p2k, aimip-p4k), submission, evaluation, and all; gcm, data of a GCM to learn from.
 """
 
 from pathlib import Path
@@ -38,6 +38,11 @@ rule evaluation:
         EVALUATION,
 
 
+rule gcm:
+    input:
+        GCM,
+
+
 for experiment in EXPERIMENTS:
 
     rule:
@@ -60,3 +65,4 @@ include: "workflow/rules/evaluate_baselines.smk"
 include: "workflow/rules/long_run.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/evaluate_plots.smk"
+include: "workflow/rules/gcm.smk"

@@ -54,7 +54,7 @@ def test_what_the_table_leaves_out_is_not_planned(folder):
     done = snakemake(folder, "--dry-run", "all", overlay=folder / "overlay.yaml")
     jobs = job_counts(done.stdout)
     assert jobs["download_era5"] == 12 and jobs["regrid_forcing"] == 1 and jobs["cmorize"] == 4
-    assert not {"download_static", "regrid_static", "aggregate_static", "planet_truth"} & set(jobs)
+    assert not {"download_static", "regrid_static", "aggregate_static", "truth"} & set(jobs)
 
 
 def test_a_wrong_table_stops_the_run_in_one_sentence(folder, tmp_path):

@@ -16,7 +16,7 @@ from tests.helpers.project import ROOT, snakemake
 
 CLOSING = {
     *("check_simulation", "check_experiment", "check_submission", "publish"),
-    *("summarize", "summarize_baseline", "planet_truth", "evaluate", "all"),
+    *("summarize", "summarize_baseline", "truth", "evaluate", "all"),
     *("plot_maps", "plot_lines", "plot_training"),
 }
 ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}

@@ -172,6 +172,21 @@ def baseline_data(wildcards):
     return {"training": "results/normalize/training.nc"}
 
 
+def truth_inputs(wildcards):
+    """What the true response is made from: the planet, or the runs in the folder that the config names."""
+    if config["evaluation"]["truth"]:
+        # None of another experiment: a run of that one added changes nothing here.
+        runs = [Path(config["evaluation"]["truth"], experiment) for experiment in EXPERIMENTS]
+        return {"files": sorted(path for run in runs for dataset in DATASETS for path in run.glob(f"{dataset}/*.nc"))}
+    return {"planet": PLANET_DATA}
+
+
+def gcm_state(wildcards):
+    """The state that a year of the GCM starts from: of the year before, of the first the one that it spun up to."""
+    before = "spin_up" if int(wildcards.year) == config["gcm"]["years"][0] else int(wildcards.year) - 1
+    return f"results/gcm/{wildcards.experiment}/restart/{before}.npz"
+
+
 def model_folder(wildcards):
     """Root of another model's submission."""
     return MODELS[wildcards.model]

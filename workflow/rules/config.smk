@@ -75,7 +75,7 @@ config["captions"] = {
     "reference": f"the {REFERENCE_NAME}" if config["source"] == "synthetic" else REFERENCE_NAME,
     **{name: " to ".join(span) for name, span in SPANS.items()},
 }
-TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" else []
+TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" or config["evaluation"]["truth"] else []
 ARCHIVE = config["evaluation"]["archive"]
 # Other models beside ours: name to folder, the user's own or where the archive's files go.
 MODELS = config["evaluation"]["models"] | {name: f"results/download/models/{name}" for name in ARCHIVE["models"]}
@@ -92,6 +92,12 @@ EVALUATION = [
     *([] if config["model"]["checkpoint"] else ["results/evaluate/figures/training.png"]),
     *(["results/evaluate/long_run.json"] if config["evaluation"]["long_run_months"] else []),
 ]
+GCM_YEARS = list(range(config["gcm"]["years"][0], config["gcm"]["years"][1] + 1))
+GCM = expand(
+    "results/gcm/{experiment}/{file}",
+    experiment=EXPERIMENTS,
+    file=["forcing.nc", *(f"{dataset}/{year}.nc" for dataset in DATASETS for year in GCM_YEARS)],
+)
 CMOR_VARIABLES = sorted(submitted_rows(read_variables(VARIABLES, role="field")))
 CMOR_FACTS = [BASE / f"config/cmor/AIMIP_{name}.json" for name in ("Amon", "coordinate", "formula_terms")]
 

@@ -4,7 +4,7 @@ INPUTS   results/submission/**/*.nc (first grid of the config), results/aggregat
          results/evaluate/baselines/**/*.nc         of evaluate_baselines.smk
 OUTPUTS  results/evaluate/summary/{experiment}/r{member}i1p1f1.nc, results/evaluate/reference.nc
          results/evaluate/models/{model}/{experiment}/{member}.nc   the same of other models, where the config names some
-         results/evaluate/truth.nc                  the planet's true response, with the synthetic source only
+         results/evaluate/truth.nc                  the true response, of the synthetic planet or of evaluation.truth
          results/evaluate/metrics.csv, metrics.nc, scorecard.json, .txt and .html
 """
 
@@ -103,17 +103,17 @@ rule summarize_tree:
         " --experiments {params.experiments:q} --out {output:q} --log {log:q}"
 
 
-rule planet_truth:
+rule truth:
     input:
+        unpack(truth_inputs),
         variables=VARIABLES,
-        planet=PLANET_DATA,
         modules=scripts("evaluate/truth.py"),
     output:
         "results/evaluate/truth.nc",
     log:
-        "logs/planet_truth.log",
+        "logs/truth.log",
     benchmark:
-        "benchmarks/planet_truth.tsv"
+        "benchmarks/truth.tsv"
     conda:
         "../../envs/data.yaml"
     resources:
@@ -122,15 +122,15 @@ rule planet_truth:
         runtime=grown(30),
     params:
         project=BASE,
-        seed=config["synthetic"]["seed"],
+        origin=option("--folder", config["evaluation"]["truth"]) or option("--seed", config["synthetic"]["seed"]),
         resolution=config["grid"]["resolution"],
         periods=json.dumps(config["periods"]),
         experiments=json.dumps(EXPERIMENTS),
     message:
-        "Computing the synthetic planet's own response and modes"
+        f"Computing the true response of {REFERENCE_NAME}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.truth"
-        " --variables {input.variables:q} --seed {params.seed} --resolution {params.resolution}"
+        " --variables {input.variables:q} {params.origin} --resolution {params.resolution}"
         " --periods {params.periods:q} --experiments {params.experiments:q} --out {output:q} --log {log:q}"
 
 

@@ -138,6 +138,18 @@ def _check_combinations(config):
         )
     if source == "synthetic" and product != "monthly":
         raise ValueError(f"config: 'download.product' is {product}, but 'source' synthetic makes monthly files only")
+    truth, (first, last) = config["evaluation"]["truth"], config["gcm"]["years"]
+    if truth and source != "local":
+        raise ValueError(
+            f"config: 'evaluation.truth' is {truth!r}, runs of the model that local files come from, but 'source' is "
+            f"{source}; set it to null"
+        )
+    if truth and not Path(truth).is_dir():
+        raise ValueError(
+            f"config: 'evaluation.truth' is {truth!r}, which is no folder; correct the path, or set it to null"
+        )
+    if last < first:
+        raise ValueError(f"config: 'gcm.years' is {first}, {last}; allowed are a first year and one not before it")
     times, sampler = config["training"]["times"], config["model"]["sampler"]
     if times == "steps" and sampler != "ancestral":
         raise ValueError(

@@ -161,7 +161,7 @@ def evaluate(
 
     reference, summaries, static: paths (summaries end in {experiment}/{member}.nc); experiments: {name: {sst_offset}};
     settings: the config's ``evaluation`` with ``periods`` and ``reference_name`` added; source: name of the model;
-    outputs: paths by name (csv, netcdf, scorecard, text, html); truth: of truth.py, on the synthetic planet;
+    outputs: paths by name (csv, netcdf, scorecard, text, html); truth: of truth.py, where it is known;
     models: {name: folder of summaries} of other models; baselines: {name: paths of summaries}, named as ours.
     """
     reference, periods = SummaryFile(reference), evaluation_periods(settings["periods"])
@@ -229,7 +229,7 @@ def main(arguments=None):
     parser = program.command_line(__doc__)
     add_summaries(parser)
     add_evaluation(parser)
-    parser.add_argument("--truth", nargs="?", help="the synthetic planet's truth, where there is one")
+    parser.add_argument("--truth", nargs="?", help="the true response of truth.py, where it is known")
     parser.add_argument("--models", nargs="*", default=[], help="folders of other models' summaries, named like them")
     parser.add_argument("--baselines", help="folder of the baselines' summaries, {baseline}/{experiment}/{member}.nc")
     parser.add_argument("--csv", required=True, help="table of all metrics to write")

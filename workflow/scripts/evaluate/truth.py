@@ -1,9 +1,11 @@
-"""The synthetic planet's own truth on the model grid, which no observation has: its response and its modes' amplitude.
+"""The truth on the model grid, which no observation has: the response to warmer seas, of the planet or of a GCM's runs.
 
-Output (netCDF4): ``response`` (experiment, field, lat, lon), mean over all months of the simulation of the fields with
-the experiment's SST offset less those without, internal modes and noise left out; fields as in the submission.
-``index_std`` (index): standard deviation of each index of variability, deseasonalized, that any number of members on
-this planet would have: the modes' amplitudes exactly, and what SST and noise add over the training span.
+Output (netCDF4): ``response`` (experiment, field, lat, lon), mean of the fields with the experiment's SST offset less
+those without; fields as in the submission. Of the synthetic planet it is over all months of the simulation, internal
+modes and noise left out, and ``index_std`` (index) is the standard deviation of each index of variability,
+deseasonalized, that any number of members on this planet would have: the modes' amplitudes exactly, and what SST and
+noise add over the training span. Of a general circulation model it is the difference of its own runs
+(evaluate/truth_files.py), and no index is there.
 """
 
 import sys
@@ -23,6 +25,7 @@ from workflow.scripts.evaluate.metrics.along_time import deseasonalize
 from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
 from workflow.scripts.evaluate.summarize.summary import field_name, field_order, write_labels
+from workflow.scripts.evaluate.truth_files import folder_response
 from workflow.scripts.planet.world import Planet
 from workflow.scripts.submission import derive
 
@@ -83,11 +86,26 @@ def planet_truth(output, variables, seed, resolution, periods, experiments):
             state = dict(planet.fields(months[span], lat, lon, sst_anomaly=offset, noise=False, modes={}))
             for name, (values, _) in cmor_fields(state, variables).items():
                 fields[name] = fields.get(name, 0) + values.sum(0, dtype=np.float64) / len(months)
+    responses = {
+        name: {field: means[offset][field] - means[0][field] for field in means[0]} for name, offset in offsets.items()
+    }
     deviations = index_deviations(planet, lat, lon, training, variables)
-    names = sorted(means[0], key=field_order)
+    write_truth(output, f"forced response of the synthetic planet of seed {seed}", responses, lat, lon, deviations)
+
+
+def files_truth(output, folder, variables, resolution, periods, experiments):
+    """Write the response of the runs in ``folder``; the other arguments as above."""
+    months = month_range(*evaluation_periods(periods)["simulation"])
+    responses, lat, lon = folder_response(folder, variables, resolution, months, experiments)
+    write_truth(output, f"response of the runs in {folder}", responses, lat, lon, {})
+
+
+def write_truth(output, title, responses, lat, lon, deviations):
+    """Write ``responses`` {experiment: {field: (lat, lon)}} and ``deviations`` {index: standard deviation}."""
+    names = sorted(next(iter(responses.values()), {}), key=field_order)
     with atomic_path(output) as temporary, netCDF4.Dataset(temporary, "w") as data:
-        data.title = f"forced response of the synthetic planet of seed {seed}"
-        write_labels(data, "experiment", list(offsets))
+        data.title = title
+        write_labels(data, "experiment", list(responses))
         write_labels(data, "field", names)
         for name, values in (("lat", lat), ("lon", lon)):
             data.createDimension(name, len(values))
@@ -95,26 +113,30 @@ def planet_truth(output, variables, seed, resolution, periods, experiments):
         write_labels(data, "index", list(deviations))
         data.createVariable("index_std", "f8", ("index",))[:] = list(deviations.values())
         response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"), zlib=True, complevel=1)
-        for number, offset in enumerate(offsets.values()):
-            response[number] = np.stack([means[offset][name] - means[0][name] for name in names])
+        for number, fields in enumerate(responses.values()):
+            response[number] = np.stack([fields[name] for name in names])
 
 
 def main(arguments=None):
     """Command line."""
     parser = program.command_line(__doc__)
     parser.add_argument("--variables", required=True, help="table of variables, CSV")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the planet")
+    origin = parser.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--seed", type=int, help="seed of the synthetic planet")
+    origin.add_argument("--folder", help="folder of the runs of a general circulation model, {experiment}/...")
     parser.add_argument("--resolution", type=float, required=True, help="spacing of the model grid, degrees")
     add_periods(parser)
     add_experiments(parser)
     parser.add_argument("--out", required=True, help="file to write, netCDF")
-    return program.run(
-        parser,
-        lambda given: planet_truth(
-            given.out, given.variables, given.seed, given.resolution, given.periods, given.experiments
-        ),
-        arguments,
-    )
+
+    def work(given):
+        rest = given.variables, given.resolution, given.periods, given.experiments
+        if given.folder is None:
+            planet_truth(given.out, given.variables, given.seed, *rest[1:])
+        else:
+            files_truth(given.out, given.folder, *rest)
+
+    return program.run(parser, work, arguments)
 
 
 if __name__ == "__main__":

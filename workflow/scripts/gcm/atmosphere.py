@@ -1,14 +1,14 @@
 """The GCM: SPEEDY's atmosphere at T30 with eight levels, by jcm 3.0.0, mended where jcm departs from SPEEDY.
 
-Molteni 2003 (doi:10.1007/s00382-002-0268-2) and Kucharski et al. 2013 (doi:10.1175/BAMS-D-11-00238.1) describe SPEEDY. jcm
-has its physics on another dynamical core. What is SPEEDY's here and not jcm's own:
+Molteni 2003 (doi:10.1007/s00382-002-0268-2) and Kucharski et al. 2013 (doi:10.1175/BAMS-D-11-00238.1) describe SPEEDY.
+jcm has its physics on another dynamical core. What is SPEEDY's here and not jcm's own:
 
 - orography truncated as the dynamics see it, in the physics and below the pressure too (jcm truncates by places in
   its arrays, which are no wavenumbers, so its surface pressure belongs to another ground);
 - the start: SPEEDY's atmosphere at rest, whose mass is right (jcm starts with 1000 hPa everywhere);
-- horizontal diffusion: the fourth power of the Laplacian in 2.4 hours, along the ground of a standard atmosphere, and on
-  the top level a sponge, the Laplacian in 12 hours and a drag of 30 days on the mean wind (jcm: the second power in 12 to
-  24 hours, no sponge);
+- horizontal diffusion: the fourth power of the Laplacian in 2.4 hours, along the ground of a standard atmosphere, and
+  on the top level a sponge, the Laplacian in 12 hours and a drag of 30 days on the mean wind (jcm: the second power in
+  12 to 24 hours, the first on divergence, no sponge);
 - the ground: a slab that exchanges heat and returns to its climatology in 40 days (jcm prescribes the climatology).
 
 Arrays are (level, longitude, latitude), the top first, south first. Needs jcm, so only GCM_PYTHON can import it.

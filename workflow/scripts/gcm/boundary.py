@@ -1,12 +1,13 @@
-"""What the GCM stands on and what drives it: land, mountains, and the surface of each day, from the data that jcm ships.
+"""What the GCM stands on and what drives it: land, mountains, the surface of each day, from the data that jcm ships.
 
 The data are SPEEDY's own at T30 (96 x 48): climatologies of twelve months and observed monthly anomalies of sea-surface
 temperature, 1979-01 to 2013-12. A month's value belongs to its middle; days between two middles are interpolated
 linearly. So that means of months stay what they are, the climatologies of sea and land temperature take nodes whose
 interpolation has them (Taylor, Williamson and Zwiers 2000, PCMDI Report 60).
 
-Sea ice is SPEEDY's: where the climatology of sea-surface temperature lies above the freezing point, at most half of the
-sea is frozen, and the open water is as much warmer as the mean asks for; below it, at least half, and the ice is colder.
+Sea ice is SPEEDY's: where the climatology of sea-surface temperature lies above the freezing point, at most half of
+the sea is frozen, and the open water is as much warmer as the mean asks for; below it, at least half, and the ice is
+colder.
 Anomalies and the offset of an experiment are added to open water alone; ice keeps its cover and temperature.
 
 Arrays are (longitude, latitude), latitude from south to north, as jcm's. Needs numpy and netCDF4 only.
@@ -55,8 +56,8 @@ def data_folder():
 class Boundary:
     """Boundary data of the folder ``folder`` (default: jcm's own).
 
-    ``longitude``, ``latitude`` in degrees; ``land`` (fraction, 0 or 1 but at coasts), ``height`` of the ground in m, not
-    yet truncated, ``albedo`` of bare land: (longitude, latitude). Raises ValueError for data of another shape or period.
+    ``longitude``, ``latitude`` in degrees; ``land`` (fraction, 0 or 1 but at coasts), ``height`` of the ground in m,
+    not yet truncated, ``albedo`` of bare land: (longitude, latitude). Raises ValueError for data of another period.
     """
 
     def __init__(self, folder=None):
@@ -74,7 +75,7 @@ class Boundary:
         if len(self.anomaly) != months or not (np.abs(self.anomaly) <= LIMIT).all():
             raise ValueError(
                 f"{folder}: {len(self.anomaly)} months of sea-surface temperature anomalies up to "
-                f"{np.abs(self.anomaly).max():g} K, where {months} months ({FIRST}..{LAST}) within {LIMIT:g} K are wanted"
+                f"{np.abs(self.anomaly).max():g} K; {months} months ({FIRST}..{LAST}) within {LIMIT:g} K are wanted"
             )
 
     def mean(self, field):

@@ -32,7 +32,7 @@ def wanted(table):
 
 
 def near_ground(day, sigma, height):
-    """The fields of SINGLE of a Day, a dict of (longitude, latitude); ``height``: geopotential of the ground, m2 s-2."""
+    """The fields of SINGLE of a Day, {name: (longitude, latitude)}; ``height``: geopotential of the ground, m2 s-2."""
     lowest = {name: values[-1] for name, values in day.fields.items()}
     dew = pressure.dew_point(np.maximum(lowest["q"], pressure.DRY), day.surface_pressure)
     return {

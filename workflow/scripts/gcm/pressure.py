@@ -54,7 +54,7 @@ def on_levels(sigma, levels, state, surface_pressure):
 
 
 def sea_level_pressure(lowest_temperature, lowest_sigma, surface_pressure, surface_geopotential):
-    """Pressure at mean sea level, Pa, below the ground of ``surface_geopotential`` (m2 s-2) with a constant lapse rate."""
+    """Pressure at mean sea level, Pa, below ground of ``surface_geopotential`` (m2 s-2) with a constant lapse rate."""
     ground = lowest_temperature * lowest_sigma**-EXPONENT
     return surface_pressure * (1 + LAPSE * surface_geopotential / GRAVITY / ground) ** (1 / EXPONENT)
 

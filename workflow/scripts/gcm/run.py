@@ -3,9 +3,9 @@
     python -m workflow.scripts.gcm.run --period 1981-01 1981-12 --offset 2 --state spin_up.npz --restart 1981.npz
         --variables config/variables.csv --out FOLDER
 
-Without ``--state`` it starts at rest; without ``--out`` it writes no means, as while it spins up. The state begins at the
-first month's first day, of whichever day it was saved. On one device the same months give the same bytes, in one go or
-stopped and started again from a state. Runs in GCM_PYTHON, which needs jcm.
+Without ``--state`` it starts at rest; without ``--out`` it writes no means, as while it spins up. The state is taken for
+that of the first month's first day, whichever day it was saved. On one device the same months give the same bytes, in
+one go or stopped and started again from a state. Runs in GCM_PYTHON, which needs jcm.
 """
 
 import logging
@@ -34,9 +34,10 @@ def run(period, offset, restart, state=None, variables=None, out=None):
     rows = wanted(variables) if out else {}
     levels = sorted({row.level for row in rows.get("pressure-levels", [])}, reverse=True)
     boundary = Boundary()
-    # Not before the input is checked: it takes seconds, and only GCM_PYTHON has it.
+    # Not before the input is checked, since it takes seconds, and only GCM_PYTHON has what it needs.
     from workflow.scripts.gcm.atmosphere import Atmosphere
 
+    logging.getLogger("jcm").setLevel(logging.WARNING)  # it tells of every day
     atmosphere, regular = Atmosphere(boundary, months[0]), Regular(boundary.latitude)
     if state is not None:
         atmosphere.load(state)

@@ -180,7 +180,7 @@ def evaluate_response(results, grid, control, warmed, source, land, truth=None, 
     """E5: mean(warmed) - mean(control) over the whole simulation, member by member, into ``results``.
 
     control, warmed: {member: SummaryFile}; a member that one of the two lacks is left out. land: fraction (lat, lon);
-    truth: true response {field: (lat, lon)} where it is known, as on the synthetic planet; maps: whether to keep them.
+    truth: true response {field: (lat, lon)} where it is known, as of a GCM's own runs; maps: whether to keep them.
     """
     both = [name for name in warmed if name in control]
     if truth and maps:

@@ -89,11 +89,11 @@ def rmsb_lines(table, source, control, section, fields, rmsb="E1_rmsb"):
 def ratio_lines(table, source, control, name):
     """Lines that set trends, variability and spectra beside the reference's; the verdict is the ratio of the two.
 
-    The standard deviations of indices stand beside the planet's own, where that is known.
+    The standard deviations of indices stand beside the truth, where that is known, as on the synthetic planet.
     """
     reference_is = f"(reference: {name})"
     known = any(key[0] == "truth" and key[2] == "index_std" for key in table.values)
-    index_is = "(reference: the planet's truth)" if known else reference_is
+    index_is = f"(reference: truth of {name})" if known else reference_is
     wanted = [
         (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "training", "2 m temperature, training"),
         (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "test", "2 m temperature, test"),
@@ -160,14 +160,16 @@ def drift_lines(table, source, control):
     return []
 
 
-def response_lines(table, source, control, experiments):
-    """Lines of E5: global response of 2 m temperature and precipitation, and the land-sea warming ratio."""
-    lines, reference_is = (
-        [],
-        "; reference: the planet's truth" if any(key[0] == "truth" for key in table.values) else "",
-    )
+def response_lines(table, source, control, experiments, owner):
+    """Lines of E5: global response of 2 m temperature and precipitation, and the land-sea warming ratio.
+
+    ``owner``: in words, the reference, whose truth stands beside the response where it is known.
+    """
+    lines = []
     for name, value in experiments.items():
         warming = value["sst_offset"] - experiments[control]["sst_offset"]
+        known = table.members("truth", "E5_response", "simulation", "tas", name).size
+        reference_is = f"; reference: truth of {owner}" if known else ""
         section = f"E5 {name} - {control}, whole run (SST {warming:+g} K{reference_is})"
         for metric, field, label in (
             ("E5_response", "tas", "2 m temperature"),
@@ -202,7 +204,7 @@ def build_scorecard(rows, source, control, experiments, settings, skipped):
     baselines, criterion = baseline_table(table, source, control, settings["skill_fields"])
     ratios = ratio_lines(table, source, control, settings["reference_name"])
     drift = drift_lines(table, source, control)
-    lines = [*skill, *ratios, *drift, *response_lines(table, source, control, experiments)]
+    lines = [*skill, *ratios, *drift, *response_lines(table, source, control, experiments, settings["reference_name"])]
     members = len(table.members(source, "E1_rmsb", "test", rows[0]["field"], control))
     return {
         "source": source,
