@@ -1,4 +1,4 @@
-# make demo | test | test-slow | test-slurm | submission | report | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
+# make demo | test | test-slow | test-slurm | submission | report | gcm | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
 SHELL := /bin/sh
 ENVIRONMENT := . envs/activate.sh
 LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
@@ -9,7 +9,7 @@ DEMO := --directory $(FOLDER) --configfile config/demo.yaml $(if $(PRESET),confi
 REPORT := --report report.html --report-stylesheet "$(CURDIR)/workflow/report/style.css"
 TARGET ?= submission
 
-.PHONY: demo test test-slow test-slurm submission report verify lint format rulegraph clean-demo
+.PHONY: demo test test-slow test-slurm submission report gcm verify lint format rulegraph clean-demo
 
 demo:
 	@$(ENVIRONMENT) && $(LAUNCH) $(DEMO) && \
@@ -21,6 +21,10 @@ submission:
 
 report:
 	@$(ENVIRONMENT) && $(LAUNCH) $(REPORT)
+
+# Data of a general circulation model (results/gcm), by an interpreter of its own.
+gcm:
+	@$(ENVIRONMENT) && . envs/gcm.sh && gcm_environment && $(LAUNCH) gcm
 
 # Recomputes the checksums of the submission that is here, the demo's too.
 verify:

@@ -45,7 +45,7 @@ def read(folder, years, lat, lon):
 
 
 def compare(ours, theirs, lat, lon):
-    """Numbers of a field (year, 12, lat, lon) of both: two means, two differences, two spreads (NaN of a single year)."""
+    """Numbers of a field (year, 12, lat, lon) of both: two means, two differences, two spreads (NaN of one year)."""
 
     def rms(values):
         return float(np.sqrt(np.mean(area_mean(values**2, lat, lon))))

@@ -20,7 +20,7 @@ from workflow.scripts.inputs.era5 import open_era5, read_fields
 
 
 def year_files(folder, experiment, datasets, simulation):
-    """{year: paths of its ``datasets``} of the years of ``experiment`` that lie whole within the months ``simulation``."""
+    """{year: paths of its ``datasets``} of the years of ``experiment`` that lie whole within ``simulation``, months."""
     whole = {str(simulation[part][0])[:4] for part in year_slices(simulation) if part.stop - part.start == 12}
     years = {path.stem for path in Path(folder, experiment, datasets[0]).glob("*.nc")} & whole
     found = {year: [Path(folder, experiment, dataset, f"{year}.nc") for dataset in datasets] for year in sorted(years)}

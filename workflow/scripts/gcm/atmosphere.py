@@ -16,7 +16,6 @@ Arrays are (level, longitude, latitude), the top first, south first. Needs jcm, 
 
 import io
 import zipfile
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +32,7 @@ from jcm.terrain import TerrainData
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.gcm.boundary import FREEZING
 from workflow.scripts.gcm.ground import Ground
+from workflow.scripts.gcm.monthly import Day
 from workflow.scripts.gcm.pressure import GAS_CONSTANT, GRAVITY
 
 TRUNCATION = 30
@@ -45,19 +45,6 @@ RELATIVE_HUMIDITY, SATURATION = 0.7, 1.7e3  # share; Pa, at SEA_LEVEL
 DIFFUSION_POWER, DIFFUSION_HOURS = 4, 2.4
 SPONGE_HOURS, DRAG_HOURS = 12.0, 720.0
 REFERENCE_PRESSURE = 1.0e5  # Pa, jcm's unit of surface pressure
-
-
-class Day(NamedTuple):
-    """Means of a day: ``fields`` (8, 96, 48) by t, q, u, v, z, all else (96, 48); SI units."""
-
-    fields: dict
-    surface_pressure: np.ndarray
-    air: np.ndarray  # temperature near the ground
-    skin: np.ndarray
-    east: np.ndarray  # wind near the ground
-    north: np.ndarray
-    rain: np.ndarray
-    ground_flux: np.ndarray  # W m-2, into the ground of a cell's land; 0 where there is none
 
 
 class SpeedyDycore(DinosaurDycore):

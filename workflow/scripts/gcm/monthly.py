@@ -4,6 +4,8 @@ Days are brought to pressure levels one by one, since means of a month on sigma 
 its days. What the table of variables asks for is written, in its units, for a global grid of 3.75 degrees with poles.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from workflow.scripts.common import physics
@@ -15,6 +17,19 @@ TITLE = "monthly means of SPEEDY, a general circulation model"
 SINGLE = ("skt", "t2m", "d2m", "u10", "v10", "sp", "msl", "avg_tprate")
 VECTORS, BOUNDED = ("u", "v", "u10", "v10"), ("q", "avg_tprate")
 DATASETS = ("single-levels", "pressure-levels")
+
+
+class Day(NamedTuple):
+    """Means of a day: ``fields`` (level, longitude, latitude) by t, q, u, v, z, all else (longitude, latitude); SI."""
+
+    fields: dict
+    surface_pressure: np.ndarray
+    air: np.ndarray  # temperature near the ground
+    skin: np.ndarray
+    east: np.ndarray  # wind near the ground
+    north: np.ndarray
+    rain: np.ndarray
+    ground_flux: np.ndarray  # W m-2, into the land of a cell; 0 where there is none
 
 
 def wanted(table):

@@ -3,9 +3,9 @@
     python -m workflow.scripts.gcm.run --period 1981-01 1981-12 --offset 2 --state spin_up.npz --restart 1981.npz
         --variables config/variables.csv --out FOLDER
 
-Without ``--state`` it starts at rest; without ``--out`` it writes no means, as while it spins up. The state is taken for
-that of the first month's first day, whichever day it was saved. On one device the same months give the same bytes, in
-one go or stopped and started again from a state. Runs in GCM_PYTHON, which needs jcm.
+Without ``--state`` it starts at rest; without ``--out`` it writes no means, as while it spins up. The state is taken
+for that of the first month's first day, whichever day it was saved. On one device the same months give the same bytes,
+in one go or stopped and started again from a state. Runs in GCM_PYTHON, which needs jcm.
 """
 
 import logging
