@@ -21,6 +21,7 @@ PROVIDES = {
     "cmip6_cv": "cmor",
     "contourpy": "matplotlib",
     "cf_units": "cf-units",
+    "jax_datetime": "jax-datetime",
 }
 # xesmf is one of two engines and imported only where the config asks for it; torch.utils.tensorboard needs tensorboard.
 STANDARD = set(sys.stdlib_module_names)
@@ -63,9 +64,18 @@ def third_party_imports(program):
 def test_conda_pins_equal_pip_pins(path):
     environment = yaml.safe_load(path.read_text())
     assert "nodefaults" in environment["channels"]
-    tested = pins(ROOT / "envs/requirements.txt")
+    # The GCM has an interpreter of its own.
+    listed = path.with_suffix(".txt") if path.stem == "gcm" else ROOT / "envs/requirements.txt"
+    tested = pins(listed)
     for name, version in pins(path).items():
         assert tested[name] == version, f"{path.name} pins {name}=={version}, tested is {tested.get(name)}"
+
+
+def test_the_gcm_is_pinned_alike_for_conda_and_pip():
+    listed = pins(ROOT / "envs/gcm.txt")
+    assert pins(ROOT / "envs/gcm.yaml") == listed and listed["jcm"] == "3.0.0"
+    lines = [line for line in (ROOT / "envs/gcm.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) == len(listed), "every line is exact"
 
 
 def test_requirements_agree_with_constraints():
