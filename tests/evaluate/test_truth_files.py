@@ -6,10 +6,11 @@ import shutil
 import netCDF4
 import numpy as np
 import pytest
+import yaml
 
 from tests.helpers import era5_files
 from tests.helpers.evaluation_run import EXPERIMENTS, members, run
-from tests.helpers.project import VARIABLES
+from tests.helpers.project import VARIABLES, load_config, snakemake
 from workflow.scripts.common.months import month_range
 from workflow.scripts.evaluate import truth
 from workflow.scripts.evaluate.evaluation import read_truth
@@ -67,7 +68,9 @@ def test_a_finer_run_comes_to_the_models_grid(runs, tmp_path):
     assert (len(lat), len(lon)) == (7, 12)
 
     def mean(values, rows):
-        weights = np.abs(np.diff(np.sin(np.deg2rad(np.clip(np.linspace(-90 - rows, 90 + rows, len(values) + 1), -90, 90)))))
+        weights = np.abs(
+            np.diff(np.sin(np.deg2rad(np.clip(np.linspace(-90 - rows, 90 + rows, len(values) + 1), -90, 90))))
+        )
         return (values.mean(axis=1) * weights).sum() / weights.sum()
 
     assert mean(coarse["aimip-p4k"]["tas"], 15) == pytest.approx(mean(fine["aimip-p4k"]["tas"], 7.5), abs=1e-5)
@@ -90,6 +93,27 @@ def test_what_the_folder_lacks_is_told(runs, tmp_path):
         data["u"][3, 2, 5, 5] = np.nan
     with pytest.raises(ValueError, match="1991.nc: 'u' has places without a value"):
         folder_response(tmp_path / "holes", VARIABLES, 15, simulation, EXPERIMENTS)
+
+
+def test_the_workflow_makes_it_of_the_folder_that_the_config_names(runs, tmp_path):
+    spans = {"training": ["1990-01", "1990-12"], "validation": ["1991-01", "1991-06"], "test": ["1991-07", "1991-12"]}
+    overlay = load_config("test") | {"source": "local", "periods": {"simulation": ["1990-01", "1991-12"], **spans}}
+    overlay["experiments"] = EXPERIMENTS
+    overlay["local"] |= {"name": "a GCM", "folder": str(runs / "aimip"), "forcing": "forcing.nc"}
+    overlay["evaluation"]["truth"] = str(runs)
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    done = snakemake(tmp_path, "results/evaluate/truth.nc", "--cores", "1", overlay=tmp_path / "overlay.yaml")
+    assert "Computing the true response of a GCM" in done.stderr + done.stdout
+    found = read_truth(tmp_path / "results/evaluate/truth.nc")[0]["aimip-p4k"]
+    assert found["zg500"].shape == (13, 24) and np.allclose(found["zg500"], 10, atol=1e-2)
+    planned = snakemake(tmp_path, "--dry-run", "results/evaluate/truth.nc", overlay=tmp_path / "overlay.yaml").stdout
+    assert "Nothing to be done" in planned
+    write_run(runs / "aimip-m2k", [1990])
+    planned = snakemake(tmp_path, "--dry-run", "results/evaluate/truth.nc", overlay=tmp_path / "overlay.yaml").stdout
+    assert "Nothing to be done" in planned, "an experiment that the config does not have changes nothing"
+    write_run(runs / "aimip-p4k", [1993])
+    planned = snakemake(tmp_path, "--dry-run", "results/evaluate/truth.nc", overlay=tmp_path / "overlay.yaml").stdout
+    assert "Nothing to be done" not in planned
 
 
 def test_the_scorecard_says_whose_truth_it_is(tmp_path):

@@ -113,7 +113,12 @@ def test_statics_of_the_ground_are_averaged_and_directions_do_not_cancel(made, t
             file.createVariable(name, "f8", (name,))[:] = values
         # Of two neighbours, one is twice as rough; their slopes point 10 degrees to both sides of north.
         pairs = np.arange(192)[:, None] % 2 + np.zeros(96)
-        fields = {"orostd": 100 * (1 + pairs), "orothe": np.where(pairs, 80, -80), "orogam": pairs, "orosig": pairs / 10}
+        fields = {
+            "orostd": 100 * (1 + pairs),
+            "orothe": np.where(pairs, 80, -80),
+            "orogam": pairs,
+            "orosig": pairs / 10,
+        }
         for name, values in fields.items():
             file.createVariable(name, "f4", ("lon", "lat"))[:] = values
     shapes = fixed.subgrid_orography(tmp_path / "terrain.nc", REGULAR)

@@ -49,6 +49,15 @@ def test_the_stratosphere_has_the_least_humidity_and_it_grows_with_temperature()
     np.testing.assert_allclose(wetter[:4], wet[:4], rtol=1e-12)
 
 
+def test_hydrostatic_balance_holds_for_air_of_one_temperature_and_of_a_slope():
+    edges = np.array([0, 0.05, 0.14, 0.26, 0.42, 0.6, 0.77, 0.9, 1.0])
+    weights, height = pressure.hydrostatic(edges), np.log((edges[1:] + edges[:-1]) / 2)
+    np.testing.assert_allclose(weights @ np.full(8, 250.0), -287.04 * 250 * height, rtol=1e-12)
+    # Where the temperature is linear in ln p, the mean between a level and the ground is that of both.
+    sloped = weights @ (288 + 30 * height)
+    np.testing.assert_allclose(sloped, -287.04 * height * (288 + 15 * height), rtol=3e-3)
+
+
 @pytest.mark.parametrize(("celsius", "vapor"), [(0.0, 6.1078), (20.0, 23.373), (30.0, 42.430)])
 def test_dew_points_are_those_of_the_tables(celsius, vapor):
     """Vapor pressure of saturated air over water, hPa (Smithsonian Meteorological Tables, 1951, table 94)."""

@@ -65,7 +65,7 @@ def _write(file, dims, fields, latitude=LATITUDE):
 
 
 def made_day(number=0.0):
-    """A Day whose air is ``number`` K warmer: a standard atmosphere of 1000 hPa at rest over flat ground, windy aloft."""
+    """A Day of 1000 hPa over flat ground, its temperature linear in ln p and ``number`` K warmer."""
     pressure = np.full((96, 48), 1.0e5)
     level = SIGMA[:, None, None] * pressure / 1e5
     still = 0 * level

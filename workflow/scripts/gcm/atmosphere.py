@@ -9,6 +9,7 @@ jcm has its physics on another dynamical core. What is SPEEDY's here and not jcm
 - horizontal diffusion: the fourth power of the Laplacian in 2.4 hours, along the ground of a standard atmosphere, and
   on the top level a sponge, the Laplacian in 12 hours and a drag of 30 days on the mean wind (jcm: the second power in
   12 to 24 hours, the first on divergence, no sponge);
+- the geopotential that the physics see, of dry air as the dynamics' (jcm's is of moist air);
 - the ground: a slab that exchanges heat and returns to its climatology in 40 days (jcm prescribes the climatology).
 
 Arrays are (level, longitude, latitude), the top first, south first. Needs jcm, so only GCM_PYTHON can import it.
@@ -33,7 +34,7 @@ from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.gcm.boundary import FREEZING
 from workflow.scripts.gcm.ground import Ground
 from workflow.scripts.gcm.monthly import Day
-from workflow.scripts.gcm.pressure import GAS_CONSTANT, GRAVITY
+from workflow.scripts.gcm.pressure import GAS_CONSTANT, GRAVITY, hydrostatic
 
 TRUNCATION = 30
 STEP = 1800.0  # s, jcm's for SPEEDY
@@ -48,7 +49,14 @@ REFERENCE_PRESSURE = 1.0e5  # Pa, jcm's unit of surface pressure
 
 
 class SpeedyDycore(DinosaurDycore):
-    """jcm's dynamical core with SPEEDY's horizontal diffusion and sponge in the place of jcm's."""
+    """jcm's dynamical core with SPEEDY's horizontal diffusion, sponge and geopotential in the place of jcm's."""
+
+    def to_physics_state(self, state):
+        """The state on the grid, with the geopotential of dry air."""
+        found = super().to_physics_state(state)
+        weights = jnp.asarray(hydrostatic(np.asarray(self.coords.vertical.boundaries, np.float64)), jnp.float32)
+        thickness = jnp.tensordot(weights, found.temperature, axes=1)
+        return found.copy(geopotential=GRAVITY * self.terrain.orog + thickness)
 
     def _build_filters(self):
         grid, levels = self.coords.horizontal, self.coords.vertical.centers

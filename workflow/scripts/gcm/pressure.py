@@ -53,6 +53,29 @@ def on_levels(sigma, levels, state, surface_pressure):
     return result
 
 
+def hydrostatic(edges):
+    """Weights (level, level) that make SPEEDY's geopotential above the ground of temperatures, m2 s-2 K-1.
+
+    ``edges``: sigma of the levels' edges, the top first. A level has one temperature up to both edges, and where it has
+    neighbours on both sides the slope between those corrects that of its lower part.
+    """
+    middles, count = (edges[1:] + edges[:-1]) / 2, len(edges) - 1
+    lower = GAS_CONSTANT * np.log(edges[1:] / middles)
+    upper = GAS_CONSTANT * np.log(middles[1:] / edges[1:-1])  # of all levels but the highest
+    weights = np.zeros((count, count))
+    for level in range(count - 1, -1, -1):
+        if level < count - 1:
+            weights[level] = weights[level + 1]
+            weights[level, level + 1] += upper[level]
+        weights[level, level] += lower[level]
+    for level in range(1, count - 1):
+        slope = 0.5 * lower[level] * np.log(edges[level + 1] / middles[level])
+        slope /= np.log(middles[level + 1] / middles[level - 1])
+        weights[level, level + 1] += slope
+        weights[level, level - 1] -= slope
+    return weights
+
+
 def sea_level_pressure(lowest_temperature, lowest_sigma, surface_pressure, surface_geopotential):
     """Pressure at mean sea level, Pa, below ground of ``surface_geopotential`` (m2 s-2) with a constant lapse rate."""
     ground = lowest_temperature * lowest_sigma**-EXPONENT
