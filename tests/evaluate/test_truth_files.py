@@ -96,6 +96,7 @@ def test_what_the_folder_lacks_is_told(runs, tmp_path):
 
 
 def test_the_workflow_makes_it_of_the_folder_that_the_config_names(runs, tmp_path):
+    runs = shutil.copytree(runs, tmp_path / "runs")
     spans = {"training": ["1990-01", "1990-12"], "validation": ["1991-01", "1991-06"], "test": ["1991-07", "1991-12"]}
     overlay = load_config("test") | {"source": "local", "periods": {"simulation": ["1990-01", "1991-12"], **spans}}
     overlay["experiments"] = EXPERIMENTS

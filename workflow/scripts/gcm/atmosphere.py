@@ -10,6 +10,8 @@ jcm has its physics on another dynamical core. What is SPEEDY's here and not jcm
   on the top level a sponge, the Laplacian in 12 hours and a drag of 30 days on the mean wind (jcm: the second power in
   12 to 24 hours, the first on divergence, no sponge);
 - the geopotential that the physics see, of dry air as the dynamics' (jcm's is of moist air);
+- ozone: what it takes up of the sunlight in the top level and in the second one (jcm shares the sum alike at all
+  latitudes, which heats the tropical tropopause and slows the jets);
 - the ground: a slab that exchanges heat and returns to its climatology in 40 days (jcm prescribes the climatology).
 
 Arrays are (level, longitude, latitude), the top first, south first. Needs jcm, so only GCM_PYTHON can import it.
@@ -25,9 +27,10 @@ import numpy as np
 from jcm.dycore.dinosaur import DinosaurDycore
 from jcm.forcing import ForcingData
 from jcm.model import Model
-from jcm.physics.speedy.speedy_coords import get_speedy_coords
+from jcm.physics.physics_term import PhysicsTerm
+from jcm.physics.speedy.speedy_coords import get_speedy_coords, ozone_sigma_weight
 from jcm.physics.speedy.speedy_terms import speedy_physics
-from jcm.physics_interface import PhysicsState
+from jcm.physics_interface import PhysicsState, PhysicsTendency
 from jcm.terrain import TerrainData
 
 from workflow.scripts.common.atomic import atomic_path
@@ -46,6 +49,7 @@ RELATIVE_HUMIDITY, SATURATION = 0.7, 1.7e3  # share; Pa, at SEA_LEVEL
 DIFFUSION_POWER, DIFFUSION_HOURS = 4, 2.4
 SPONGE_HOURS, DRAG_HOURS = 12.0, 720.0
 REFERENCE_PRESSURE = 1.0e5  # Pa, jcm's unit of surface pressure
+HEAT_CAPACITY = GAS_CONSTANT * 3.5  # J kg-1 K-1, jcm's
 
 
 class SpeedyDycore(DinosaurDycore):
@@ -97,6 +101,31 @@ class SpeedyDycore(DinosaurDycore):
         return np.exp(-self.dt_seconds * rate), np.exp(-self.dt_seconds * (rate + drag))
 
 
+class OzoneByLevel(PhysicsTerm):
+    """Moves the sunlight that ozone takes up to the level where SPEEDY has it: its upper part to the top level.
+
+    jcm shares the sum out by sigma, alike everywhere; SPEEDY's lower part, in the second level, is least at the equator.
+    """
+
+    name = "ozone_by_level"
+    category = "radiation"
+
+    def cache_coords(self, coords):
+        """Keep the thickness of the levels, and the share of the top level in jcm's sum."""
+        self.thickness = np.diff(np.asarray(coords.vertical.boundaries, np.float64))
+        weights = np.asarray(ozone_sigma_weight(jnp.asarray(coords.vertical.centers))) * self.thickness
+        self.share = float(weights[0] / weights.sum())
+
+    def __call__(self, state, diagnostics, forcing, terrain):
+        """Heating of the top level and cooling of the second one by the same energy."""
+        sunlight = diagnostics["_shortwave_rad"]
+        moved = sunlight.ozupp - self.share * (sunlight.ozupp + sunlight.ozone)  # W m-2 per unit of surface pressure
+        rate = moved * GRAVITY / (HEAT_CAPACITY * REFERENCE_PRESSURE)
+        heating = jnp.zeros_like(state.temperature)
+        heating = heating.at[0].set(rate / self.thickness[0]).at[1].set(-rate / self.thickness[1])
+        return PhysicsTendency.zeros(state.temperature.shape, temperature=heating), diagnostics
+
+
 class Atmosphere:
     """The model from the start of the day ``date`` (``datetime64[D]``) on, at rest until ``load``.
 
@@ -117,7 +146,7 @@ class Atmosphere:
         self.height = GRAVITY * np.asarray(orography, np.float64)
         core = SpeedyDycore(coords=coords, terrain=terrain, dt_seconds=STEP)
         start = jax_datetime.to_datetime(str(self.date))
-        self.model = Model(core, physics=speedy_physics(), terrain=terrain, start_time=start)
+        self.model = Model(core, physics=speedy_physics() + OzoneByLevel(), terrain=terrain, start_time=start)
         self.model.bootstrap_state(self._rest())
         self.ground = Ground(boundary.land, boundary.albedo)
 
