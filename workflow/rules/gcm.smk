@@ -87,7 +87,7 @@ rule gcm_year:
         "../../envs/gcm.yaml"
     threads: 1
     resources:
-        # 1.5 GB; 7 minutes of one core, of which a half is to compile.
+        # 1.4 GB; 5 to 7 minutes of one core, half a minute of them to compile.
         mem_mb=grown(3000),
         runtime=grown(60),
     params:

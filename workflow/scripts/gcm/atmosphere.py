@@ -104,7 +104,7 @@ class SpeedyDycore(DinosaurDycore):
 class OzoneByLevel(PhysicsTerm):
     """Moves the sunlight that ozone takes up to the level where SPEEDY has it: its upper part to the top level.
 
-    jcm shares the sum out by sigma, alike everywhere; SPEEDY's lower part, in the second level, is least at the equator.
+    jcm shares the sum by sigma, alike everywhere; SPEEDY's lower part, in the second level, is least at the equator.
     """
 
     name = "ozone_by_level"
