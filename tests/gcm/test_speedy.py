@@ -76,7 +76,7 @@ def test_days_of_speedy_are_a_climate_and_go_on_to_the_same_bytes(interpreter, t
     assert found["pressure"] == pytest.approx(98400, rel=0.006)
     assert found["sea level"][1] == pytest.approx(101200, rel=0.004)
     assert 94000 < found["sea level"][0] and found["sea level"][2] < 108000
-    assert 284 < found["air"] < 290 and found["equator"] > 296 and found["poles"] < 265
+    assert 284 < found["air"] < 290 and found["equator"] > 293 and found["poles"] < 265
     assert 1.5 < found["rain"] < 5
     assert found["warming"] == pytest.approx([4, 4], abs=0.35)
     assert "no state of the GCM, or is damaged" in found["said"]
