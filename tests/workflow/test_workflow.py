@@ -32,6 +32,7 @@ STAGES = [
     "evaluate",
     "evaluate_baselines",
     "evaluate_plots",
+    "gcm",
 ]
 
 

@@ -21,7 +21,7 @@ from workflow.scripts.common.variables import read_variables
 from workflow.scripts.gcm.boundary import Boundary, data_folder
 from workflow.scripts.gcm.regular import Regular
 
-LAND = 0.99  # cells with more land have no sea-surface temperature
+LAND = 0.5  # cells with more land have no sea-surface temperature
 SHAPES = ("sdor", "anor", "isor", "slor")
 
 
