@@ -42,6 +42,6 @@ def seeded(seed: int):
 
 
 def generator(*key: int) -> torch.Generator:
-    """Return a CPU generator for the random numbers of `key`, such as (seed, member); other keys are independent."""
+    """Return a CPU generator for the random numbers of `key`, such as (seed, step); other keys are independent."""
     number = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(number >> np.uint64(1)))

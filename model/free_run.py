@@ -2,8 +2,8 @@
 
 Losses of one step do not see what a model does when it is left to itself; this run does, and the checkpoint is the one
 of a few candidates with the best score: the fair CRPS of each field in units of its climatological spread, mean of all
-fields. A candidate whose run runs away is refused. The run has random numbers of its own, so that no member of the
-submission is one that the model was chosen by.
+fields. A candidate whose run runs away is refused. The run has a stream of noise of its own (model/noise.py), so that no member of
+the submission is one that the model was chosen by.
 """
 
 import csv
@@ -17,7 +17,8 @@ from model.data import TRAINING, VALIDATION, Months
 from model.files import whole
 from model.measures import fair_crps, lag_one, memory_months, spread_over_error
 from model.monthly_diffusion import MonthlyDiffusion
-from model.simulate import VALIDATION_RUN, free_run
+from model.noise import VALIDATION_RUN
+from model.simulate import free_run
 
 BLOCK = 12  # months over which a run may not run away
 BANDS = ((1, 3), (4, 10), (11, None))  # degrees whose power is given for each field

@@ -17,9 +17,10 @@ from model import checkpoint, data
 from model.climate import FACTOR, Climate, Viewer, block_means, blocks
 from model.device import pick_device
 from model.files import whole
+from model.noise import LONG_RUN
 from model.progress import Progress, fail, open_log
 from model.rollout import match_initial, open_forcing
-from model.simulate import LONG_RUN, simulate
+from model.simulate import simulate
 
 DECADE = 120  # months
 

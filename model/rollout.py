@@ -1,7 +1,7 @@
 """Roll Monthly Diffusion out under a prescribed forcing: `python -m model.rollout --help`.
 
-Each member has its own random numbers, from the seed and the member's number, and is computed by itself on a CPU: it
-is the same alone and in any block. Memory does not grow with the number of months.
+Each member has noise of its own, from the seed, the member's number and the month (model/noise.py), and is computed by
+itself on a CPU: it is the same alone and in any block. Memory does not grow with the number of months.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def rollout(
         initial_path: normalized first month (initial.nc).
         forcing_path: normalized forcing of every month from the first on.
         members: their numbers.
-        seed: of all random numbers, with the member's number.
+        seed: of all random numbers, with the member's number and the month.
         out: file name with {member} in it.
 
     Raises:

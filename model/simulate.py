@@ -6,11 +6,10 @@ import numpy as np
 import torch
 
 from model.data import TRAINING, Months
-from model.device import generator
 from model.fast import FastModel
 from model.monthly_diffusion import MonthlyDiffusion
+from model.noise import CALIBRATION, DIFFUSION, INITIAL, SUBMISSION, Key, month_number, normals_of
 
-SUBMISSION, VALIDATION_RUN, LONG_RUN = range(3)  # streams of random numbers: what is judged is not what is submitted
 NOISE_DRAWS = 8  # of a member that are colored together: the patterns of the color are many times their memory
 
 
@@ -25,6 +24,12 @@ def members_together(device: torch.device) -> int:
     On a CPU it is one, which stays in cache; on a GPU ten, the last of a block more than once if need be.
     """
     return 1 if device.type == "cpu" else 10
+
+
+def filled(numbers: list[int], size: int) -> list[list[int]]:
+    """Return the numbers in blocks of `size`; the last block is filled up with the last number."""
+    blocks = [numbers[start : start + size] for start in range(0, len(numbers), size)]
+    return [block + block[-1:] * (size - len(block)) for block in blocks]
 
 
 @torch.inference_mode()
@@ -43,7 +48,8 @@ def simulate(
 
     The first month is decoded from the encoded initial state, encoded with its own forcing, which is the same in every
     experiment; the latent of each later month is drawn given the conditions of the month before, and decoded with its
-    own. A member's random numbers depend on `seed`, `stream` and its number alone.
+    own. The noise of a member's month depends on `seed`, `stream`, its number and the date alone: a run that begins
+    later has the same.
 
     Args:
         model: in evaluation mode.
@@ -54,22 +60,21 @@ def simulate(
         members: numbers of the members.
         seed: of all random numbers.
         prepare: makes of the model what steps the latents.
-        stream: of what kind of run they are; other streams are independent.
+        stream: of model/noise.py, what kind of run it is; the noise of others is independent.
     """
     device = model.latent_mean.device
-    randoms = {member: generator(seed, member, stream) for member in members}
-    size = members_together(device)
-    blocks = [members[start : start + size] for start in range(0, len(members), size)]
+    size, ahead = members_together(device), months_colored_together(model)
+    blocks = filled(members, size)
+    numbers = [month_number(*date) for date in dates]
 
-    def draw(block, draws):
-        drawn = [torch.randn(draws, *model.latent_shape, generator=randoms[member]) for member in block]
-        drawn += drawn[-1:] * (size - len(block))
-        return torch.stack(drawn, dim=1).to(device)
+    def draw(stage, block, months, draws):
+        keys = [Key(seed, stream, stage, member, month) for month in months for member in block]
+        drawn = normals_of(keys, (draws, *model.latent_shape), device)
+        return drawn.unflatten(0, (len(months), size)).transpose(1, 2)
 
     def noises(block):
-        while True:
-            months = [draw(block, model.draws) for _ in range(months_colored_together(model))]
-            yield from model.color(torch.stack(months))
+        for months in filled(numbers[1:], ahead):
+            yield from model.color(draw(DIFFUSION, block, months, model.draws))
 
     def number(index):
         return torch.tensor([dates[index][1]], device=device)
@@ -79,7 +84,7 @@ def simulate(
     for block in blocks:
         latent = mean.expand(size, -1, -1, -1)
         if model.config.initial_state == "posterior":
-            latent = latent + torch.exp(0.5 * log_variance) * draw(block, 1)[0]
+            latent = latent + torch.exp(0.5 * log_variance) * draw(INITIAL, block, numbers[:1], 1)[0, 0]
         latents.append(latent)
 
     fast, before, noise = prepare(model), None, [noises(block) for block in blocks]
@@ -113,12 +118,13 @@ def free_run(
 def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: int) -> torch.Tensor:
     """Return by how much a free run of the training period differs from it in the mean, (fields, nlat, nlon).
 
-    The run takes the training period's forcing and the given number of members. What the networks add to the mean of
-    the fields over many months is an error of theirs: the data's mean is in the normalization and the forced response.
+    The run takes the training period's forcing and the given number of members, with noise of its own: none is one of
+    the submission. What the networks add to the mean of the fields over many months is an error of theirs: the data's
+    mean is in the normalization and the forced response.
     """
     inside = np.flatnonzero(months.split == TRAINING)
     total = np.zeros(months.fields.shape[1:])
-    for fields in free_run(model, months, inside, members, seed):
+    for fields in free_run(model, months, inside, members, seed, CALIBRATION):
         total += fields.cpu().numpy().mean(0)
     average = months.fields[inside].double().mean(0).cpu()
     return (torch.from_numpy(total / len(inside)) - average).float()

@@ -2,6 +2,7 @@
 
 import csv
 import filecmp
+import itertools
 import json
 import math
 
@@ -9,18 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from model import candidates, checkpoint, climate, data, free_run, simulate, train
+from model import candidates, checkpoint, climate, data, free_run, noise, simulate, train
 from model.config import TrainingConfig
-from model.device import generator
+from model.fast import FastModel
 from model.measures import fair_crps, lag_one, memory_months, spread_over_error
 from model.sphere import Grid
 from tests.helpers import model_data
+from tests.helpers.model_networks import make_model, make_pairs
 
 
 @pytest.mark.parametrize(("members", "spread"), [(2, 1.0), (5, 1.0), (5, 0.5), (5, 3.0)])
 def test_the_fair_score_of_gaussians_does_not_depend_on_the_number_of_members(members, spread):
     """E |x - y| - E |x - x'| / 2 for x of standard deviation s and y of one: sqrt(2 (1 + s^2) / pi) - s / sqrt(pi)."""
-    draws = torch.randn(members + 1, 400_000, generator=generator(members))
+    draws = torch.randn(members + 1, 400_000, generator=torch.Generator().manual_seed(members))
     found = fair_crps(spread * draws[1:], draws[0]).mean().item()
     wanted = math.sqrt(2 * (1 + spread**2) / math.pi) - spread / math.sqrt(math.pi)
     assert found == pytest.approx(wanted, rel=0.01)
@@ -116,13 +118,71 @@ def test_members_of_a_free_run_stand_alone_and_are_none_of_the_submission(known)
             list(simulate.simulate(*given, lambda i: months.forcings[i : i + 1], members, 3, stream=stream))
         )
 
-    block, alone = run([1, 2, 3], simulate.VALIDATION_RUN), run([2], simulate.VALIDATION_RUN)
+    block, alone = run([1, 2, 3], noise.VALIDATION_RUN), run([2], noise.VALIDATION_RUN)
     assert torch.equal(block[:, 1], alone[:, 0])
-    streams = [alone, *(run([2], stream) for stream in (simulate.SUBMISSION, simulate.LONG_RUN))]
-    assert all(not torch.equal(streams[one], streams[two]) for one, two in ((0, 1), (0, 2), (1, 2)))
-    # The submission's are those of the seed and the member, as before there were others.
-    draws = [torch.randn(5, generator=generator(*key)) for key in ((3, 2), (3, 2, simulate.SUBMISSION))]
-    assert torch.equal(*draws)
+    streams = [alone, *(run([2], stream) for stream in (noise.SUBMISSION, noise.LONG_RUN, noise.CALIBRATION))]
+    assert all(not torch.equal(one, two) for one, two in itertools.combinations(streams, 2))
+
+
+def drawn(monkeypatch, run):
+    """Return the keys of the noise that a run draws, and what they give."""
+    seen = {}
+
+    def recorded(keys, shape, device):
+        found = noise.normals_of(keys, shape, device)
+        seen.update(zip(keys, found, strict=True))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulate, "normals_of", recorded)
+        run()
+    return seen
+
+
+def test_calibration_validation_and_submission_share_no_noise(known, monkeypatch):
+    """Of the same seed, members and months."""
+    model, months, *_ = known
+    inside = np.flatnonzero(months.split == data.TRAINING)
+    submitted = drawn(monkeypatch, lambda: list(simulate.free_run(model, months, inside, 2, 3)))
+    calibrated = drawn(monkeypatch, lambda: simulate.climate_offset(model, months, 2, 3))
+    validated = drawn(monkeypatch, lambda: list(simulate.free_run(model, months, inside, 2, 3, noise.VALIDATION_RUN)))
+    assert {key.stream for key in calibrated} == {noise.CALIBRATION}
+    wanted = {(member, noise.month_number(*months.dates[index])) for member in (1, 2) for index in inside}
+    for runs in itertools.combinations((submitted, calibrated, validated), 2):
+        assert all({(key.member, key.month) for key in run} == wanted for run in runs)
+        one, other = (torch.cat([values.ravel() for _, values in sorted(run.items())]) for run in runs)
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / math.sqrt(len(one))
+
+
+@pytest.mark.parametrize("sampler", ["second_order", "ancestral"])
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_run_that_begins_later_or_in_other_blocks_has_the_same_noise(monkeypatch, sampler, together):
+    """What reaches the sampler, colored: by member and month, of a run of 20 months and of its last 13."""
+    model = make_model(noise_modes=8, sampler=sampler, diffusion_steps=3).eval()
+    pairs, dates = make_pairs(batch=1), model_data.months((1990, 5), 20)
+    monkeypatch.setattr(simulate, "members_together", lambda device: together)
+
+    def noises(dates, members):
+        class Recording(FastModel):
+            seen = []
+
+            def sample_next(self, state, before, noise):
+                self.seen.append(noise)
+                return super().sample_next(state, before, noise)
+
+        given = model, pairs.fields, pairs.forcing, dates, lambda index: pairs.forcing, members, 7
+        fields = list(simulate.simulate(*given, Recording))
+        assert len(fields) == len(dates) and all(len(values) == len(members) for values in fields)
+        blocks = -(-len(members) // together)
+        months = [Recording.seen[first : first + blocks] for first in range(0, len(Recording.seen), blocks)]
+        return torch.stack([torch.cat(month, dim=1)[:, : len(members)] for month in months])
+
+    whole, later, others = noises(dates, [1, 2, 3]), noises(dates[7:], [1, 2, 3]), noises(dates, [3, 5])
+    assert whole.shape == (19, model.draws, 3, *model.latent_shape)
+    assert torch.allclose(whole[7:], later, atol=1e-5)
+    assert torch.allclose(whole[:, :, 2], others[:, :, 0], atol=1e-5)
+    flat = whole.transpose(1, 2).flatten(0, 1).flatten(1)
+    assert (torch.corrcoef(flat) - torch.eye(len(flat))).abs().max() < 0.9, "two of members and months are one"
 
 
 def kept(step, score, free=None, refused=""):
