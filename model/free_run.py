@@ -2,8 +2,8 @@
 
 Losses of one step do not see what a model does when it is left to itself; this run does, and the checkpoint is the one
 of a few candidates with the best score: the fair CRPS of each field in units of its climatological spread, mean of all
-fields. A candidate whose run runs away is refused. The run has a stream of noise of its own (model/noise.py), so that no member of
-the submission is one that the model was chosen by.
+fields. A candidate whose run runs away is refused. The run has a stream of noise of its own, so that no
+member of the submission is one that the model was chosen by.
 """
 
 import csv

@@ -100,7 +100,7 @@ def test_no_word_gives_more_than_the_largest_normal(xp):
 
 
 def test_the_numbers_are_normal():
-    count = 1 << 22
+    count = 1 << 21
     each = normals(KEY, (4, count // 4)).double().numpy()
     for values in (*each, each.ravel()):
         size = len(values)
