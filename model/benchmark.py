@@ -123,7 +123,7 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
     parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0}
     for counted in [False] + [True] * months:
         start = watch.now()
-        noise = model.color(white)[0]
+        noise = model.color(white, pairs.month)[0]
         colored = watch.now()
         month = fast.month(pairs.forcing, pairs.month)
         prepared = watch.now()

@@ -60,7 +60,7 @@ class ConditionalNorm(nn.Module):
         numbers = torch.cat([numbers, constants.expand(len(numbers), -1, -1)], dim=2)
         return numbers, torch.cat([second.outer, torch.ones_like(second.outer[:1])])
 
-    def forward(self, x, modulation, weight=None, bias=None, added=None) -> torch.Tensor:
+    def forward(self, x, modulation, weight=None, bias=None) -> torch.Tensor:
         """Return the normalized and modulated `x` (batch, channels, points), or of that what a linear layer gives.
 
         Args:
@@ -68,12 +68,11 @@ class ConditionalNorm(nn.Module):
             modulation: numbers and maps.
             weight: of the linear layer, (outputs, channels).
             bias: of the linear layer, (outputs,).
-            added: maps (outputs, points) to add to its output.
         """
         weights, scale = (None, self.scale) if self.calibrated else (self.point_weights, EPSILON)
         if self.calibrated and self.measuring:
             self.scale.copy_(mean_square(x, self.point_weights).mean().sqrt() + EPSILON)
-        return ModulatedNorm.apply(x, *modulation, weights, scale, weight, bias, added)
+        return ModulatedNorm.apply(x, *modulation, weights, scale, weight, bias)
 
 
 class BothMaps(NamedTuple):
@@ -128,7 +127,7 @@ class ConditionalBlock(nn.Module):
         self.mlp2 = nn.Conv2d(config.hidden, outputs, 1)
         self.out = nn.Conv2d(outputs, outputs, 1)
 
-    def forward(self, parts, conditions, residual, offset=None, added=None) -> torch.Tensor:
+    def forward(self, parts, conditions, residual, offset=None) -> torch.Tensor:
         """Return (batch, outputs, *target).
 
         Args:
@@ -136,7 +135,6 @@ class ConditionalBlock(nn.Module):
             conditions: (batch, n, *target), or their harmonics.
             residual: u on the target grid in parts, each (batch or 1, n, *target), without the offset.
             offset: constants (inputs, 1) to add to u.
-            added: maps (outputs, points) to add to the output.
         """
         batch = len(conditions)
         weight1, bias1 = self.mlp1.weight.flatten(1), self.mlp1.bias
@@ -148,7 +146,7 @@ class ConditionalBlock(nn.Module):
         first, second = self.modulations(conditions, (bias2, 0.0))
         y = functional.gelu(self.spectral(parts, offset)).flatten(2)
         y = PointwiseNetwork.apply(self.norm1(y, first), weight1, bias1, weight2, *residual)
-        y = self.norm2(y, second, self.out.weight.flatten(1), self.out.bias, added)
+        y = self.norm2(y, second, self.out.weight.flatten(1), self.out.bias)
         return y.unflatten(2, self.spectral.target)
 
     def modulations(self, conditions, biases) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable
 
+from model.calibration import calibrate
 from model.config import TrainingConfig
 from model.data import Months
 from model.free_run import climate_of, judge
 from model.monthly_diffusion import MonthlyDiffusion
-from model.simulate import climate_offset
 
 
 def keep(candidates: list[dict], step: int, score: float, weights: dict, config: TrainingConfig) -> list[dict]:
@@ -44,8 +44,9 @@ def measure(
             continue
         model.load_state_dict(candidate["weights"])
         if config.offset_members:
-            model.climate_offset.copy_(climate_offset(model, months, config.offset_members, seed))
-            candidate["weights"]["climate_offset"] = model.climate_offset.clone()
+            calibrate(model, months, config.offset_members, seed)
+            calibrated = {name: value.clone() for name, value in model.state_dict().items()}
+            candidate["weights"] = {name: calibrated[name] for name in candidate["weights"]}
         candidate["found"] = {}
         if config.validation_members:
             climate = climate or climate_of(model, months)

@@ -12,47 +12,21 @@ varies are no runaway, it is for a global mean not less than SHARE of the spread
 a pattern not less than a third of the leading pattern's.
 """
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch_harmonics
 
 from model.data import Metadata, ToPhysical
 from model.latents import leading_patterns
 from model.monthly_diffusion import MonthlyDiffusion
-from model.sphere import Grid, row_weights, truncation
+from model.sphere import Harmonics, row_weights
 
 MODES = 10  # patterns
 LARGE = 21  # degrees of the harmonics that patterns are made of: l < 21
 FACTOR = 3.0
 SHARE = 0.1
-
-
-class Harmonics:
-    """Spherical harmonics of maps as real numbers, of which the sum of squares is the area mean of the square."""
-
-    def __init__(self, grid: Grid, device: torch.device):
-        keep = truncation(grid, "alias_free")
-        self.transform = torch_harmonics.RealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular").to(device)
-        degree, order, part = torch.meshgrid(*map(torch.arange, (keep.lmax, keep.mmax, 2)), indexing="ij")
-        kept = (order <= degree) & ((part == 0) | (order > 0))
-        self.degree = degree[kept].to(device)
-        self.factor = torch.where(order[kept] > 0, 2.0, 1.0).div(4 * math.pi).sqrt().to(device)
-        self.places = kept.flatten().nonzero()[:, 0].to(device)
-        self.large = int((self.degree < LARGE).sum())  # they come first
-
-    def __call__(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return (..., harmonics) of maps (..., nlat, nlon), by degree."""
-        values = torch.view_as_real(self.transform(maps)).flatten(-3)
-        return values.index_select(-1, self.places) * self.factor
-
-    def power(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the power of each degree (..., degrees) of `values` (..., harmonics)."""
-        power = values.new_zeros(*values.shape[:-1], int(self.degree[-1]) + 1)
-        return power.index_add(-1, self.degree, values.square())
 
 
 class View(NamedTuple):
@@ -70,7 +44,8 @@ class Viewer:
         device = model.latent_mean.device
         self.model, self.channels = model, metadata.channels
         self.physical = ToPhysical(metadata, device)
-        self.harmonics = Harmonics(model.grid, device)
+        self.harmonics = Harmonics(model.grid).to(device)
+        self.large = int((self.harmonics.degree < LARGE).sum())  # harmonics that patterns are made of: they come first
         self.rows = row_weights(model.grid.nlat).to(device)
 
     def area_mean(self, maps: torch.Tensor) -> torch.Tensor:
@@ -121,7 +96,7 @@ class Climate:
             squares += viewer.area_mean(view.physical[0].double().square()) / len(slots)
             scatter += view.harmonics[0].double().square().sum(-1) / len(slots)
             means.append(view.means[0].cpu().numpy())
-            large.append(view.harmonics[0, :, : viewer.harmonics.large].cpu())
+            large.append(view.harmonics[0, :, : viewer.large].cpu())
         shares = shares.to(center.device)
         square_means = torch.tensordot(shares, viewer.area_mean(cells.square()), dims=1)
         self.spread = (squares - square_means).clamp_min(0).sqrt().cpu().numpy()  # of cells (fields,), physical units
@@ -134,7 +109,7 @@ class Climate:
         self.usual = np.zeros((12, monthly.shape[1]))
         for place in set(slots.tolist()):
             self.usual[place] = monthly[slots == place].mean(0)
-        anomalies = torch.stack(large) - self.center[slots, :, : viewer.harmonics.large].cpu()
+        anomalies = torch.stack(large) - self.center[slots, :, : viewer.large].cpu()
         anomalies = (anomalies * self.weight.cpu()[:, None]).flatten(1).double()
         patterns, variance = leading_patterns(anomalies, MODES)
         varied = variance > 1e-6 * variance[0]

@@ -16,6 +16,7 @@ PUBLISHED: dict[str, dict] = {
         "area_weighted": False,
         "forced_modes": 0,
         "noise_modes": 0,
+        "residual_noise": False,
         "sampler": "ancestral",
         "initial_state": "mean",
     },
@@ -64,6 +65,7 @@ class ModelConfig:
     area_weighted: bool = True
     forced_modes: int = 4  # 0: none
     noise_modes: int = 64  # 0: white noise
+    residual_noise: bool = True
     sampler: str = "second_order"  # or "ancestral"
     evaluations: int = 10
     initial_state: str = "posterior"  # or "mean"

@@ -171,7 +171,7 @@ class Month(NamedTuple):
     decoder_scores: torch.Tensor
     decoder_rows: torch.Tensor  # conditions and statics on the fields' grid, (1, n, points)
     decoder_numbers: list[torch.Tensor]  # of the norms, each (1, 2 fields, maps)
-    added: torch.Tensor  # the forced response less the offset of the climate, (fields, points)
+    added: torch.Tensor  # to what is decoded: the forced response less the offset, (fields, points)
 
 
 class FastModel:
@@ -210,8 +210,8 @@ class FastModel:
         scores = block.spectral.scores(torch.cat([given.coarse, model.statics_coarse[None]], dim=1), self.latent)
         numbers = [norm.numbers(norm.first.scores(given.fine)) for norm in block.norms]
         rows = torch.cat([block.resample(given.coarse).flatten(2), model.statics_smooth[None].flatten(2)], dim=1)
-        added = -model.climate_offset if given.forced is None else given.forced[0] - model.climate_offset
-        return Month(self._given(given.coarse, self.latent), scores, rows, numbers, added.flatten(1))
+        assert given.added is not None  # of conditions_of alone, in training
+        return Month(self._given(given.coarse, self.latent), scores, rows, numbers, given.added[0].flatten(1))
 
     @torch.no_grad()
     def sample_next(self, state: torch.Tensor, before: Month, noise: torch.Tensor) -> torch.Tensor:
@@ -220,7 +220,7 @@ class FastModel:
         `before` is the month of `state`; `noise` is as MonthlyDiffusion.color gives it.
         """
         standard = self.model.standardize(state)
-        now, month = self._given(standard, 0), before.denoiser
+        now, month = self._given(self.model.seen(standard), 0), before.denoiser
         scores = self.times.scores[:, None] + (now.scores + month.scores)
         parts = zip(self.times.norm_scores, now.norm_scores, month.norm_scores, strict=True)
         norm_scores = [time[:, None] + (here + given) for time, here, given in parts]

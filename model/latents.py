@@ -8,19 +8,27 @@ standardized latents z gives both from the start,
     z_{t+1} = A z_t + x,    A = sum_jk e_j a_jk e_k^T over the leading patterns e_k (EOFs) of z,
 
 and the diffusion is of the departure x, with noise of x's own covariance: of its leading patterns f_k with variances
-lambda_k, and an even rest r^2,
+lambda_k, and an even rest r^2, both with an annual cycle, for storms and vortices of winter are not those of summer,
 
     noise = C xi,    C = r I + sum_k (sqrt(lambda_k) - r) f_k f_k^T,    xi white.
 
+Where the memory is long, a month's error lasts for years: what A keeps more than SLOW of (its invariant subspace of
+eigenvalues beyond it, such as the stratosphere's oscillation) follows the linear model alone. The networks neither see
+it in the state nor add to it, so that its memory and variance are those fitted, bounded whatever they learn.
+
 Data and noise have the same variance in every direction: with v = 0 a sample already has the climate's covariance and
-memory, and what is left to learn is all that is not linear, or depends on season and forcing.
+memory, and what is left to learn is all that is not linear, or depends on forcing.
 """
+
+import math
 
 import torch
 from torch import nn
 
 MEMORY_MODES = 20  # patterns of z between which the memory a_jk is fitted
+SLOW = 0.7  # amplitude kept from month to month, by a mode that the networks have no part in
 LARGEST = 0.99  # amplitude that a mode keeps from month to month, at most
+SMALLEST = 0.1  # variance of a season, of the year's mean, at least
 RIDGE = 1e-3  # of the variance; more would damp slow oscillations
 
 
@@ -30,6 +38,7 @@ class LatentStatistics(nn.Module):
     mean: torch.Tensor
     memory_from: torch.Tensor
     memory_to: torch.Tensor
+    slow_to: torch.Tensor
     patterns: torch.Tensor
     gain: torch.Tensor
     rest: torch.Tensor
@@ -40,23 +49,34 @@ class LatentStatistics(nn.Module):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("memory_from", torch.zeros(MEMORY_MODES, size))  # e_k
         self.register_buffer("memory_to", torch.zeros(MEMORY_MODES, size))  # sum_j a_jk e_j
+        self.register_buffer("slow_to", torch.zeros(MEMORY_MODES, size))  # sum_j p_jk e_j, p the slow modes' projector
         self.register_buffer("patterns", torch.zeros(modes, size))  # f_k
-        self.register_buffer("gain", torch.zeros(modes))  # sqrt(lambda_k) - r
-        self.register_buffer("rest", torch.ones(()))  # r
+        self.register_buffer("gain", torch.zeros(12, modes))  # sqrt(lambda_k) - r in each calendar month
+        self.register_buffer("rest", torch.ones(12))  # r
 
     def predict(self, latent: torch.Tensor) -> torch.Tensor:
         """Return A z of `latent` (batch, channels, nlat, nlon)."""
         return ((latent.flatten(1) @ self.memory_from.T) @ self.memory_to).view_as(latent)
 
-    def color(self, white: torch.Tensor) -> torch.Tensor:
-        """Return C xi of `white` noise (..., channels, nlat, nlon)."""
-        flat = white.flatten(-3)
-        inside = (flat @ self.patterns.T) * self.gain
-        return (self.rest * flat + inside @ self.patterns).view_as(white)
+    def slow(self, latent: torch.Tensor) -> torch.Tensor:
+        """Return the part of `latent` (batch, channels, nlat, nlon) in the slow modes."""
+        return ((latent.flatten(1) @ self.memory_from.T) @ self.slow_to).view_as(latent)
+
+    def color(self, white: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
+        """Return C xi of `white` noise (..., channels, nlat, nlon) for latents of the calendar `month`, 1..12, (...).
+
+        Dimensions of `month` may be of length 1 where those of `white` are not.
+        """
+        flat, place = white.flatten(-3), month.long() - 1
+        inside = (flat @ self.patterns.T) * self.gain[place]
+        return (self.rest[place][..., None] * flat + inside @ self.patterns).view_as(white)
 
     @torch.no_grad()
-    def fit(self, latents: torch.Tensor) -> None:
-        """Measure the statistics of `latents` (time, channels, nlat, nlon) of consecutive months, scaled already."""
+    def fit(self, latents: torch.Tensor, months: torch.Tensor) -> None:
+        """Measure the statistics of `latents` (time, channels, nlat, nlon), scaled already.
+
+        months: their calendar months 1..12, (time,), one after the other.
+        """
         self.mean.copy_(latents.mean(0))
         anomalies = (latents - self.mean).flatten(1).double()
         # A pattern per year of data and no more, or the memory would be fitted to noise.
@@ -69,14 +89,38 @@ class LatentStatistics(nn.Module):
         memory *= (LARGEST / torch.linalg.eigvals(memory).abs().max().clamp_min(1e-12)).clamp(max=1)
         self.memory_from.zero_()[: len(patterns)] = patterns.to(self.memory_from)
         self.memory_to.zero_()[: len(patterns)] = (memory @ patterns).to(self.memory_to)
+        self.slow_to.zero_()[: len(patterns)] = (slow_projector(memory) @ patterns).to(self.slow_to)
 
         departures = anomalies[1:] - before @ memory @ patterns
         patterns, variance = leading_patterns(departures, len(self.patterns))
-        left = (departures.square().mean(0).sum() - variance.sum()).clamp_min(0)
-        rest = (left / (departures.shape[1] - len(patterns))).sqrt()
+        squares = (departures @ patterns.T).square()
+        rest = (departures.square().sum(1) - squares.sum(1)).clamp_min(0) / (departures.shape[1] - len(patterns))
+        cycle = annual_cycle(torch.cat([squares, rest[:, None]], dim=1), months[1:])
+        deviations, rest = cycle[:, :-1].sqrt(), cycle[:, -1:].sqrt()
         self.patterns.zero_()[: len(patterns)] = patterns.to(self.patterns)
-        self.gain.zero_()[: len(patterns)] = (variance.sqrt() - rest).to(self.gain)
-        self.rest.copy_(rest)
+        self.gain.zero_()[:, : len(patterns)] = (deviations - rest).to(self.gain)
+        self.rest.copy_(rest[:, 0])
+
+
+def slow_projector(memory: torch.Tensor) -> torch.Tensor:
+    """Return the projector (n, n) of scores (n,) on modes of `memory` that keep more than SLOW, along the others."""
+    values, vectors = torch.linalg.eig(memory)
+    slow = (values.abs() > SLOW).to(vectors)
+    return torch.linalg.solve(vectors.mT, (vectors * slow).mT).mT.real
+
+
+def annual_cycle(squares: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
+    """Return the mean of `squares` (time, n) in each calendar month, (12, n), as their mean and one annual wave.
+
+    months: 1..12, (time,). Nowhere less than SMALLEST of the mean; the mean alone from less than two years.
+    """
+    mean = squares.mean(0)
+    if len(months) < 24:
+        return mean.expand(12, -1)
+    angle = 2 * math.pi * torch.arange(1, 13, dtype=torch.float64, device=squares.device) / 12
+    waves = torch.stack([torch.ones_like(angle), angle.cos(), angle.sin()], dim=1)
+    shares = torch.linalg.lstsq(waves[months - 1], squares).solution
+    return torch.maximum(waves @ shares, SMALLEST * mean)
 
 
 def leading_patterns(anomalies: torch.Tensor, modes: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -59,7 +59,7 @@ def loss_terms(
         clean = clean.detach()
     time, phi = model.diffusion.draw_times(noise["time"], config.times == "continuous")
     cos, sin = torch.cos(phi)[:, None, None, None], torch.sin(phi)[:, None, None, None]
-    colored = model.color(noise["diffusion"])
+    colored = model.color(noise["diffusion"], pairs.month[batch:])
     noisy = cos * clean + sin * colored
     v = model.denoise_given(noisy, standard, now.coarse, time)
 

@@ -15,6 +15,7 @@ from model.config import ModelConfig
 from model.diffusion import Diffusion
 from model.forced import ForcedResponse
 from model.latents import LatentStatistics
+from model.residual import ResidualNoise
 from model.spectral import Resample
 from model.sphere import Grid
 
@@ -33,11 +34,11 @@ class Conditions(NamedTuple):
 
     fine: torch.Tensor  # on the fields' grid, (batch, n, nlat, nlon), or its harmonics, complex (batch, n, harmonics)
     coarse: torch.Tensor  # on the latent grid, (batch, n, *latent_grid)
-    forced: torch.Tensor | None  # linear response of the fields (batch, fields, nlat, nlon); None: not modelled
+    added: torch.Tensor | None  # to what is decoded: forced response less offset, (batch, fields, nlat, nlon), or none
 
     def first(self, batch: int) -> "Conditions":
         """Return the conditions of the first `batch` months."""
-        return Conditions(self.fine[:batch], self.coarse[:batch], None if self.forced is None else self.forced[:batch])
+        return Conditions(self.fine[:batch], self.coarse[:batch], None if self.added is None else self.added[:batch])
 
 
 class MonthlyDiffusion(nn.Module):
@@ -112,8 +113,10 @@ class MonthlyDiffusion(nn.Module):
         )
         self.diffusion = Diffusion(config.diffusion_steps)
         self.forced = ForcedResponse(config.forced_modes, fields, forcings, self.grid) if config.forced_modes else None
-        # What the networks add to the mean of a free run over the training period; measured when training ends.
-        self.register_buffer("climate_offset", torch.zeros(fields, *self.grid))
+        # What the networks add to the mean of each calendar month; measured when training ends.
+        self.register_buffer("climate_offset", torch.zeros(12, fields, *self.grid))
+        # What the decoder does not give; measured with the offset.
+        self.residual = ResidualNoise(fields, self.grid) if config.residual_noise else None
         # Latents are standardized by one learned mean and log-sigma before diffusion.
         self.latent_mean = nn.Parameter(torch.zeros(1))
         self.latent_log_sigma = nn.Parameter(torch.zeros(1))
@@ -151,10 +154,11 @@ class MonthlyDiffusion(nn.Module):
         month = month.reshape(len(forcing))
         forcing, response = self.split_forced(forcing, month)
         fine = torch.cat([forcing, self.season(month)], dim=1)
-        return Conditions(fine, self.coarsen(fine), response)
+        offset = self.climate_offset[month.long() - 1]
+        return Conditions(fine, self.coarsen(fine), -offset if response is None else response - offset)
 
     def conditions_of(self, inputs: MonthInputs) -> Conditions:
-        """Return the conditions of months of data, by harmonics, and without the forced response."""
+        """Return the conditions of months of data, by harmonics, and without what decoding adds."""
         weights, basis = self.season.weights(inputs.month), self.season.basis
         season = torch.tensordot(weights, torch.view_as_real(self.encoder.spectral.harmonics(basis)), dims=1)
         coarse = torch.tensordot(weights, self.coarsen(basis), dims=1)
@@ -180,12 +184,12 @@ class MonthlyDiffusion(nn.Module):
         return self.decode_given(latent, self.conditions(forcing, month))
 
     def decode_given(self, latent: torch.Tensor, given: Conditions) -> torch.Tensor:
-        """Decode with the month's conditions at hand; without a forced response among them, what departs from it."""
+        """Decode with the month's conditions at hand; of `conditions_of`, what departs from the forced response."""
         parts = [latent, given.coarse, self.statics_coarse[None]]
         resample = self.decoder.resample
         residual = [resample(latent), resample(given.coarse), self.statics_smooth[None]]
-        fields = self.decoder(parts, given.fine, residual, added=-self.climate_offset.flatten(1))
-        return fields if given.forced is None else fields + given.forced
+        departures = self.decoder(parts, given.fine, residual)
+        return departures if given.added is None else departures + given.added
 
     def denoise(self, noisy, state, forcing, month, step) -> torch.Tensor:
         """Return v, (batch, *latent_shape), of the next month's noisy standardized latent.
@@ -202,7 +206,7 @@ class MonthlyDiffusion(nn.Module):
     def denoise_given(self, noisy, state, coarse, time) -> torch.Tensor:
         """Denoise with the standardized state and the month's coarse conditions at hand."""
         maps = self.time(time.reshape(len(noisy)))[:, :, None, None].expand(-1, -1, *self.latent_grid)
-        given = torch.cat([state, coarse, maps], dim=1)
+        given = torch.cat([self.seen(state), coarse, maps], dim=1)
         return self.denoiser([noisy, given], given, [noisy, given])
 
     def sample_next(self, state, forcing, month, noise=None, generator=None) -> torch.Tensor:
@@ -220,13 +224,14 @@ class MonthlyDiffusion(nn.Module):
             shape = (self.draws, len(state), *self.latent_shape)
             device = state.device if generator is None else generator.device
             noise = torch.randn(shape, generator=generator, device=device).to(state.device)
-        return self.sample_given(state, self.conditions(forcing, month).coarse, noise)
+        month = month.reshape(len(state))
+        return self.sample_given(state, self.conditions(forcing, month).coarse, month % 12 + 1, noise)
 
-    def sample_given(self, state, coarse, noise) -> torch.Tensor:
-        """Sample with the month's coarse conditions and the noise at hand."""
+    def sample_given(self, state, coarse, following, noise) -> torch.Tensor:
+        """Sample with the month's coarse conditions, the number of the month that follows and the noise at hand."""
         standard = self.standardize(state)
         return self.sample_by(
-            lambda x, time: self.denoise_given(x, standard, coarse, time), standard, self.color(noise)
+            lambda x, time: self.denoise_given(x, standard, coarse, time), standard, self.color(noise, following)
         )
 
     def sample_by(self, velocity, standard: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -238,7 +243,19 @@ class MonthlyDiffusion(nn.Module):
             sample = self.diffusion.ancestral(velocity, noise)
         else:
             sample = self.diffusion.second_order(velocity, noise[0], self.config.evaluations)
+        if self.latents is not None:
+            sample = sample + self.latents.slow(self.at_rest(noise) - sample)
         return self.unstandardize(sample + self.predict(standard))
+
+    def at_rest(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return what the config's sampler makes of `noise` (draws, batch, *latent_shape) with v = 0."""
+        if self.config.sampler == "ancestral":
+            return self.diffusion.ancestral(lambda x, _: torch.zeros_like(x), noise)
+        return noise[0]
+
+    def seen(self, standard: torch.Tensor) -> torch.Tensor:
+        """Return what the denoiser sees of a standardized state: all but its slow modes."""
+        return standard if self.latents is None else standard - self.latents.slow(standard)
 
     def sampler_times(self) -> tuple[torch.Tensor, ...]:
         """Return the diffusion times, each (1,), at which the config's sampler evaluates the denoiser, in order."""
@@ -251,9 +268,9 @@ class MonthlyDiffusion(nn.Module):
         """How many draws of noise one sample takes."""
         return self.config.diffusion_steps if self.config.sampler == "ancestral" else 1
 
-    def color(self, noise: torch.Tensor) -> torch.Tensor:
-        """Return the noise of the diffusion (..., *latent_shape) of white noise."""
-        return noise if self.latents is None else self.latents.color(noise)
+    def color(self, noise: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """Return the noise of the diffusion (..., *latent_shape) of white noise for latents of months `following`."""
+        return noise if self.latents is None else self.latents.color(noise, following)
 
     def predict(self, standard: torch.Tensor) -> torch.Tensor | float:
         """Return what linear memory gives for the month after a standardized state; the diffusion is of the rest."""
@@ -269,7 +286,7 @@ class MonthlyDiffusion(nn.Module):
         latent = latent if self.latents is None else latent + self.latents.mean
         return latent * torch.exp(self.latent_log_sigma) + self.latent_mean
 
-    def fit_latents(self, latents: torch.Tensor) -> None:
-        """Measure mean map and covariance of `latents` (time, *latent_shape), if the config asks for them."""
+    def fit_latents(self, latents: torch.Tensor, months: torch.Tensor) -> None:
+        """Measure the statistics of `latents` (time, *latent_shape) of `months` (time,), where the config has them."""
         if self.latents is not None:
-            self.latents.fit((latents - self.latent_mean) * torch.exp(-self.latent_log_sigma))
+            self.latents.fit((latents - self.latent_mean) * torch.exp(-self.latent_log_sigma), months)

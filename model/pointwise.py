@@ -91,7 +91,7 @@ class ModulatedNorm(torch.autograd.Function):
     """n = x / r * factor + shift, of few numbers times few maps each, or W n + b, of which n never leaves a tile."""
 
     @staticmethod
-    def forward(ctx, x, modulation, maps, weights, scale, weight, bias, added):
+    def forward(ctx, x, modulation, maps, weights, scale, weight, bias):
         """Return the norm of `x`, (batch, channels, points), or (batch, outputs, points) after the linear layer.
 
         Args:
@@ -103,7 +103,6 @@ class ModulatedNorm(torch.autograd.Function):
             scale: r without `weights`, else what is added to the root mean square.
             weight: of the linear layer, (outputs, channels); None: there is none.
             bias: of the linear layer, (outputs,).
-            added: maps to add to its output, (outputs, points), or none; they get no gradient.
         """
         channels = x.shape[1]
         if weights is None:
@@ -116,7 +115,7 @@ class ModulatedNorm(torch.autograd.Function):
             out = torch.empty_like(x)
         else:
             out = x.new_empty(len(x), *weight.shape[:1], x.shape[2])
-            known = (bias[:, None] if added is None else bias[:, None] + added).expand(out.shape[1:])
+            known = bias[:, None].expand(out.shape[1:])
         for sample, points in tiles(x, WIDE):
             factor, shift = torch.matmul(scaled[sample], maps[:, points]).split(channels, dim=-2)
             tile = out[sample, :, points]
@@ -156,7 +155,7 @@ class ModulatedNorm(torch.autograd.Function):
             by_size = -(by_factor * scaled[:, :channels]).sum((1, 2)) / (size * (size - ctx.scale))
             grad_x.addcmul_(x, by_size[:, None, None] * weights)
         by_factor /= size[:, None, None]
-        return grad_x, grad_scaled, grad_maps, None, None, grad_weight, grad_bias, None
+        return grad_x, grad_scaled, grad_maps, None, None, grad_weight, grad_bias
 
 
 def mean_square(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

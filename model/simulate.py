@@ -1,14 +1,24 @@
-"""The months of an ensemble, one after the other, and the offset that a free run of the training period shows."""
+"""The months of an ensemble, one after the other."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
-from model.data import TRAINING, Months
+from model.data import Months
 from model.fast import FastModel
 from model.monthly_diffusion import MonthlyDiffusion
-from model.noise import CALIBRATION, DIFFUSION, INITIAL, SUBMISSION, Key, month_number, normals_of
+from model.noise import (
+    DIFFUSION,
+    INITIAL,
+    RESIDUAL_STAGES,
+    SUBMISSION,
+    Key,
+    month_number,
+    normals_of,
+)
+from model.residual import NoiseState
 
 NOISE_DRAWS = 8  # of a member that are colored together: the patterns of the color are many times their memory
 
@@ -43,6 +53,7 @@ def simulate(
     seed: int,
     prepare: Callable[[MonthlyDiffusion], FastModel] = FastModel,
     stream: int = SUBMISSION,
+    residual: bool = True,
 ) -> Iterator[torch.Tensor]:
     """Yield the normalized fields (members, fields, nlat, nlon) of each month, on the model's device.
 
@@ -61,20 +72,22 @@ def simulate(
         seed: of all random numbers.
         prepare: makes of the model what steps the latents.
         stream: of model/noise.py, what kind of run it is; the noise of others is independent.
+        residual: whether fields have the noise of what the decoder does not give, if the model has one.
     """
     device = model.latent_mean.device
     size, ahead = members_together(device), months_colored_together(model)
     blocks = filled(members, size)
     numbers = [month_number(*date) for date in dates]
 
-    def draw(stage, block, months, draws):
+    def draw(stage, block, months, shape):
         keys = [Key(seed, stream, stage, member, month) for month in months for member in block]
-        drawn = normals_of(keys, (draws, *model.latent_shape), device)
-        return drawn.unflatten(0, (len(months), size)).transpose(1, 2)
+        return normals_of(keys, shape, device).unflatten(0, (len(months), size))
 
     def noises(block):
         for months in filled(numbers[1:], ahead):
-            yield from model.color(draw(DIFFUSION, block, months, model.draws))
+            white = draw(DIFFUSION, block, months, (model.draws, *model.latent_shape)).transpose(1, 2)
+            calendar = torch.tensor(months, device=device) % 12 + 1
+            yield from model.color(white, calendar[:, None, None])
 
     def number(index):
         return torch.tensor([dates[index][1]], device=device)
@@ -84,9 +97,13 @@ def simulate(
     for block in blocks:
         latent = mean.expand(size, -1, -1, -1)
         if model.config.initial_state == "posterior":
-            latent = latent + torch.exp(0.5 * log_variance) * draw(INITIAL, block, numbers[:1], 1)[0, 0]
+            latent = latent + torch.exp(0.5 * log_variance) * draw(INITIAL, block, numbers[:1], model.latent_shape)[0]
         latents.append(latent)
 
+    # None that is measured, none to draw.
+    noisy = residual and model.residual is not None and bool(model.residual.mixing.any())
+    scales = functools.cache(model.residual.scales) if model.residual is not None else None
+    left: list[NoiseState | None] = [None] * len(blocks)
     fast, before, noise = prepare(model), None, [noises(block) for block in blocks]
     for index in range(len(dates)):
         given = fast.month(forcing(index).to(device), number(index))
@@ -95,11 +112,21 @@ def simulate(
                 fast.sample_next(latent, before, next(drawn)) for latent, drawn in zip(latents, noise, strict=True)
             ]
         before = given
-        yield torch.cat([fast.decode(latent, given) for latent in latents])[: len(members)]
+        fields = [fast.decode(latent, given) for latent in latents]
+        if scales is not None and model.residual is not None:
+            kept, deviation = scales(dates[index][1])
+            for place, block in enumerate(blocks):
+                fields[place] = torch.lerp(given.added.view_as(kept), fields[place], kept)
+                if noisy:
+                    parts = zip(RESIDUAL_STAGES, model.residual.shapes, strict=True)
+                    white = (draw(stage, block, numbers[index : index + 1], shape)[0] for stage, shape in parts)
+                    left[place] = state = model.residual.step(left[place], *white)
+                    fields[place] = torch.addcmul(fields[place], deviation, model.residual.maps(state))
+        yield torch.cat(fields)[: len(members)]
 
 
 def free_run(
-    model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int, stream: int = SUBMISSION
+    model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int, stream: int, **choices
 ) -> Iterator[torch.Tensor]:
     """Yield the fields of a run under the forcing of the months `inside`, from the first of them on, as `simulate`."""
     first = inside[:1]
@@ -112,19 +139,5 @@ def free_run(
         list(range(1, members + 1)),
         seed,
         stream=stream,
+        **choices,
     )
-
-
-def climate_offset(model: MonthlyDiffusion, months: Months, members: int, seed: int) -> torch.Tensor:
-    """Return by how much a free run of the training period differs from it in the mean, (fields, nlat, nlon).
-
-    The run takes the training period's forcing and the given number of members, with noise of its own: none is one of
-    the submission. What the networks add to the mean of the fields over many months is an error of theirs: the data's
-    mean is in the normalization and the forced response.
-    """
-    inside = np.flatnonzero(months.split == TRAINING)
-    total = np.zeros(months.fields.shape[1:])
-    for fields in free_run(model, months, inside, members, seed, CALIBRATION):
-        total += fields.cpu().numpy().mean(0)
-    average = months.fields[inside].double().mean(0).cpu()
-    return (torch.from_numpy(total / len(inside)) - average).float()

@@ -4,10 +4,12 @@ Fields live on regular latitude-longitude grids that include both poles ("equian
 the transforms are torch-harmonics' (orthonormal, with the Condon-Shortley phase).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 import torch_harmonics
+from torch import nn
 
 
 class Grid(NamedTuple):
@@ -80,3 +82,46 @@ def fourier_synthesis(orders: int, nlon: int) -> torch.Tensor:
     counts = order_counts(orders, nlon)[:, None].double()
     imaginary = torch.where(counts == 2, -2 * torch.sin(angle), 0.0)
     return torch.stack([counts * torch.cos(angle), imaginary], 1).flatten(0, 1).float()
+
+
+class Harmonics(nn.Module):
+    """Spherical harmonics of maps as real numbers, of which the sum of squares is the area mean of the square.
+
+    They are those that the transforms of `grid` hold without aliasing, ordered by degree, orthonormal on the sphere.
+    """
+
+    degree: torch.Tensor
+    factor: torch.Tensor
+    places: torch.Tensor
+
+    def __init__(self, grid: Grid):
+        super().__init__()
+        keep = truncation(grid, "alias_free")
+        self.analysis = torch_harmonics.RealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular")
+        self.synthesis = torch_harmonics.InverseRealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular")
+        self.keep = keep
+        degree, order, part = torch.meshgrid(*map(torch.arange, (keep.lmax, keep.mmax, 2)), indexing="ij")
+        kept = (order <= degree) & ((part == 0) | (order > 0))
+        factor = torch.where(order[kept] > 0, 2.0, 1.0).div(4 * math.pi).sqrt()
+        self.register_buffer("degree", degree[kept], persistent=False)
+        self.register_buffer("factor", factor, persistent=False)
+        self.register_buffer("places", kept.flatten().nonzero()[:, 0], persistent=False)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return (..., harmonics) of maps (..., nlat, nlon), by degree."""
+        values = torch.view_as_real(self.analysis(maps)).flatten(-3)
+        return values.index_select(-1, self.places) * self.factor
+
+    def maps(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the maps (..., nlat, nlon) of `values` (..., harmonics)."""
+        spectrum = values.new_zeros(*values.shape[:-1], 2 * self.keep.lmax * self.keep.mmax)
+        spectrum = spectrum.index_copy(-1, self.places, values / self.factor)
+        return self.synthesis(torch.view_as_complex(spectrum.unflatten(-1, (*self.keep, 2))))
+
+    def by_degree(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sums over the harmonics of each degree, (..., degrees), of `values` (..., harmonics)."""
+        return values.new_zeros(*values.shape[:-1], self.keep.lmax).index_add(-1, self.degree, values)
+
+    def power(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the power of each degree (..., degrees) of `values` (..., harmonics)."""
+        return self.by_degree(values.square())

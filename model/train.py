@@ -225,15 +225,15 @@ def calibrate(model, inputs: MonthInputs, training: np.ndarray, config: Training
 
 
 @torch.no_grad()
-def fit_latents(model: MonthlyDiffusion, average: dict, inputs: MonthInputs, inside: np.ndarray, batch: int) -> None:
+def fit_latents(model: MonthlyDiffusion, average: dict, inputs: MonthInputs, inside, batch: int) -> None:
     """Measure mean and covariance of the latents of the months `inside`, for the model and its average."""
     if model.latents is None:
         return
-    latents = []
-    for index in torch.as_tensor(inside, device=inputs.month.device).split(2 * batch):
+    latents, inside = [], torch.as_tensor(inside, device=inputs.month.device)
+    for index in inside.split(2 * batch):
         part = MonthInputs(*(values.index_select(0, index) for values in inputs))
         latents.append(model.encode_given(part, model.conditions_of(part))[0])
-    model.fit_latents(torch.cat(latents))
+    model.fit_latents(torch.cat(latents), inputs.month[inside])
     for name, value in model.latents.named_buffers():
         average[f"latents.{name}"].copy_(value)
 

@@ -74,6 +74,7 @@ def test_shipped_configs_are_valid(overlays):
         ("experiments.aimip" + 30 * "-p3", {"sst_offset": 3}, ["aimip-p3-p3", "at most 64 signs"]),
         ("model.squeeze", 31, ["model.squeeze", "31", "3 of the 121 rows", "grid.resolution"]),
         ("model.noise_modes", 32 * 40 * 80, ["model.noise_modes", "less than the 102400", "model.latent_channels"]),
+        ("training.offset_members", 0, ["training.offset_members", "0", "model.residual_noise", "false"]),
         ("model.forced_modes", 361, ["model.forced_modes", "361", "at most the 360 months", "periods.training"]),
         ("local.pattern", "{dataset}/{month}.nc", ["local.pattern", "{dataset} and {year} and no other braces"]),
         ("local.pattern", "{dataset}.nc", ["local.pattern", "{dataset} and {year}"]),

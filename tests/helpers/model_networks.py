@@ -23,7 +23,10 @@ def make_model(grid=GRID, seed=0, **choices):
         fields, forcings, months = torch.randn(48, FIELDS, *grid), forcing_like(48, grid), torch.arange(48) % 12 + 1
         model.forced.fit(fields + forcings[:, :1], forcings, months)
     if model.latents is not None:
-        model.fit_latents(torch.randn(20, *model.latent_shape).cumsum(-1) * 0.3 + 1)
+        # Random walks have slow modes.
+        latents = torch.randn(40, *model.latent_shape).cumsum(-1).cumsum(0) * 0.1 + 1
+        model.fit_latents(latents, torch.arange(40) % 12 + 1)
+        assert model.latents.slow_to.any()
     return model
 
 

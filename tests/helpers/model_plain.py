@@ -111,7 +111,8 @@ def decode(model, latent, forcing, month):
     kind, coarse_grid = model.config.truncation, tuple(model.latent_grid)
     statics = resample(model.statics, coarse_grid, kind).expand(len(latent), -1, -1, -1)
     u = torch.cat([latent, resample(fine, coarse_grid, kind), statics], dim=1)
-    return block(model.decoder, u, fine, tuple(model.grid), model.config) + response - model.climate_offset
+    departures = block(model.decoder, u, fine, tuple(model.grid), model.config)
+    return departures + response - model.climate_offset[month.reshape(-1).long() - 1]
 
 
 def standardize(model, latent):
@@ -126,12 +127,21 @@ def predict(model, standard):
     return torch.einsum("de,bd->be", memory, standard.flatten(1)).view_as(standard)
 
 
-def color(model, white):
+def slow(model, standard):
+    if model.latents is None:
+        return torch.zeros_like(standard)
+    projector = torch.einsum("kd,ke->de", model.latents.memory_from, model.latents.slow_to)
+    return torch.einsum("de,bd->be", projector, standard.flatten(1)).view_as(standard)
+
+
+def color(model, white, following):
     if model.latents is None:
         return white
-    patterns, gain, rest = model.latents.patterns, model.latents.gain, model.latents.rest
-    root = rest * torch.eye(patterns.shape[1]) + torch.einsum("kd,k,ke->de", patterns, gain, patterns)
-    return torch.einsum("de,be->bd", root, white.flatten(1)).view_as(white)
+    patterns, place = model.latents.patterns, following.reshape(-1).long() - 1
+    gain, rest = model.latents.gain[place], model.latents.rest[place]
+    root = torch.einsum("b,de->bde", rest, torch.eye(patterns.shape[1]))
+    root = root + torch.einsum("kd,bk,ke->bde", patterns, gain, patterns)
+    return torch.einsum("bde,be->bd", root, white.flatten(1)).view_as(white)
 
 
 def denoise(model, noisy, state, forcing, month, time):
@@ -142,7 +152,7 @@ def denoise(model, noisy, state, forcing, month, time):
     maps = model.time.mlp(torch.cat([torch.sin(angle), torch.cos(angle)], dim=1))
     maps = maps[:, :, None, None].expand(-1, -1, *model.latent_grid)
     standard = standardize(model, state)
-    given = torch.cat([standard, coarse, maps], dim=1)
+    given = torch.cat([standard - slow(model, standard), coarse, maps], dim=1)
     return block(model.denoiser, torch.cat([noisy, given], dim=1), given, tuple(model.latent_grid), model.config)
 
 
@@ -185,7 +195,7 @@ def loss_terms(model, pairs, noise, config):
     cos, sin = torch.cos(phi)[:, None, None, None], torch.sin(phi)[:, None, None, None]
     following = predict(model, standardize(model, latent))
     clean = standardize(model, next_mean) - following
-    colored = color(model, noise["diffusion"])
+    colored = color(model, noise["diffusion"], pairs.next_month)
     clean = clean.detach() if config.detach_target else clean
     noisy = cos * clean + sin * colored
     v = denoise(model, noisy, latent, pairs.forcing, pairs.month, time)

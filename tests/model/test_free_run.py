@@ -1,5 +1,6 @@
 """The free run of the validation months: its measures against closed forms, and the checkpoint that it chooses."""
 
+import copy
 import csv
 import filecmp
 import itertools
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import candidates, checkpoint, climate, data, free_run, noise, simulate, train
+from model import calibration, candidates, checkpoint, climate, data, free_run, noise, simulate, train
 from model.config import TrainingConfig
 from model.fast import FastModel
 from model.measures import fair_crps, lag_one, memory_months, spread_over_error
@@ -62,12 +63,12 @@ def test_the_power_of_a_harmonic_is_its_area_mean_square_at_its_degree():
     lat, lon = (torch.from_numpy(np.deg2rad(axis)) for axis in model_data.grid(*grid))
     lat, lon = lat[:, None], lon[None]
     maps = [torch.sin(lat) + 0 * lon, torch.cos(lat) ** 3 * torch.cos(3 * lon), 2 + 0 * lat + 0 * lon]
-    harmonics = climate.Harmonics(grid, torch.device("cpu"))
+    harmonics = climate.Harmonics(grid)
     power = harmonics.power(harmonics(torch.stack(maps).float()))
     wanted = torch.zeros(3, 10)
     wanted[0, 1], wanted[1, 3], wanted[2, 0] = 1 / 3, 8 / 35, 4  # integrals of sin^2 cos / 2 and cos^7 / 4
     assert torch.allclose(power, wanted, atol=1e-5)
-    assert harmonics.large == 100 and (harmonics.degree.diff() >= 0).all()
+    assert len(harmonics.degree) == 100 and (harmonics.degree.diff() >= 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +144,18 @@ def test_calibration_validation_and_submission_share_no_noise(known, monkeypatch
     """Of the same seed, members and months."""
     model, months, *_ = known
     inside = np.flatnonzero(months.split == data.TRAINING)
-    submitted = drawn(monkeypatch, lambda: list(simulate.free_run(model, months, inside, 2, 3)))
-    calibrated = drawn(monkeypatch, lambda: simulate.climate_offset(model, months, 2, 3))
+    submitted = drawn(monkeypatch, lambda: list(simulate.free_run(model, months, inside, 2, 3, noise.SUBMISSION)))
+    calibrated = drawn(monkeypatch, lambda: calibration.calibrate(copy.deepcopy(model), months, 2, 3))
     validated = drawn(monkeypatch, lambda: list(simulate.free_run(model, months, inside, 2, 3, noise.VALIDATION_RUN)))
     assert {key.stream for key in calibrated} == {noise.CALIBRATION}
     wanted = {(member, noise.month_number(*months.dates[index])) for member in (1, 2) for index in inside}
-    for runs in itertools.combinations((submitted, calibrated, validated), 2):
+    for run in (submitted, validated):
+        assert {key.stage for key in run} == {noise.INITIAL, noise.DIFFUSION, *noise.RESIDUAL_STAGES}
+    latents = [
+        {key: value for key, value in run.items() if key.stage not in noise.RESIDUAL_STAGES}
+        for run in (submitted, calibrated, validated)
+    ]
+    for runs in itertools.combinations(latents, 2):
         assert all({(key.member, key.month) for key in run} == wanted for run in runs)
         one, other = (torch.cat([values.ravel() for _, values in sorted(run.items())]) for run in runs)
         assert abs(np.corrcoef(one, other)[0, 1]) < 4 / math.sqrt(len(one))

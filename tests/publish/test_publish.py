@@ -251,7 +251,11 @@ def test_the_card_of_an_imported_checkpoint_claims_no_training(name):
 def test_the_card_describes_the_ancestral_sampler_by_its_steps():
     config = load_config()
     config["model"] |= {"sampler": "ancestral", "noise_modes": 0, "forced_modes": 0, "initial_state": "mean"}
+    assert "added to every month as noise" in card(
+        config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64}
+    )
+    config["model"]["residual_noise"] = False
     text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "drawn from white noise by the ancestral sampler in 15 steps" in text
-    assert "linear response" not in text
+    assert "linear response" not in text and "added to every month" not in text
     assert "Members start from the mean of the posterior" in text

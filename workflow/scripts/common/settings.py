@@ -184,6 +184,11 @@ def _check_sizes(config):
             f"config: 'model.squeeze' is {model['squeeze']}, which leaves {latent_rows} of the {rows} rows that "
             f"'grid.resolution' {config['grid']['resolution']:g} has, allowed are 4 rows and more"
         )
+    if model["residual_noise"] and not config["training"]["offset_members"]:
+        raise ValueError(
+            "config: 'training.offset_members' is 0, but 'model.residual_noise' is measured in a run of these members; "
+            "take some, or set 'model.residual_noise' to false"
+        )
     size = model["latent_channels"] * latent_rows * latent_columns
     if model["noise_modes"] >= size:
         raise ValueError(

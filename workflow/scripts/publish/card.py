@@ -206,6 +206,13 @@ def _networks(model):
         sampler = f"the second-order sampler in {model['evaluations']} evaluations of the denoiser"
     start = "the mean" if model["initial_state"] == "mean" else "their own draws"
     noise = f"noise with the covariance of {model['noise_modes']} patterns" if model["noise_modes"] else "white noise"
+    residual = (
+        " Variance that the decoded months of a free run of the training period lack, by place, season and spherical "
+        "degree, is added to every month as noise, correlated between fields and red in time, and variance beyond the "
+        "data's is scaled away: small scales are drawn, not resolved."
+        if model["residual_noise"]
+        else ""
+    )
     response = (
         f"A linear response to {model['forced_modes']} predictors from sea surface temperature is fitted before the "
         "networks train. A uniform warming of the sea reaches the fields through it alone, as one constant map that is "
@@ -220,7 +227,7 @@ def _networks(model):
         "draws the latent of the next month. Ranks of the spectral operators: "
         f"encoder {model['encoder_rank']}, decoder {model['decoder_rank']}, denoiser {model['denoiser_rank']}; "
         f"{model['hidden']} channels in the pointwise networks. {response}Each month is drawn from {noise} by "
-        f"{sampler}. Members start from {start} of the posterior of the first month."
+        f"{sampler}. Members start from {start} of the posterior of the first month.{residual}"
     )
 
 
@@ -240,7 +247,7 @@ def _optimization(config):
     )
     offset = (
         f"After training, the mean departure of a free run of {training['offset_members']} members over the training "
-        "period from the data is taken from the decoded fields. "
+        "period from the data, in each calendar month, is taken from the decoded fields. "
         if training["offset_members"]
         else ""
     )

@@ -1,0 +1,151 @@
+"""What a free run of the training period lacks of the data: the mean of its fields, and variance.
+
+What the networks add to the mean of the fields over many months is an error of theirs: the data's mean is in the
+normalization and the forced response. It is taken off as an offset per place and calendar month, such that the mean of
+the *physical* fields is the data's: for what is normalized behind a square root (precipitation, humidity) it depends
+on the variance, and a mean that agrees in normalized units is dry where variance lacks. Variance that lacks comes back
+as the noise of model/residual.py. The run has random numbers of its own, so that no member of the submission is one
+that the model was calibrated on.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from model.data import TRAINING, Months, ToPhysical
+from model.monthly_diffusion import MonthlyDiffusion
+from model.noise import CALIBRATION
+from model.simulate import free_run
+from model.sphere import Harmonics, row_weights
+
+LIMIT = 3.0  # of an offset of roots, normalized units
+HALVINGS = 30  # of the interval in which it is looked for
+
+
+class Moments:
+    """Mean and variance in each calendar month of values of one shape."""
+
+    def __init__(self, shape: Sequence[int], device: torch.device):
+        self.count = torch.zeros(12, *[1] * len(shape), dtype=torch.float64, device=device)
+        self.sums = torch.zeros(12, *shape, dtype=torch.float64, device=device)
+        self.squares = torch.zeros_like(self.sums)
+
+    def add(self, values: torch.Tensor, month: int) -> None:
+        """Add values (batch, *shape) of a calendar month, 1..12."""
+        self.count[month - 1] += len(values)
+        self.sums[month - 1] += values.double().sum(0)
+        self.squares[month - 1] += values.double().square().sum(0)
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """The mean of each calendar month, (12, *shape)."""
+        return self.sums / self.count.clamp_min(1)
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """The unbiased variance about that mean, (12, *shape); 0 of a single value."""
+        about = self.squares - self.sums.square() / self.count.clamp_min(1)
+        return about.clamp_min(0) / (self.count - 1).clamp_min(1)
+
+
+@torch.inference_mode()
+def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) -> None:
+    """Measure the model's offset and its noise, if it has one, by a free run of the training period.
+
+    Args:
+        model: in evaluation mode; its offset and the noise's numbers are replaced.
+        months: the normalized months, with their split.
+        members: how many members the run takes.
+        seed: of its random numbers.
+    """
+    assert months.split is not None  # training has looked for its pairs
+    inside = np.flatnonzero(months.split == TRAINING)
+    device, shape = months.fields.device, months.fields.shape[1:]
+    model.climate_offset.zero_()
+    # A calendar month that training met once has no variance.
+    if model.residual is not None and np.bincount(months.number[inside].cpu(), minlength=13)[1:].min() > 1:
+        model.residual.fit_shape(lambda: residuals(model, months, inside))
+        fit_noise(model, months, inside, members, seed)
+    run, known = Moments(shape, device), Moments((2, *shape), device)  # known: normalized and physical
+    physical = ToPhysical(months.metadata, device)
+    for index, fields in run_of(model, months, inside, members, seed):
+        month, observed = months.dates[index][1], months.fields[index]
+        run.add(fields, month)
+        known.add(torch.stack([observed, physical(observed, month)])[None], month)
+    variance = run.variance
+    if model.residual is not None:
+        variance += torch.stack([model.residual.scales(month)[1] for month in range(1, 13)]).square()
+    offset = run.mean - known.mean[:, 0]
+    for channel, transform in enumerate(channel.transform for channel in months.metadata.channels):
+        if transform == "sqrt":
+            scale = float(months.metadata.scale[channel])
+            center = torch.from_numpy(months.metadata.center[:, channel]).to(device)
+            mean, deviation = run.mean[:, channel] * scale + center, variance[:, channel].sqrt() * scale
+            offset[:, channel] = offset_of_roots(mean, deviation, known.mean[:, 1, channel], scale)
+    model.climate_offset.copy_(offset)
+
+
+def run_of(model, months: Months, inside: np.ndarray, members: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield the index of each month inside, and the fields (members, fields, nlat, nlon) of a run without noise."""
+    return zip(inside, free_run(model, months, inside, members, seed, CALIBRATION, residual=False), strict=True)
+
+
+def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
+    """Measure how much of the data's variance two runs lack at each place, and then at each degree.
+
+    The first run has all that is decoded; of the second what is too much at a place is taken away.
+    """
+    assert model.residual is not None
+    harmonics = Harmonics(model.grid).to(months.fields.device)
+    for look in (lambda maps: maps, harmonics):
+        run, known = (Moments(look(months.fields[0]).shape, months.fields.device) for _ in range(2))
+        for index, fields in run_of(model, months, inside, members, seed):
+            month, observed = months.dates[index][1], months.fields[index : index + 1]
+            number = torch.tensor([month], device=fields.device)
+            _, response = model.split_forced(months.forcings[index : index + 1], number)
+            response = torch.zeros_like(observed) if response is None else response
+            run.add(look(fields - response), month)
+            known.add(look(observed - response), month)
+        if look is not harmonics:
+            model.residual.fit_variance(known.variance.float(), run.variance.float())
+    power = harmonics.by_degree((known.variance - run.variance).mean(0))
+    rows = row_weights(model.grid.nlat).to(power)
+    deviations = torch.stack([model.residual.scales(month)[1] for month in range(1, 13)])
+    beyond = (deviations.double().square().mean(0) * rows).mean((1, 2)) - power.sum(1)
+    model.residual.fit_power(torch.cat([power, beyond[:, None]], dim=1).float())
+
+
+def offset_of_roots(mean: torch.Tensor, deviation: torch.Tensor, wanted: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return what to take off the normalized square root of a field, so that the field's mean is `wanted`.
+
+    Roots are taken as Gaussian; those below zero stand for zero: with mean a and deviation b the field's mean is
+    E max(0, x)^2 = (a^2 + b^2) Phi(a / b) + a b phi(a / b).
+
+    Args:
+        mean: of the roots, any shape.
+        deviation: of the roots about it, of that shape.
+        wanted: mean of the field, of that shape.
+        scale: of the normalization of the roots.
+    """
+    deviation = deviation.clamp_min(1e-6 * scale)
+    low, high = torch.full_like(wanted, -LIMIT), torch.full_like(wanted, LIMIT)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        centre = mean - middle * scale
+        ratio = centre / deviation
+        density = torch.exp(-0.5 * ratio.square()) / math.sqrt(2 * math.pi)
+        squares = (centre.square() + deviation.square()) * torch.special.ndtr(ratio) + centre * deviation * density
+        above = squares > wanted
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    return (low + high) / 2
+
+
+def residuals(model: MonthlyDiffusion, months: Months, inside: np.ndarray) -> Iterator[torch.Tensor]:
+    """Yield what the decoder leaves of the months `inside` when it is given their posterior mean, a month at a time."""
+    for index in inside:
+        fields, forcing = months.fields[index : index + 1], months.forcings[index : index + 1]
+        number = torch.tensor([months.dates[index][1]], device=fields.device)
+        latent, _ = model.encode(fields, forcing, number)
+        yield (fields - model.decode(latent, forcing, number))[0]

@@ -1,0 +1,175 @@
+r"""What the decoder does not give comes back as noise: scales that pass no latent, and variance lost on the way.
+
+A month is decoded from few numbers, so that its fields lack what these do not hold: half of the variance of monthly
+precipitation, most of all beyond the degrees of the latent grid. Without it every ensemble has too little spread, and
+what is no linear function of the fields (precipitation behind its square root) a biased mean. The noise is
+
+    x = L + g(m) d + e,    e = s(m) u,    u = sum_lk G_l n_lk Y_lk + H n,    n_t = r_l n_{t-1} + sqrt(1 - r_l^2) xi,
+
+with L the forced response, d what is decoded, m the calendar month and xi white: homogeneous on the sphere but for its
+standard deviation s, red in time, G_l G_l^T the covariance between the fields at degree l, and H H^T that of all that
+lies beyond the transform's truncation.
+
+The noise closes the gap that encoder, sampler and decoder leave together, and adds nothing where they leave none: s^2
+is what a free run of the training period lacks of the data's variance about the seasonal mean at each place, with its
+annual cycle, and the diagonal of G_l G_l^T what it lacks of the power of each field at degree l. Where the run varies
+more than the data, g < 1 takes that away. What fields have to do with each other, and r, are those of what
+reconstructed training months leave, x - D(E(x)).
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from model.forced import TINY
+from model.sphere import Grid, Harmonics
+
+SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
+SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
+LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
+
+
+class NoiseState(NamedTuple):
+    """The noise of a month: n by harmonics (batch, fields, harmonics), and on the cells (batch, fields, nlat, nlon)."""
+
+    harmonics: torch.Tensor
+    cells: torch.Tensor
+
+
+class ResidualNoise(nn.Module):
+    """The noise of `fields` fields on `grid`; none until it is measured."""
+
+    known: torch.Tensor
+    run: torch.Tensor
+    detail: torch.Tensor
+    mixing: torch.Tensor
+    memory: torch.Tensor
+
+    def __init__(self, fields: int, grid: Grid):
+        super().__init__()
+        self.harmonics = Harmonics(grid)
+        degrees = self.harmonics.keep.lmax
+        # Variance of the data and of a free run, smooth, each v_0 + v_1 cos m + v_2 sin m; and the data's over that.
+        self.register_buffer("known", torch.zeros(3, fields, *grid))
+        self.register_buffer("run", torch.zeros(3, fields, *grid))
+        self.register_buffer("detail", torch.ones(fields, *grid))
+        self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
+        self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of the white noise that a month takes: of the harmonics of each field, and of its cells."""
+        shape = self.known.shape[1:]
+        return (shape[0], len(self.harmonics.degree)), shape
+
+    def step(self, state: NoiseState | None, harmonics: torch.Tensor, cells: torch.Tensor) -> NoiseState:
+        """Return the state of the next month, or of the first, from white noise (batch, fields, ...) of both kinds."""
+        degree = self.harmonics.degree
+        new = NoiseState(harmonics, cells)
+        if state is None:
+            return new
+        keep, last = self.memory[:-1][degree], self.memory[-1]
+        return NoiseState(
+            keep * state.harmonics + (1 - keep.square()).sqrt() * new.harmonics,
+            last * state.cells + (1 - last.square()).sqrt() * new.cells,
+        )
+
+    def scales(self, month: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return g and s, each (fields, nlat, nlon), in a calendar month, 1..12."""
+        known, run = (annual_wave(waves, month) for waves in (self.known, self.run))
+        kept = ((known + TINY) / (run + TINY)).clamp_max(1)
+        return kept.sqrt(), (self.detail * (known - kept * run)).clamp_min(0).sqrt()
+
+    def maps(self, state: NoiseState) -> torch.Tensor:
+        """Return u (batch, fields, nlat, nlon) of a state."""
+        mixed = torch.empty_like(state.harmonics)
+        first = 0
+        for degree in range(self.harmonics.keep.lmax):
+            last = first + int((self.harmonics.degree == degree).sum())
+            mixed[..., first:last] = self.mixing[degree] @ state.harmonics[..., first:last]
+            first = last
+        cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
+        return self.harmonics.maps(mixed).add_(cells)
+
+    @torch.no_grad()
+    def fit_shape(self, residuals: Callable[[], Iterable[torch.Tensor]]) -> None:
+        """Measure correlation between fields and memory by degree of the `residuals`, gone through twice.
+
+        residuals: gives what is left of each month in turn, (fields, nlat, nlon), normalized.
+        """
+        count = 0
+        total, squares = (torch.zeros_like(self.known[0], dtype=torch.float64) for _ in range(2))
+        for residual in residuals():
+            count += 1
+            total += residual
+            squares += residual.double().square()
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
+        scale = torch.where(deviation > 1e-6, 1 / deviation, 0.0).float()
+
+        fields, degrees = len(mean), self.harmonics.keep.lmax
+        covariance = torch.zeros_like(self.mixing, dtype=torch.float64)
+        lagged, power = torch.zeros(2, degrees + 1, dtype=torch.float64, device=covariance.device)
+        before: tuple[torch.Tensor, torch.Tensor] | None = None
+        for residual in residuals():
+            unit = (residual - mean.float()) * scale
+            spectrum = self.harmonics(unit)
+            cells = (unit - self.harmonics.maps(spectrum)).flatten(1)
+            products = (spectrum[:, None] * spectrum[None]).flatten(0, 1)
+            covariance[:-1] += self.harmonics.by_degree(products).T.unflatten(1, (fields, fields)).double()
+            covariance[-1] += (cells @ cells.T).double() / cells.shape[1]
+            power += torch.cat([self.harmonics.power(spectrum).sum(0), cells.square().sum()[None]]).double()
+            if before is not None:
+                both = spectrum * before[0], (cells * before[1]).sum()[None]
+                lagged += torch.cat([self.harmonics.by_degree(both[0]).sum(0), both[1]]).double()
+            before = spectrum, cells
+        deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(TINY).sqrt()
+        values, vectors = torch.linalg.eigh(covariance / (deviation[:, :, None] * deviation[:, None]))
+        self.mixing.copy_(vectors * values.clamp_min(0).sqrt()[:, None] @ vectors.mT)
+        self.memory.copy_((lagged / power.clamp_min(TINY)).clamp(0, LARGEST))
+
+    @torch.no_grad()
+    def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
+        """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units."""
+        angle = 2 * math.pi * torch.arange(1, 13, dtype=known.dtype, device=known.device) / 12
+        basis = torch.stack([torch.full_like(angle, 1 / 12), angle.cos() / 6, angle.sin() / 6])
+        self.known.copy_(self.smooth(torch.tensordot(basis, known, dims=1)))
+        self.run.copy_(self.smooth(torch.tensordot(basis, run, dims=1)))
+        self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
+
+    def smooth(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps (..., nlat, nlon) without their small scales, which in differences are sampling error mostly."""
+        degree = self.harmonics.degree
+        taper = torch.exp(-degree * (degree + 1) / (SMOOTH * (SMOOTH + 1)))
+        return self.harmonics.maps(self.harmonics(maps) * taper)
+
+    @torch.no_grad()
+    def fit_power(self, lacking: torch.Tensor) -> None:
+        """Take the power that a run lacks at each degree, and beyond them all, (fields, degrees + 1).
+
+        After `fit_shape`. It counts up to a factor; where it is negative nothing lacks.
+        """
+        share = lacking.clamp_min(0) + TINY
+        share = share / share.sum(1, keepdim=True)
+        # White cells have power at every degree, which the harmonics need not give again.
+        white = self.white_power()
+        cells = share[:, -1:] / (1 - white.sum())
+        degrees = (share[:, :-1] - cells * white).clamp_min(0) / torch.bincount(self.harmonics.degree)
+        self.mixing.mul_(torch.cat([degrees, cells], dim=1).T.sqrt()[:, :, None])
+
+    def white_power(self) -> torch.Tensor:
+        """Return the power at each degree (degrees,) of white noise of the cells, whose variance is 1."""
+        nlat, nlon = self.known.shape[-2:]
+        ones = self.known.new_zeros(nlat, nlat, nlon)
+        ones[:, :, 0] = torch.eye(nlat)
+        # Each cell of a row adds the power of the row's first.
+        return nlon * self.harmonics.power(self.harmonics(ones)).sum(0)
+
+
+def annual_wave(waves: torch.Tensor, month: int) -> torch.Tensor:
+    """Return v_0 + v_1 cos m + v_2 sin m, not below 0, of `waves` (3, ...) in a calendar month, 1..12."""
+    angle = 2 * math.pi * month / 12
+    return (waves[0] + math.cos(angle) * waves[1] + math.sin(angle) * waves[2]).clamp_min(0)

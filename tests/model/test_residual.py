@@ -1,0 +1,173 @@
+"""The noise of what the decoder does not give, against fields of known covariance, and what calibration makes equal."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from model import calibration, checkpoint, data, noise
+from model.config import ModelConfig
+from model.residual import LARGEST, ResidualNoise
+from model.simulate import free_run
+from model.sphere import Grid, Harmonics, row_weights
+from model.train import fit_forced
+from tests.helpers import model_data
+
+GRID = Grid(19, 36)
+HARMONICS = Harmonics(GRID)
+
+
+def red_fields(count, keep=0.5, seed=0):
+    """Two fields of degrees 2 and 7 alike, correlated by 0.6, times a deviation of the place: (time, 2, nlat, nlon)."""
+    random = torch.Generator().manual_seed(seed)
+    white = torch.randn(count, 2, len(HARMONICS.degree), generator=random)
+    white[:, 1] = 0.6 * white[:, 0] + 0.8 * white[:, 1]
+    white *= (HARMONICS.degree == 2) / math.sqrt(10) + (HARMONICS.degree == 7) / math.sqrt(30)
+    for month in range(1, count):
+        white[month] = keep * white[month - 1] + math.sqrt(1 - keep**2) * white[month]
+    return HARMONICS.maps(white)
+
+
+def draw(residual, count, seed=1):
+    """States of a run of `count` months of the noise."""
+    random, state = torch.Generator().manual_seed(seed), None
+    for _ in range(count):
+        state = residual.step(state, *(torch.randn(1, *shape, generator=random) for shape in residual.shapes))
+        yield state
+
+
+def area_mean(maps):
+    return (maps.double() * row_weights(GRID.nlat)).mean((-2, -1))
+
+
+def test_harmonics_and_their_maps_are_each_other_s_inverse_and_keep_the_mean_square():
+    values = torch.randn(3, len(HARMONICS.degree))
+    maps = HARMONICS.maps(values)
+    assert torch.allclose(HARMONICS(maps), values, atol=1e-5)
+    assert torch.allclose(area_mean(maps.square()), values.double().square().sum(1), rtol=1e-2)
+    power = HARMONICS.power(values)
+    assert torch.allclose(power[:, 3], values[:, 9:16].square().sum(1), rtol=1e-5)
+
+
+def test_the_noise_has_the_correlation_the_memory_and_the_spectrum_of_what_is_left():
+    fields = red_fields(800)
+    deviation = 1 + 0.5 * torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
+    residual = ResidualNoise(2, GRID)
+    residual.fit_shape(lambda: iter(fields * deviation))
+    degrees = HARMONICS.keep.lmax
+    lacking = torch.zeros(2, degrees + 1)
+    lacking[0, 2], lacking[0, 7], lacking[1, 2], lacking[1, 7] = 3, 1, 1, 1
+    residual.fit_power(lacking)
+    assert residual.memory[[2, 7]] == pytest.approx(0.5, abs=0.05)
+    states = list(draw(residual, 500))
+    maps = torch.cat([residual.maps(state) for state in states])
+    assert area_mean(maps.square()).mean(0) == pytest.approx(1, abs=0.05)
+    power = HARMONICS.power(HARMONICS(maps)).mean(0)
+    assert power[0, [2, 7]] == pytest.approx([0.75, 0.25], abs=0.05)
+    assert power[1, [2, 7]] == pytest.approx([0.5, 0.5], abs=0.05)
+    one, two = maps[:, 0], maps[:, 1]
+    both = area_mean(one * two).mean() / (area_mean(one.square()).mean() * area_mean(two.square()).mean()).sqrt()
+    wanted = 0.6 * (math.sqrt(0.75 * 0.5) + math.sqrt(0.25 * 0.5))
+    assert both == pytest.approx(wanted, abs=0.05)
+    assert area_mean(maps[1:] * maps[:-1]).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
+    residual = ResidualNoise(1, GRID)
+    residual.fit_shape(lambda: iter(torch.randn(300, 1, *GRID, generator=torch.Generator().manual_seed(4))))
+    lacking = torch.full((1, HARMONICS.keep.lmax + 1), 0.02)
+    lacking[0, -1] = 1 - 0.02 * HARMONICS.keep.lmax
+    residual.fit_power(lacking)
+    white = [torch.randn(1000, *shape, generator=torch.Generator().manual_seed(3)) for shape in residual.shapes]
+    maps = residual.maps(residual.step(None, *white))
+    power = HARMONICS.power(HARMONICS(maps)).mean((0, 1))
+    white_power = residual.white_power()
+    wanted = torch.maximum(lacking[0, :-1], lacking[0, -1] / (1 - white_power.sum()) * white_power)
+    assert power[1:] == pytest.approx(wanted[1:], rel=0.15) and (wanted > 0.021).any() and (wanted < 0.021).any()
+    # Those of few degrees, which white cells give more of than is lacking, are too much.
+    assert area_mean(maps.square()).mean() == pytest.approx(1 - 0.02 * len(wanted) + wanted.sum().item(), abs=0.05)
+    cells = torch.randn(500, *GRID, generator=torch.Generator().manual_seed(6))
+    assert HARMONICS.power(HARMONICS(cells)).mean(0)[1:] == pytest.approx(white_power[1:], rel=0.15)
+
+
+def test_slow_residuals_are_the_latents_to_give():
+    constant = red_fields(1)
+    residual = ResidualNoise(2, GRID)
+    trend = torch.linspace(-1, 1, 200)[:, None, None, None]
+    residual.fit_shape(lambda: iter(trend * constant + 0.01 * red_fields(200, seed=5)))
+    assert residual.memory[[2, 7]] == pytest.approx(LARGEST)
+
+
+def test_noise_fills_what_a_run_lacks_and_what_is_too_much_is_scaled_away():
+    """With the annual cycle of both, and no smaller scales than the data have."""
+    residual = ResidualNoise(2, GRID)
+    angle = 2 * torch.pi * torch.arange(1, 13)[:, None, None, None] / 12
+    known = (2 + angle.cos()).expand(12, 2, *GRID)
+    run = torch.stack([0.25 * known[:, 0], 4 * known[:, 1]], dim=1)
+    residual.fit_variance(known, run)
+    for month in (1, 4, 8):
+        kept, deviation = residual.scales(month)
+        wanted = 2 + math.cos(2 * math.pi * month / 12)
+        assert kept[0] == pytest.approx(1, abs=1e-4)
+        assert deviation[0].square() == pytest.approx(0.75 * wanted, rel=1e-3)
+        assert kept[1].square() == pytest.approx(0.25, rel=1e-3) and deviation[1] == pytest.approx(0, abs=1e-2)
+
+
+def test_the_noise_is_none_until_it_is_measured():
+    residual = ResidualNoise(2, GRID)
+    kept, deviation = residual.scales(3)
+    assert (kept == 1).all() and not deviation.any()
+    assert not next(residual.maps(state) for state in draw(residual, 1)).any()
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(2.0, 0.5), (0.3, 1.0), (-0.5, 0.7)])
+def test_the_offset_of_roots_gives_the_mean_of_squares(mean, deviation):
+    """Roots below zero stand for zero, so that the closed form is not that of a square."""
+    roots = np.random.default_rng(0).normal(mean, deviation, 400_000)
+    wanted = 0.8 * np.square(roots.clip(0)).mean()
+    one = torch.ones(1, 1, dtype=torch.float64)
+    offset = calibration.offset_of_roots(mean * one, deviation * one, wanted * one, scale=0.5).item()
+    assert np.square((roots - 0.5 * offset).clip(0)).mean() == pytest.approx(wanted, rel=0.01)
+
+
+def test_a_calibrated_run_has_the_mean_and_the_variance_of_the_data(tmp_path):
+    """Of networks that never trained; in physical units, and with other noise than they were calibrated with."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 16))
+    torch.manual_seed(2)
+    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
+    fit_forced(model, months)
+    calibration.calibrate(model, months, 6, 5)
+    inside = np.flatnonzero(months.split == data.TRAINING)
+    physical = data.ToPhysical(months.metadata, torch.device("cpu"))
+    run, known = (calibration.Moments(months.fields.shape[1:], torch.device("cpu")) for _ in range(2))
+    mean = torch.zeros(2, *months.fields.shape[1:], dtype=torch.float64)
+    with torch.inference_mode():
+        for index, fields in zip(inside, free_run(model, months, inside, 6, 5, noise.VALIDATION_RUN), strict=True):
+            month, observed = months.dates[index][1], months.fields[index : index + 1]
+            mean += torch.stack([physical(fields, month).mean(0), physical(observed, month)[0]]) / len(inside)
+            _, response = model.split_forced(months.forcings[index : index + 1], torch.tensor([month]))
+            run.add(fields - response, month)
+            known.add(observed - response, month)
+    rows = row_weights(model.grid.nlat)
+    spread = known.variance.mean(0).sqrt()
+    normalized = (mean[0] - mean[1]) / physical.scale.double()
+    for channel in range(len(spread)):
+        found, wanted = ((moments.variance.mean(0)[channel] * rows).mean().item() for moments in (run, known))
+        assert found == pytest.approx(wanted, rel=0.15), channel
+        if months.metadata.channels[channel].transform == "none":
+            error = ((normalized[channel].square() * rows).mean() / (spread[channel].square() * rows).mean()).sqrt()
+            assert error < 0.25, channel
+        else:
+            found, wanted = ((values[channel] * rows).mean().item() for values in mean)
+            assert found == pytest.approx(wanted, rel=0.03), channel
+
+
+def test_a_year_of_training_says_nothing_of_variance(folder):
+    months = data.read_months(folder / "training.nc")
+    model, *_ = checkpoint.load(folder / "c.zip")
+    fresh = checkpoint.new_model(model.config, months.metadata, months.statics).eval()
+    split = np.full(len(months.split), data.VALIDATION)
+    split[:12] = data.TRAINING
+    calibration.calibrate(fresh, data.dataclasses.replace(months, split=split), 2, 5)
+    assert not fresh.residual.mixing.any() and fresh.climate_offset.any()
