@@ -28,6 +28,7 @@ from model.device import pick_device, seeded
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
+from model.noise import RESIDUAL_STAGES, SUBMISSION, Key, normals_of
 from model.optimizer import RealAdamW
 from model.simulate import members_together, months_colored_together
 from model.sphere import Grid
@@ -120,7 +121,10 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
     ahead = months_colored_together(model)
     white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=watch.device)
     before = fast.month(pairs.forcing, pairs.month)
-    parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0}
+    residual = model.residual
+    states: list = [None] * len(latents)
+    scales = None if residual is None else residual.scales(1)
+    parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0, "residual": 0.0}
     for counted in [False] + [True] * months:
         start = watch.now()
         noise = model.color(white, pairs.month)[0]
@@ -129,13 +133,21 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
         prepared = watch.now()
         latents = [fast.sample_next(latent, before, noise) for latent in latents]
         sampled = watch.now()
-        for latent in latents:
-            fast.decode(latent, month)
+        fields = [fast.decode(latent, month) for latent in latents]
+        decoded = watch.now()
+        if residual is not None:
+            keys = [[Key(0, SUBMISSION, stage, member, 0) for member in range(size)] for stage in RESIDUAL_STAGES]
+            for place, values in enumerate(fields):
+                drawn = zip(keys, residual.shapes, strict=True)
+                noises = (normals_of(given, shape, watch.device) for given, shape in drawn)
+                states[place] = residual.step(states[place], *noises)
+                residual.complete(values, month.added, scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)
             parts["sampling"] += (sampled - prepared) / (months * members)
-            parts["decoding"] += (watch.now() - sampled) / (months * members)
+            parts["decoding"] += (decoded - sampled) / (months * members)
+            parts["residual"] += (watch.now() - decoded) / (months * members)
     return parts
 
 

@@ -94,6 +94,19 @@ class ResidualNoise(nn.Module):
         cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
         return self.harmonics.maps(mixed).add_(cells)
 
+    def complete(self, decoded, added, scales, state: NoiseState | None) -> torch.Tensor:
+        """Return a month's fields (batch, fields, nlat, nlon), x = L + g d + e; without e where `state` is None.
+
+        Args:
+            decoded: L + d, (batch, fields, nlat, nlon).
+            added: L, of as many numbers as a field of each kind has.
+            scales: g and s.
+            state: of the noise.
+        """
+        kept, deviation = scales
+        fields = torch.lerp(added.view_as(kept), decoded, kept)
+        return fields if state is None else torch.addcmul(fields, deviation, self.maps(state))
+
     @torch.no_grad()
     def fit_shape(self, residuals: Callable[[], Iterable[torch.Tensor]]) -> None:
         """Measure correlation between fields and memory by degree of the `residuals`, gone through twice.

@@ -114,14 +114,13 @@ def simulate(
         before = given
         fields = [fast.decode(latent, given) for latent in latents]
         if scales is not None and model.residual is not None:
-            kept, deviation = scales(dates[index][1])
             for place, block in enumerate(blocks):
-                fields[place] = torch.lerp(given.added.view_as(kept), fields[place], kept)
                 if noisy:
                     parts = zip(RESIDUAL_STAGES, model.residual.shapes, strict=True)
                     white = (draw(stage, block, numbers[index : index + 1], shape)[0] for stage, shape in parts)
-                    left[place] = state = model.residual.step(left[place], *white)
-                    fields[place] = torch.addcmul(fields[place], deviation, model.residual.maps(state))
+                    left[place] = model.residual.step(left[place], *white)
+                given_scales = scales(dates[index][1])
+                fields[place] = model.residual.complete(fields[place], given.added, given_scales, left[place])
         yield torch.cat(fields)[: len(members)]
 
 
