@@ -31,6 +31,7 @@ MEASURED = (4.5, 3, 2.25, 1.5)  # degrees
 GRIDS = (3, 1.5, 0.75)
 MEMBERS = (5, 50, 500)
 REFERENCE = 1.5  # the grid of benchmarks/rules.csv
+CALIBRATING_RUNS = 3  # of a model with residual noise: variance by place, by degree, and the mean
 FIELDS = 37  # of a month in a rollout's file, float32; training has the forcings too
 FORCINGS = 3
 CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
@@ -151,7 +152,12 @@ def cost(members, resolution, config, counts, fits, rules):
         for name, count in counts.items()
         if name in rules
     )
-    training, rollout = (fits["step"](resolution) * steps / 3600, fits["month"](resolution) * simulated * block / 3600)
+    # Each candidate runs freely: through the training months to be calibrated, and through the validation months.
+    runs = CALIBRATING_RUNS if config["model"]["residual_noise"] else 1
+    free = runs * config["training"]["offset_members"] * trained + config["training"]["validation_members"] * watched
+    member_months = config["training"]["candidates"] * free
+    month = fits["month"](resolution) / 3600
+    training, rollout = fits["step"](resolution) * steps / 3600 + month * member_months, month * simulated * block
     simulations = len(config["experiments"]) * members
     month_gb = simulations * simulated * cells(resolution) / 1e9
     return {
