@@ -1,11 +1,11 @@
 """What a free run of the training period lacks of the data: the mean of its fields, and variance.
 
 What the networks add to the mean of the fields over many months is an error of theirs: the data's mean is in the
-normalization and the forced response. It is taken off as an offset per place and calendar month, such that the mean of
-the *physical* fields is the data's: for what is normalized behind a square root (precipitation, humidity) it depends
-on the variance, and a mean that agrees in normalized units is dry where variance lacks. Variance that lacks comes back
-as the noise of model/residual.py. The run has random numbers of its own, so that no member of the submission is one
-that the model was calibrated on.
+normalization and the forced response. It is taken off as an offset per place and calendar month (one for all months of
+a single year), such that the mean of the *physical* fields is the data's: for what is normalized behind a square root
+(precipitation, humidity) it depends on the variance, and a mean that agrees in normalized units is dry where variance
+lacks. Variance that lacks comes back as the noise of model/residual.py. The run has random numbers of its own, so that
+no member of the submission is one that the model was calibrated on.
 """
 
 import math
@@ -64,8 +64,9 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     inside = np.flatnonzero(months.split == TRAINING)
     device, shape = months.fields.device, months.fields.shape[1:]
     model.climate_offset.zero_()
-    # A calendar month that training met once has no variance.
-    if model.residual is not None and np.bincount(months.number[inside].cpu(), minlength=13)[1:].min() > 1:
+    # A calendar month that training met once has no variance, and a mean that is weather.
+    seasons = bool(np.bincount(months.number[inside].cpu(), minlength=13)[1:].min() > 1)
+    if model.residual is not None and seasons:
         model.residual.fit_shape(lambda: residuals(model, months, inside))
         fit_noise(model, months, inside, members, seed)
     run, known = Moments(shape, device), Moments((2, *shape), device)  # known: normalized and physical
@@ -84,7 +85,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
             center = torch.from_numpy(months.metadata.center[:, channel]).to(device)
             mean, deviation = run.mean[:, channel] * scale + center, variance[:, channel].sqrt() * scale
             offset[:, channel] = offset_of_roots(mean, deviation, known.mean[:, 1, channel], scale)
-    model.climate_offset.copy_(offset)
+    model.climate_offset.copy_(offset if seasons else offset.mean(0))
 
 
 def run_of(model, months: Months, inside: np.ndarray, members: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:

@@ -171,3 +171,4 @@ def test_a_year_of_training_says_nothing_of_variance(folder):
     split[:12] = data.TRAINING
     calibration.calibrate(fresh, data.dataclasses.replace(months, split=split), 2, 5)
     assert not fresh.residual.mixing.any() and fresh.climate_offset.any()
+    assert torch.equal(fresh.climate_offset, fresh.climate_offset[:1].expand(12, -1, -1, -1)), "nor of seasons"
