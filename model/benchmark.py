@@ -141,7 +141,7 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
                 drawn = zip(keys, residual.shapes, strict=True)
                 noises = (normals_of(given, shape, watch.device) for given, shape in drawn)
                 states[place] = residual.step(states[place], *noises)
-                residual.complete(values, month.added, scales, states[place])
+                residual.complete(values, month.added, model.climate_offset[0], scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)

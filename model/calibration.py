@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from model.data import TRAINING, Months, ToPhysical
+from model.forced import TINY, monthly_means
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
 from model.simulate import free_run
@@ -77,7 +78,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
         known.add(torch.stack([observed, physical(observed, month)])[None], month)
     variance = run.variance
     if model.residual is not None:
-        variance += torch.stack([model.residual.scales(month)[1] for month in range(1, 13)]).square()
+        variance += torch.stack([model.residual.scales(month).deviation for month in range(1, 13)]).square()
     offset = run.mean - known.mean[:, 0]
     for channel, transform in enumerate(channel.transform for channel in months.metadata.channels):
         if transform == "sqrt":
@@ -86,11 +87,39 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
             mean, deviation = run.mean[:, channel] * scale + center, variance[:, channel].sqrt() * scale
             offset[:, channel] = offset_of_roots(mean, deviation, known.mean[:, 1, channel], scale)
     model.climate_offset.copy_(offset if seasons else offset.mean(0))
+    if model.residual is not None and seasons:
+        fit_means(model, months, inside, members, seed)
 
 
-def run_of(model, months: Months, inside: np.ndarray, members: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield the index of each month inside, and the fields (members, fields, nlat, nlon) of a run without noise."""
-    return zip(inside, free_run(model, months, inside, members, seed, CALIBRATION, residual=False), strict=True)
+def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
+    """Measure how much less the global means of whole years vary in the data than in a run with noise and offset."""
+    assert model.residual is not None
+    metadata, device = months.metadata, months.fields.device
+    physical, rows = ToPhysical(metadata, device), row_weights(model.grid.nlat).to(device)
+    roots = torch.tensor([channel.transform == "sqrt" for channel in metadata.channels], device=device)
+    weight = Moments(months.fields.shape[1:], device)
+    series: list[torch.Tensor] = []
+    for index, fields in run_of(model, months, inside, members, seed, residual=True):
+        month, observed = months.dates[index][1], months.fields[index : index + 1]
+        values = physical(observed, month)
+        # The square of a root changes by twice the root, other fields by one.
+        weight.add(torch.where(roots[:, None, None], values.clamp_min(0).sqrt(), 1.0), month)
+        series.append((torch.cat([values, physical(fields, month)]).double() * rows).mean((2, 3)))
+    means = torch.stack(series)  # (time, 1 + members, fields)
+    number = months.number[torch.from_numpy(inside).to(device)]
+    means = means - monthly_means(means, number)[number - 1]
+    years = means[: len(means) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
+    deviation = years.std(0)
+    known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
+    kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)
+    model.residual.fit_means(weight.mean.float(), kept.float())
+
+
+def run_of(
+    model, months: Months, inside: np.ndarray, members: int, seed: int, residual: bool = False
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield the index of each month inside, and the fields (members, fields, nlat, nlon) of a run with noise or not."""
+    return zip(inside, free_run(model, months, inside, members, seed, CALIBRATION, residual=residual), strict=True)
 
 
 def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
@@ -113,7 +142,7 @@ def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
             model.residual.fit_variance(known.variance.float(), run.variance.float())
     power = harmonics.by_degree((known.variance - run.variance).mean(0))
     rows = row_weights(model.grid.nlat).to(power)
-    deviations = torch.stack([model.residual.scales(month)[1] for month in range(1, 13)])
+    deviations = torch.stack([model.residual.scales(month).deviation for month in range(1, 13)])
     beyond = (deviations.double().square().mean(0) * rows).mean((1, 2)) - power.sum(1)
     model.residual.fit_power(torch.cat([power, beyond[:, None]], dim=1).float())
 

@@ -15,6 +15,12 @@ is what a free run of the training period lacks of the data's variance about the
 annual cycle, and the diagonal of G_l G_l^T what it lacks of the power of each field at degree l. Where the run varies
 more than the data, g < 1 takes that away. What fields have to do with each other, and r, are those of what
 reconstructed training months leave, x - D(E(x)).
+
+Global means that conservation holds still (the mass of the air, and rain, which the energy of the air allows) are a sum
+of much that cancels, and neither decoder nor noise knows of it. Where those of whole years vary more in a run than in
+the data, the departure of the global mean from L's is scaled by the quotient k of their deviations:
+
+    x - (1 - k) <w, x - L> w / <w, w>,    <.,.> the area mean, w the physical field's change with the normalized one.
 """
 
 import math
@@ -25,7 +31,7 @@ import torch
 from torch import nn
 
 from model.forced import TINY
-from model.sphere import Grid, Harmonics
+from model.sphere import Grid, Harmonics, row_weights
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
 SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
@@ -39,9 +45,21 @@ class NoiseState(NamedTuple):
     cells: torch.Tensor
 
 
+class Scales(NamedTuple):
+    """What the noise of a calendar month is scaled by."""
+
+    kept: torch.Tensor  # g, (fields, nlat, nlon)
+    deviation: torch.Tensor  # s, (fields, nlat, nlon)
+    held: torch.Tensor  # places of the fields whose k is below 1
+    weight: torch.Tensor  # their w, of mean square 1, (held, nlat, nlon)
+
+
 class ResidualNoise(nn.Module):
     """The noise of `fields` fields on `grid`; none until it is measured."""
 
+    weight: torch.Tensor
+    mean_kept: torch.Tensor
+    rows: torch.Tensor
     known: torch.Tensor
     run: torch.Tensor
     detail: torch.Tensor
@@ -56,6 +74,10 @@ class ResidualNoise(nn.Module):
         self.register_buffer("known", torch.zeros(3, fields, *grid))
         self.register_buffer("run", torch.zeros(3, fields, *grid))
         self.register_buffer("detail", torch.ones(fields, *grid))
+        # w up to a factor, w_0 + w_1 cos m + w_2 sin m, and k of each field.
+        self.register_buffer("weight", torch.zeros(3, fields, *grid))
+        self.register_buffer("mean_kept", torch.ones(fields))
+        self.register_buffer("rows", row_weights(grid.nlat), persistent=False)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
         self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
 
@@ -77,11 +99,15 @@ class ResidualNoise(nn.Module):
             last * state.cells + (1 - last.square()).sqrt() * new.cells,
         )
 
-    def scales(self, month: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return g and s, each (fields, nlat, nlon), in a calendar month, 1..12."""
+    def scales(self, month: int) -> "Scales":
+        """Return what changes with the calendar month, 1..12, alone."""
         known, run = (annual_wave(waves, month) for waves in (self.known, self.run))
         kept = ((known + TINY) / (run + TINY)).clamp_max(1)
-        return kept.sqrt(), (self.detail * (known - kept * run)).clamp_min(0).sqrt()
+        deviation = (self.detail * (known - kept * run)).clamp_min(0).sqrt()
+        held = (self.mean_kept < 1).nonzero()[:, 0]
+        weight = annual_wave(self.weight[:, held], month)
+        size = (weight.square() * self.rows).mean((1, 2), keepdim=True).clamp_min(TINY).sqrt()
+        return Scales(kept.sqrt(), deviation, held, weight / size)
 
     def maps(self, state: NoiseState) -> torch.Tensor:
         """Return u (batch, fields, nlat, nlon) of a state."""
@@ -94,18 +120,26 @@ class ResidualNoise(nn.Module):
         cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
         return self.harmonics.maps(mixed).add_(cells)
 
-    def complete(self, decoded, added, scales, state: NoiseState | None) -> torch.Tensor:
+    def complete(self, decoded, added, offset, scales: "Scales", state: NoiseState | None) -> torch.Tensor:
         """Return a month's fields (batch, fields, nlat, nlon), x = L + g d + e; without e where `state` is None.
 
         Args:
-            decoded: L + d, (batch, fields, nlat, nlon).
-            added: L, of as many numbers as a field of each kind has.
-            scales: g and s.
+            decoded: what the decoder gives and what is added to it, (batch, fields, nlat, nlon).
+            added: L less the offset, of as many numbers as a field of each kind has.
+            offset: of the month, (fields, nlat, nlon).
+            scales: of the month.
             state: of the noise.
         """
-        kept, deviation = scales
-        fields = torch.lerp(added.view_as(kept), decoded, kept)
-        return fields if state is None else torch.addcmul(fields, deviation, self.maps(state))
+        added = added.view_as(offset)
+        fields = torch.lerp(added, decoded, scales.kept)
+        if state is not None:
+            fields = torch.addcmul(fields, scales.deviation, self.maps(state))
+        held, weight = scales.held, scales.weight
+        if len(held):
+            departure = fields[:, held] - (added + offset)[held]
+            mean = (departure * weight * self.rows).mean((2, 3), keepdim=True)
+            fields[:, held] -= (1 - self.mean_kept[held])[:, None, None] * mean * weight
+        return fields
 
     @torch.no_grad()
     def fit_shape(self, residuals: Callable[[], Iterable[torch.Tensor]]) -> None:
@@ -147,11 +181,16 @@ class ResidualNoise(nn.Module):
     @torch.no_grad()
     def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
         """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units."""
-        angle = 2 * math.pi * torch.arange(1, 13, dtype=known.dtype, device=known.device) / 12
-        basis = torch.stack([torch.full_like(angle, 1 / 12), angle.cos() / 6, angle.sin() / 6])
+        basis = annual_basis(known)
         self.known.copy_(self.smooth(torch.tensordot(basis, known, dims=1)))
         self.run.copy_(self.smooth(torch.tensordot(basis, run, dims=1)))
         self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
+
+    @torch.no_grad()
+    def fit_means(self, weight: torch.Tensor, kept: torch.Tensor) -> None:
+        """Take w in each calendar month, (12, fields, nlat, nlon), up to a factor, and k of each field (fields,)."""
+        self.weight.copy_(torch.tensordot(annual_basis(weight), weight, dims=1))
+        self.mean_kept.copy_(kept)
 
     def smooth(self, maps: torch.Tensor) -> torch.Tensor:
         """Return maps (..., nlat, nlon) without their small scales, which in differences are sampling error mostly."""
@@ -180,6 +219,12 @@ class ResidualNoise(nn.Module):
         ones[:, :, 0] = torch.eye(nlat)
         # Each cell of a row adds the power of the row's first.
         return nlon * self.harmonics.power(self.harmonics(ones)).sum(0)
+
+
+def annual_basis(like: torch.Tensor) -> torch.Tensor:
+    """Return the matrix (3, 12) from values of the calendar months to v_0, v_1 and v_2 of `annual_wave`."""
+    angle = 2 * math.pi * torch.arange(1, 13, dtype=like.dtype, device=like.device) / 12
+    return torch.stack([torch.full_like(angle, 1 / 12), angle.cos() / 6, angle.sin() / 6])
 
 
 def annual_wave(waves: torch.Tensor, month: int) -> torch.Tensor:

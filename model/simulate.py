@@ -119,8 +119,8 @@ def simulate(
                     parts = zip(RESIDUAL_STAGES, model.residual.shapes, strict=True)
                     white = (draw(stage, block, numbers[index : index + 1], shape)[0] for stage, shape in parts)
                     left[place] = model.residual.step(left[place], *white)
-                given_scales = scales(dates[index][1])
-                fields[place] = model.residual.complete(fields[place], given.added, given_scales, left[place])
+                given_scales, offset = scales(dates[index][1]), model.climate_offset[dates[index][1] - 1]
+                fields[place] = model.residual.complete(fields[place], given.added, offset, given_scales, left[place])
         yield torch.cat(fields)[: len(members)]
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import netCDF4
 import numpy as np
 import pytest
 import torch
@@ -107,7 +108,7 @@ def test_noise_fills_what_a_run_lacks_and_what_is_too_much_is_scaled_away():
     run = torch.stack([0.25 * known[:, 0], 4 * known[:, 1]], dim=1)
     residual.fit_variance(known, run)
     for month in (1, 4, 8):
-        kept, deviation = residual.scales(month)
+        kept, deviation, *_ = residual.scales(month)
         wanted = 2 + math.cos(2 * math.pi * month / 12)
         assert kept[0] == pytest.approx(1, abs=1e-4)
         assert deviation[0].square() == pytest.approx(0.75 * wanted, rel=1e-3)
@@ -116,7 +117,7 @@ def test_noise_fills_what_a_run_lacks_and_what_is_too_much_is_scaled_away():
 
 def test_the_noise_is_none_until_it_is_measured():
     residual = ResidualNoise(2, GRID)
-    kept, deviation = residual.scales(3)
+    kept, deviation, *_ = residual.scales(3)
     assert (kept == 1).all() and not deviation.any()
     assert not next(residual.maps(state) for state in draw(residual, 1)).any()
 
@@ -154,13 +155,55 @@ def test_a_calibrated_run_has_the_mean_and_the_variance_of_the_data(tmp_path):
     normalized = (mean[0] - mean[1]) / physical.scale.double()
     for channel in range(len(spread)):
         found, wanted = ((moments.variance.mean(0)[channel] * rows).mean().item() for moments in (run, known))
-        assert found == pytest.approx(wanted, rel=0.15), channel
+        # Global means that are held take some of it, which of networks that never trained is much.
+        assert found == pytest.approx(wanted, rel=0.25), channel
         if months.metadata.channels[channel].transform == "none":
             error = ((normalized[channel].square() * rows).mean() / (spread[channel].square() * rows).mean()).sqrt()
             assert error < 0.25, channel
         else:
             found, wanted = ((values[channel] * rows).mean().item() for values in mean)
             assert found == pytest.approx(wanted, rel=0.03), channel
+
+
+def test_global_means_vary_no_more_than_the_data_allow():
+    """Of a field and of the square of another, whose roots differ by place; what is no global mean stays."""
+    residual = ResidualNoise(2, GRID)
+    residual.fit_shape(lambda: iter(red_fields(100)))
+    lat = torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
+    roots = torch.stack([torch.ones(*GRID), 2 + lat + 0.5 * torch.cos(3 * lat)])
+    residual.fit_means(roots.expand(12, -1, -1, -1), torch.tensor([0.25, 0.5]))
+    added, offset = torch.randn(2, *GRID), torch.randn(2, *GRID)
+    departure = torch.randn(4, 2, *GRID) + 0.5
+    fields = residual.complete(added + offset + departure, added, offset, residual.scales(5), None) - added - offset
+    before, after = (area_mean(2 * roots * values) for values in (departure, fields))
+    assert after[:, 0] / before[:, 0] == pytest.approx(0.25, rel=1e-3)
+    assert after[:, 1] / before[:, 1] == pytest.approx(0.5, rel=1e-3)
+    changed = departure - fields
+    assert torch.allclose(changed[:, 1] / roots[1], changed[:, 1, :1, :1] / roots[1, :1, :1], rtol=1e-3, atol=1e-5)
+    residual.fit_means(roots.expand(12, -1, -1, -1), torch.ones(2))
+    same = residual.complete(added + departure, added, offset, residual.scales(5), None)
+    assert torch.allclose(same, added + departure)
+
+
+def test_the_mass_of_the_air_is_held(tmp_path):
+    """Data whose first field has no global mean, and networks that never heard of it."""
+    path = model_data.write_months(tmp_path / "training.nc", count=12 * 12)
+    with netCDF4.Dataset(path, "a") as dataset:
+        values = torch.from_numpy(dataset["fields"][:, 0].filled())
+        mean = (values * row_weights(values.shape[-2])).mean((1, 2), keepdim=True)
+        dataset["fields"][:, 0] = (values - mean).numpy()
+    months = data.read_months(path)
+    torch.manual_seed(2)
+    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
+    fit_forced(model, months)
+    calibration.calibrate(model, months, 2, 5)
+    assert model.residual.mean_kept[0] < 0.01
+    inside = np.flatnonzero(months.split == data.TRAINING)
+    rows = row_weights(model.grid.nlat)
+    with torch.inference_mode():
+        run = [fields[:, 0] for fields in free_run(model, months, inside, 2, 5, noise.VALIDATION_RUN)]
+    deviation = torch.stack([(fields * rows).mean((1, 2)) for fields in run]).std(0)
+    assert deviation.max() < 0.02 * torch.stack(run).std()
 
 
 def test_a_year_of_training_says_nothing_of_variance(folder):

@@ -62,7 +62,7 @@ def test_cost_follows_members_and_grid(plans):
     }
     rules = cost.read_rules()
     one, four = (cost.cost(members, 1.5, CONFIG, plans[members], fits, rules) for members in (5, 20))
-    free = 3 * (3 * 4 * 360 + 5 * 72)
+    free = 3 * (4 * 4 * 360 + 5 * 72)
     assert one["training_h"] == four["training_h"] == pytest.approx(0.02904 * (89 * 103 + free) / 3600)
     assert one["rollout_h"] == four["rollout_h"] == pytest.approx(0.02904 * 555 * 5 / 3600)
     assert four["submission_gb"] == pytest.approx(4 * one["submission_gb"])
