@@ -22,6 +22,7 @@ from model.simulate import free_run
 from model.sphere import Harmonics, row_weights
 
 LIMIT = 3.0  # of an offset of roots, normalized units
+LEAST_YEARS = 10  # whose means tell a deviation
 HALVINGS = 30  # of the interval in which it is looked for
 
 
@@ -65,6 +66,8 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     inside = np.flatnonzero(months.split == TRAINING)
     device, shape = months.fields.device, months.fields.shape[1:]
     model.climate_offset.zero_()
+    if model.residual is not None:
+        model.residual.reset()
     # A calendar month that training met once has no variance, and a mean that is weather.
     seasons = bool(np.bincount(months.number[inside].cpu(), minlength=13)[1:].min() > 1)
     if model.residual is not None and seasons:
@@ -86,9 +89,25 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
             center = torch.from_numpy(months.metadata.center[:, channel]).to(device)
             mean, deviation = run.mean[:, channel] * scale + center, variance[:, channel].sqrt() * scale
             offset[:, channel] = offset_of_roots(mean, deviation, known.mean[:, 1, channel], scale)
-    model.climate_offset.copy_(offset if seasons else offset.mean(0))
+    rows = row_weights(model.grid.nlat).to(offset)
+    met = run.count[:, 0, 0, 0] > 0
+    offset = shrunk(offset, variance / run.count, rows) if seasons else offset[met].mean(0).expand_as(offset)
+    model.climate_offset.copy_(offset)
     if model.residual is not None and seasons:
         fit_means(model, months, inside, members, seed)
+
+
+def shrunk(offset: torch.Tensor, error: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return offsets by calendar month (12, fields, nlat, nlon) whose season has the share that is no sampling error.
+
+    Of each field the season, what departs from the mean of the months, keeps 1 - E / P of its mean square P, where E is
+    the mean of `error`, the variance of each offset from sampling: seasons of few years go, and their mean stays.
+    """
+    mean = offset.mean(0)
+    season = offset - mean
+    power = (season.square() * rows).mean((0, 2, 3))
+    share = (1 - (error * rows).mean((0, 2, 3)) / power.clamp_min(TINY)).clamp_min(0)
+    return mean + share[:, None, None] * season
 
 
 def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
@@ -109,6 +128,8 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     number = months.number[torch.from_numpy(inside).to(device)]
     means = means - monthly_means(means, number)[number - 1]
     years = means[: len(means) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
+    if len(years) < LEAST_YEARS:
+        return
     deviation = years.std(0)
     known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
     kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)

@@ -94,7 +94,7 @@ class LatentStatistics(nn.Module):
         departures = anomalies[1:] - before @ memory @ patterns
         patterns, variance = leading_patterns(departures, len(self.patterns))
         squares = (departures @ patterns.T).square()
-        rest = (departures.square().sum(1) - squares.sum(1)).clamp_min(0) / (departures.shape[1] - len(patterns))
+        rest = (departures.square().sum(1) - squares.sum(1)).clamp_min(0) / max(1, departures.shape[1] - len(patterns))
         cycle = annual_cycle(torch.cat([squares, rest[:, None]], dim=1), months[1:])
         deviations, rest = cycle[:, :-1].sqrt(), cycle[:, -1:].sqrt()
         self.patterns.zero_()[: len(patterns)] = patterns.to(self.patterns)

@@ -35,6 +35,7 @@ from model.sphere import Grid, Harmonics, row_weights
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
 SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
+FLOOR = 0.01  # of the year's mean, which no month is below in a wave
 LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
 
@@ -70,16 +71,23 @@ class ResidualNoise(nn.Module):
         super().__init__()
         self.harmonics = Harmonics(grid)
         degrees = self.harmonics.keep.lmax
-        # Variance of the data and of a free run, smooth, each v_0 + v_1 cos m + v_2 sin m; and the data's over that.
+        # Variance of the data and of a free run, smooth, as `fit_wave` has them; and the data's over that.
         self.register_buffer("known", torch.zeros(3, fields, *grid))
         self.register_buffer("run", torch.zeros(3, fields, *grid))
         self.register_buffer("detail", torch.ones(fields, *grid))
-        # w up to a factor, w_0 + w_1 cos m + w_2 sin m, and k of each field.
+        # w up to a factor, as `fit_wave` has it, and k of each field.
         self.register_buffer("weight", torch.zeros(3, fields, *grid))
         self.register_buffer("mean_kept", torch.ones(fields))
         self.register_buffer("rows", row_weights(grid.nlat), persistent=False)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
         self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
+
+    def reset(self) -> None:
+        """Forget what was measured."""
+        for values in (self.weight, self.known, self.run, self.mixing, self.memory):
+            values.zero_()
+        self.mean_kept.fill_(1)
+        self.detail.fill_(1)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -101,11 +109,11 @@ class ResidualNoise(nn.Module):
 
     def scales(self, month: int) -> "Scales":
         """Return what changes with the calendar month, 1..12, alone."""
-        known, run = (annual_wave(waves, month) for waves in (self.known, self.run))
+        known, run = (wave(waves, month) for waves in (self.known, self.run))
         kept = ((known + TINY) / (run + TINY)).clamp_max(1)
         deviation = (self.detail * (known - kept * run)).clamp_min(0).sqrt()
         held = (self.mean_kept < 1).nonzero()[:, 0]
-        weight = annual_wave(self.weight[:, held], month)
+        weight = wave(self.weight[:, held], month)
         size = (weight.square() * self.rows).mean((1, 2), keepdim=True).clamp_min(TINY).sqrt()
         return Scales(kept.sqrt(), deviation, held, weight / size)
 
@@ -181,15 +189,16 @@ class ResidualNoise(nn.Module):
     @torch.no_grad()
     def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
         """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units."""
-        basis = annual_basis(known)
-        self.known.copy_(self.smooth(torch.tensordot(basis, known, dims=1)))
-        self.run.copy_(self.smooth(torch.tensordot(basis, run, dims=1)))
+        self.known.copy_(fit_wave(self.smooth(known)))
+        self.run.copy_(fit_wave(self.smooth(run)))
+        self.known[0].clamp_min_(0)
+        self.run[0].clamp_min_(0)
         self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
 
     @torch.no_grad()
     def fit_means(self, weight: torch.Tensor, kept: torch.Tensor) -> None:
         """Take w in each calendar month, (12, fields, nlat, nlon), up to a factor, and k of each field (fields,)."""
-        self.weight.copy_(torch.tensordot(annual_basis(weight), weight, dims=1))
+        self.weight.copy_(fit_wave(weight))
         self.mean_kept.copy_(kept)
 
     def smooth(self, maps: torch.Tensor) -> torch.Tensor:
@@ -221,13 +230,19 @@ class ResidualNoise(nn.Module):
         return nlon * self.harmonics.power(self.harmonics(ones)).sum(0)
 
 
-def annual_basis(like: torch.Tensor) -> torch.Tensor:
-    """Return the matrix (3, 12) from values of the calendar months to v_0, v_1 and v_2 of `annual_wave`."""
-    angle = 2 * math.pi * torch.arange(1, 13, dtype=like.dtype, device=like.device) / 12
-    return torch.stack([torch.full_like(angle, 1 / 12), angle.cos() / 6, angle.sin() / 6])
+def fit_wave(values: torch.Tensor) -> torch.Tensor:
+    """Return the waves (3, ...) of positive `values` (12, ...) of the calendar months: their mean, and b of `wave`."""
+    mean = values.mean(0)
+    angle = 2 * math.pi * torch.arange(1, 13, dtype=values.dtype, device=values.device) / 12
+    basis = torch.stack([angle.cos(), angle.sin()]) / 6
+    # Of logarithms, or the calm months of a strong season would come out below nothing.
+    logarithm = torch.maximum(values, FLOOR * mean).clamp_min(TINY).log()
+    return torch.cat([mean[None], torch.tensordot(basis, logarithm, dims=1)])
 
 
-def annual_wave(waves: torch.Tensor, month: int) -> torch.Tensor:
-    """Return v_0 + v_1 cos m + v_2 sin m, not below 0, of `waves` (3, ...) in a calendar month, 1..12."""
-    angle = 2 * math.pi * month / 12
-    return (waves[0] + math.cos(angle) * waves[1] + math.sin(angle) * waves[2]).clamp_min(0)
+def wave(waves: torch.Tensor, month: int) -> torch.Tensor:
+    """Return v_0 exp(b_1 cos m + b_2 sin m) over the year's mean of exp(..), of `waves` (3, ...), in a month 1..12."""
+    angles = [2 * math.pi * number / 12 for number in range(1, 13)]
+    year = sum(torch.exp(math.cos(angle) * waves[1] + math.sin(angle) * waves[2]) for angle in angles)
+    angle = angles[month - 1]
+    return 12 * waves[0] * torch.exp(math.cos(angle) * waves[1] + math.sin(angle) * waves[2]) / year

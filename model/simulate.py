@@ -59,8 +59,8 @@ def simulate(
 
     The first month is decoded from the encoded initial state, encoded with its own forcing, which is the same in every
     experiment; the latent of each later month is drawn given the conditions of the month before, and decoded with its
-    own. The noise of a member's month depends on `seed`, `stream`, its number and the date alone: a run that begins
-    later has the same.
+    own. The white noise of a member's month depends on `seed`, `stream`, its number and the date alone: a run that
+    begins later has the same.
 
     Args:
         model: in evaluation mode.

@@ -101,18 +101,20 @@ def test_slow_residuals_are_the_latents_to_give():
 
 
 def test_noise_fills_what_a_run_lacks_and_what_is_too_much_is_scaled_away():
-    """With the annual cycle of both, and no smaller scales than the data have."""
+    """In every month, with a variance in January of 55 times that of July, and run and data unlike."""
     residual = ResidualNoise(2, GRID)
     angle = 2 * torch.pi * torch.arange(1, 13)[:, None, None, None] / 12
-    known = (2 + angle.cos()).expand(12, 2, *GRID)
-    run = torch.stack([0.25 * known[:, 0], 4 * known[:, 1]], dim=1)
+    known = (2 * angle.cos()).exp().expand(12, 2, *GRID)
+    run = torch.stack([0.25 * known[:, 0], 4 + 0 * known[:, 1]], dim=1)
     residual.fit_variance(known, run)
-    for month in (1, 4, 8):
+    for month in range(1, 13):
         kept, deviation, *_ = residual.scales(month)
-        wanted = 2 + math.cos(2 * math.pi * month / 12)
+        wanted = math.exp(2 * math.cos(2 * math.pi * month / 12))
         assert kept[0] == pytest.approx(1, abs=1e-4)
-        assert deviation[0].square() == pytest.approx(0.75 * wanted, rel=1e-3)
-        assert kept[1].square() == pytest.approx(0.25, rel=1e-3) and deviation[1] == pytest.approx(0, abs=1e-2)
+        assert deviation[0].square() == pytest.approx(0.75 * wanted, rel=0.01)
+        total = kept[1].square() * 4 + deviation[1].square()
+        assert total == pytest.approx(wanted, rel=0.01)
+        assert (deviation[1].max() < 1e-2) == (wanted < 4)
 
 
 def test_the_noise_is_none_until_it_is_measured():
@@ -204,6 +206,33 @@ def test_the_mass_of_the_air_is_held(tmp_path):
         run = [fields[:, 0] for fields in free_run(model, months, inside, 2, 5, noise.VALIDATION_RUN)]
     deviation = torch.stack([(fields * rows).mean((1, 2)) for fields in run]).std(0)
     assert deviation.max() < 0.02 * torch.stack(run).std()
+
+
+def test_a_season_of_offsets_is_kept_as_far_as_it_is_no_sampling_error():
+    """Of a field with a season of deviation 2 and errors of deviation 1 the error shrinks; of errors alone all goes."""
+    random = torch.Generator().manual_seed(1)
+    angle = 2 * math.pi * torch.arange(12)[:, None, None, None] / 12
+    truth = torch.cat([2 * math.sqrt(2) * angle.cos(), 0 * angle], dim=1) + 3
+    found = truth + torch.randn(12, 2, *GRID, generator=random)
+    kept = calibration.shrunk(found, torch.ones_like(found), row_weights(GRID.nlat))
+    season = kept - kept.mean(0)
+    slope = (season[:, 0] * angle[:, 0].cos()).mean() * 2 / (2 * math.sqrt(2))
+    assert slope == pytest.approx(4 / (4 + 11 / 12), rel=0.03)
+    assert season[:, 1].abs().max() < 0.4 and kept.mean(0) == pytest.approx(found.mean(0), abs=1e-5)
+    assert (kept - truth)[:, 0].square().mean() < 0.9 * (found - truth)[:, 0].square().mean()
+
+
+def test_a_second_calibration_gives_what_the_first_gave(tmp_path):
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 12))
+    torch.manual_seed(2)
+    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
+    fit_forced(model, months)
+    found = []
+    for _ in range(2):
+        calibration.calibrate(model, months, 1, 5)
+        found.append({name: value.clone() for name, value in model.state_dict().items()})
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    assert found[0]["residual.mean_kept"].min() < 1
 
 
 def test_a_year_of_training_says_nothing_of_variance(folder):
