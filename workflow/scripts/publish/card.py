@@ -209,7 +209,7 @@ def _networks(model):
     residual = (
         " Variance that the decoded months of a free run of the training period lack, by place, season and spherical "
         "degree, is added to every month as noise, correlated between fields and red in time, and variance beyond the "
-        "data's is scaled away: small scales are drawn, not resolved. Global means that vary more from year to year than "
+        "data's is scaled away: small scales are drawn, not resolved. Global means that vary more between years than "
         "the data's are held to these by a factor."
         if model["residual_noise"]
         else ""
