@@ -19,11 +19,11 @@ from model.forced import TINY, monthly_means
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
 from model.simulate import free_run
-from model.sphere import Harmonics, row_weights
+from model.sphere import row_weights
 
 LIMIT = 3.0  # of an offset of roots, normalized units
-LEAST_YEARS = 10  # whose means tell a deviation
 HALVINGS = 30  # of the interval in which it is looked for
+LEAST_YEARS = 10  # whose means tell a deviation
 
 
 class Moments:
@@ -113,6 +113,8 @@ def shrunk(offset: torch.Tensor, error: torch.Tensor, rows: torch.Tensor) -> tor
 def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
     """Measure how much less the global means of whole years vary in the data than in a run with noise and offset."""
     assert model.residual is not None
+    if len(inside) // 12 < LEAST_YEARS:
+        return
     metadata, device = months.metadata, months.fields.device
     physical, rows = ToPhysical(metadata, device), row_weights(model.grid.nlat).to(device)
     roots = torch.tensor([channel.transform == "sqrt" for channel in metadata.channels], device=device)
@@ -128,8 +130,6 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     number = months.number[torch.from_numpy(inside).to(device)]
     means = means - monthly_means(means, number)[number - 1]
     years = means[: len(means) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
-    if len(years) < LEAST_YEARS:
-        return
     deviation = years.std(0)
     known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
     kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)
@@ -149,16 +149,16 @@ def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     The first run has all that is decoded; of the second what is too much at a place is taken away.
     """
     assert model.residual is not None
-    harmonics = Harmonics(model.grid).to(months.fields.device)
+    harmonics = model.residual.harmonics
     for look in (lambda maps: maps, harmonics):
         run, known = (Moments(look(months.fields[0]).shape, months.fields.device) for _ in range(2))
         for index, fields in run_of(model, months, inside, members, seed):
             month, observed = months.dates[index][1], months.fields[index : index + 1]
             number = torch.tensor([month], device=fields.device)
-            _, response = model.split_forced(months.forcings[index : index + 1], number)
-            response = torch.zeros_like(observed) if response is None else response
-            run.add(look(fields - response), month)
-            known.add(look(observed - response), month)
+            both = torch.cat([observed, fields])
+            both = model.departures(both, months.forcings[index : index + 1], number)
+            known.add(look(both[:1]), month)
+            run.add(look(both[1:]), month)
         if look is not harmonics:
             model.residual.fit_variance(known.variance.float(), run.variance.float())
     power = harmonics.by_degree((known.variance - run.variance).mean(0))

@@ -56,8 +56,7 @@ class Viewer:
     def __call__(self, normalized: torch.Tensor, forcing: torch.Tensor, month: int) -> View:
         """Return the view of normalized fields (batch, fields, nlat, nlon) under a forcing (1, ...) in a month."""
         physical = self.physical(normalized, month)
-        _, response = self.model.split_forced(forcing, torch.tensor([month], device=forcing.device))
-        departures = normalized if response is None else normalized - response
+        departures = self.model.departures(normalized, forcing, torch.tensor([month], device=forcing.device))
         return View(physical, self.area_mean(physical), self.harmonics(departures))
 
 

@@ -10,10 +10,9 @@ extrapolate in it.
 """
 
 import torch
-import torch_harmonics
 from torch import nn
 
-from model.sphere import Grid, row_weights, truncation
+from model.sphere import Grid, row_weights, transforms, truncation
 
 TINY = 1e-30  # keeps quotients of what is zero, as with a single year of training, from being NaN
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
@@ -114,9 +113,7 @@ class WienerFilter(nn.Module):
 
     def __init__(self, grid: Grid):
         super().__init__()
-        keep = truncation(grid, "alias_free")
-        self.analysis = torch_harmonics.RealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular")
-        self.synthesis = torch_harmonics.InverseRealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular")
+        self.analysis, self.synthesis = transforms(grid, truncation(grid, "alias_free"))
         self.register_buffer("rows", row_weights(grid.nlat))
 
     def forward(self, maps: torch.Tensor, residual: torch.Tensor, uncertainty: torch.Tensor) -> torch.Tensor:

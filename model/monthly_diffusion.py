@@ -149,6 +149,11 @@ class MonthlyDiffusion(nn.Module):
         amplitudes = self.forced.amplitudes(anomalies)
         return self.forced.without_mean(anomalies, amplitudes), self.forced(amplitudes)
 
+    def departures(self, fields: torch.Tensor, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
+        """Return `fields` less their linear response to a month's forcing, all of them where that is not modelled."""
+        _, response = self.split_forced(forcing, month)
+        return fields if response is None else fields - response
+
     def conditions(self, forcing: torch.Tensor, month: torch.Tensor) -> Conditions:
         """Return the conditions of a month, for the methods whose names end in `_given`."""
         month = month.reshape(len(forcing))

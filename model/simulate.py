@@ -100,9 +100,10 @@ def simulate(
             latent = latent + torch.exp(0.5 * log_variance) * draw(INITIAL, block, numbers[:1], model.latent_shape)[0]
         latents.append(latent)
 
+    completing = model.residual
+    scales = functools.cache(completing.scales) if completing is not None else None
     # None that is measured, none to draw.
-    noisy = residual and model.residual is not None and bool(model.residual.mixing.any())
-    scales = functools.cache(model.residual.scales) if model.residual is not None else None
+    noisy = residual and completing is not None and bool(completing.mixing.any())
     left: list[NoiseState | None] = [None] * len(blocks)
     fast, before, noise = prepare(model), None, [noises(block) for block in blocks]
     for index in range(len(dates)):
@@ -113,14 +114,15 @@ def simulate(
             ]
         before = given
         fields = [fast.decode(latent, given) for latent in latents]
-        if scales is not None and model.residual is not None:
+        if completing is not None and scales is not None:
+            month = dates[index][1]
+            constant = given.added, model.climate_offset[month - 1], scales(month)
             for place, block in enumerate(blocks):
                 if noisy:
-                    parts = zip(RESIDUAL_STAGES, model.residual.shapes, strict=True)
+                    parts = zip(RESIDUAL_STAGES, completing.shapes, strict=True)
                     white = (draw(stage, block, numbers[index : index + 1], shape)[0] for stage, shape in parts)
-                    left[place] = model.residual.step(left[place], *white)
-                given_scales, offset = scales(dates[index][1]), model.climate_offset[dates[index][1] - 1]
-                fields[place] = model.residual.complete(fields[place], given.added, offset, given_scales, left[place])
+                    left[place] = completing.step(left[place], *white)
+                fields[place] = completing.complete(fields[place], *constant, left[place])
         yield torch.cat(fields)[: len(members)]
 
 

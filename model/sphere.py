@@ -84,6 +84,12 @@ def fourier_synthesis(orders: int, nlon: int) -> torch.Tensor:
     return torch.stack([counts * torch.cos(angle), imaginary], 1).flatten(0, 1).float()
 
 
+def transforms(grid: Grid, keep: Truncation) -> tuple[torch_harmonics.RealSHT, torch_harmonics.InverseRealSHT]:
+    """Return the transforms between maps on `grid` and the harmonics that `keep` keeps."""
+    sizes = {"lmax": keep.lmax, "mmax": keep.mmax, "grid": "equiangular"}
+    return torch_harmonics.RealSHT(*grid, **sizes), torch_harmonics.InverseRealSHT(*grid, **sizes)
+
+
 class Harmonics(nn.Module):
     """Spherical harmonics of maps as real numbers, of which the sum of squares is the area mean of the square.
 
@@ -96,10 +102,8 @@ class Harmonics(nn.Module):
 
     def __init__(self, grid: Grid):
         super().__init__()
-        keep = truncation(grid, "alias_free")
-        self.analysis = torch_harmonics.RealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular")
-        self.synthesis = torch_harmonics.InverseRealSHT(*grid, lmax=keep.lmax, mmax=keep.mmax, grid="equiangular")
-        self.keep = keep
+        self.keep = keep = truncation(grid, "alias_free")
+        self.analysis, self.synthesis = transforms(grid, keep)
         degree, order, part = torch.meshgrid(*map(torch.arange, (keep.lmax, keep.mmax, 2)), indexing="ij")
         kept = (order <= degree) & ((part == 0) | (order > 0))
         factor = torch.where(order[kept] > 0, 2.0, 1.0).div(4 * math.pi).sqrt()
