@@ -1,4 +1,4 @@
-"""CMOR against plain netCDF4 on one simulation: time, memory and the ratio that README quotes.
+"""CMOR against plain netCDF4 on one simulation: time, memory and the ratio that docs/performance.md quotes.
 
     python benchmarks/cmorize.py --work /tmp/cmorize [--resolution 1.5] [--period 1978-10 2024-12]
 

@@ -14,6 +14,7 @@ import yaml
 from tests.download import test_download, test_forcing, test_lasting, test_machine  # noqa: F401 (they cover rows too)
 from tests.helpers import era5_files
 from tests.helpers.cds_faults import COVERED, FATAL, RECOVERED, ROWS, WRONG, covers
+from tests.helpers.pages import rows, section
 from tests.helpers.project import ROOT, launch, left_over, snakemake
 
 
@@ -145,10 +146,7 @@ def test_a_killed_run_goes_on_with_the_request_that_it_queued(stand_in, replies,
 
 
 def test_every_row_of_the_table_of_faults_has_a_test_and_the_other_way_round():
-    text = (ROOT / "README.md").read_text()
-    table = text.split("## When the download meets trouble")[1].split("\n## ")[0]
-    rows = [line.strip("| ").split(" | ")[0] for line in table.splitlines() if line.startswith("|")][2:]
-    assert rows == list(ROWS.values())
+    assert [row[0] for row in rows(section("When the download meets trouble"))] == list(ROWS.values())
     assert set(ROWS) == COVERED
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong between us and the CDS: README's table of faults, with the cases that its rows stand for.
+"""What can go wrong between us and the CDS: the table of faults in docs, with the cases that its rows stand for.
 
 A case strikes the stand-in (``case.strike(server, year)``: the requests of that year, or of any for None) or gives it a
 wrong reply to send (``case.write(path, year)``), and ends in the right file, or in the ``sentence`` and no file.

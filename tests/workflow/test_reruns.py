@@ -1,4 +1,4 @@
-"""A change reruns what it touches and nothing else: each row of README's table, asked of Snakemake on a finished run.
+"""A change reruns what it touches and nothing else: each row of the docs' table, asked of Snakemake on a finished run.
 
 Jobs that close a run by reading the files of what changed (checks, evaluation) are implied in every row.
 """
@@ -12,7 +12,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from tests.helpers.project import ROOT, snakemake
+from tests.helpers.pages import rows, section
+from tests.helpers.project import snakemake
 
 CLOSING = {
     *("check_simulation", "check_experiment", "check_submission", "publish"),
@@ -24,7 +25,7 @@ LEARNING = {"normalize_statistics", "normalize_training", "normalize_initial", "
 SIMULATION = {"rollout_1", "cmorize"}
 
 
-# The rows of README's table, and the tests that prove them.
+# The rows of that table, and the tests that prove them.
 ROWS = {
     "nothing, or the same bytes with a new time stamp": ["nothing", "same_bytes_with_a_new_time_stamp"],
     "a test-period year replaced": ["test_period_year_replaced"],
@@ -80,12 +81,10 @@ def assert_reruns(jobs, expected):
     assert set(jobs) - CLOSING == set(expected), jobs
 
 
-def test_the_table_in_the_readme_has_these_rows():
-    table = (ROOT / "README.md").read_text().split("## What a change reruns")[1].split("\n## ")[0]
-    rows = [line.strip("| ").split(" | ")[0] for line in table.splitlines() if line.startswith("|")][2:]
-    assert sorted(rows) == sorted(ROWS)
+def test_the_table_in_the_docs_has_these_rows():
+    assert sorted(row[0] for row in rows(section("What a change reruns"))) == sorted(ROWS)
     here = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert here - {"the_table_in_the_readme_has_these_rows"} == {name for names in ROWS.values() for name in names}
+    assert here - {"the_table_in_the_docs_has_these_rows"} == {name for names in ROWS.values() for name in names}
 
 
 def test_nothing(copy):
