@@ -40,10 +40,10 @@ test-slurm:
 	@$(ENVIRONMENT) && { PATH=$$PATH:/usr/sbin command -v slurmctld >/dev/null || install_packages slurm-wlm munge || fail "Slurm is missing: as root 'apt-get install slurm-wlm munge'"; } && python -m pytest -m slurm
 
 lint:
-	@$(ENVIRONMENT) && ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules && mypy && lint-imports
+	@$(ENVIRONMENT) && ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/Snakefile workflow/rules && mypy && lint-imports
 
 format:
-	@$(ENVIRONMENT) && ruff check --fix . && ruff format . && snakefmt Snakefile workflow/rules
+	@$(ENVIRONMENT) && ruff check --fix . && ruff format . && snakefmt Snakefile workflow/Snakefile workflow/rules
 
 rulegraph:
 	@$(ENVIRONMENT) && python -m snakemake --rulegraph --quiet | dot -Tsvg -o workflow/report/rulegraph.svg

@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: Path(workflow.basedir, "config/config.yaml")
+configfile: Path(workflow.snakefile).parent / "config/config.yaml"
 
 
 include: "workflow/rules/config.smk"

@@ -7,8 +7,9 @@ from tests.helpers.project import ROOT
 FRONT = ROOT / "README.md"
 PROFILE = ROOT / "workflow/profiles/slurm/README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-# In the order of reading. What other folders' README.md files say of their data is not here.
-PAGES = [FRONT, *DOCS, PROFILE]
+CONFIG = ROOT / "config/README.md"
+# What other folders' README.md files say of their data is not here.
+PAGES = [FRONT, *DOCS, CONFIG, PROFILE, ROOT / "CONTRIBUTING.md"]
 
 
 def name(page):

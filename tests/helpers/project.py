@@ -28,7 +28,7 @@ def cmor_python():
     return os.environ.get("CMOR_PYTHON", "/usr/bin/python3")
 
 
-def snakemake(directory, *arguments, overlay=None, project=ROOT, check=True):
+def snakemake(directory, *arguments, overlay=None, project=ROOT, snakefile="Snakefile", check=True):
     """Run Snakemake on ``project`` in ``directory`` with a config overlay (a path), as make does."""
     # --configfile takes all values that follow, so an option has to come next, not a target.
     configfile = [] if overlay is None else ["--configfile", overlay]
@@ -38,7 +38,7 @@ def snakemake(directory, *arguments, overlay=None, project=ROOT, check=True):
         "snakemake",
         *configfile,
         "--snakefile",
-        project / "Snakefile",
+        project / snakefile,
         "--directory",
         directory,
     ]

@@ -5,9 +5,10 @@ import re
 import sys
 from pathlib import Path
 
-BASE = Path(os.path.relpath(workflow.basedir))
+# The project's folder: not that of the Snakefile which a run starts with, for there are two.
+BASE = Path(os.path.relpath(Path(workflow.snakefile).parents[2]))
 # The modules of this very copy of the project, whichever one is installed.
-sys.path.insert(0, workflow.basedir)
+sys.path.insert(0, os.path.abspath(BASE))
 
 from snakemake.exceptions import WorkflowError
 from workflow.scripts.common.experiments import CONTROL
