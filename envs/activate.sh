@@ -43,7 +43,12 @@ with_venv() {
         echo "make: creating the environment .venv (first use, about 6 GB)"
         "$1" -c "import ensurepip, venv" 2>/dev/null || install_packages python3-venv || fail "'$1 -m venv' does not work; as root 'apt-get install python3-venv'"
         "$1" -m venv --clear "$prefix" || fail "'$1 -m venv' failed; its message is above"
-        "$prefix/bin/pip" install --quiet --disable-pip-version-check -r envs/requirements.txt -c envs/constraints.txt || fail "pip could not install envs/requirements.txt; its message is above"
+        # LOCKED=1 takes only files with the hashes of envs/lock.txt, on the kind of machine that it names: the same versions.
+        if [ -n "${LOCKED:-}" ]; then
+            "$prefix/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r envs/lock.txt || fail "pip could not install envs/lock.txt; its message is above"
+        else
+            "$prefix/bin/pip" install --quiet --disable-pip-version-check -r envs/requirements.txt -c envs/constraints.txt || fail "pip could not install envs/requirements.txt; its message is above"
+        fi
         install_project "$prefix/bin/python"
         echo "$environment_stamp" >"$prefix/environment.stamp"
     fi

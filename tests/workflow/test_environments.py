@@ -1,12 +1,16 @@
 """Environments that cannot be solved here are at least consistent: they parse, pin what pip pins, name every import."""
 
 import ast
+import importlib.metadata
+import platform
 import re
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.helpers.project import ROOT
 from workflow.scripts.common.imports import local_modules
@@ -82,6 +86,47 @@ def test_requirements_agree_with_constraints():
     constraints = {name.lower(): version for name, version in pins(ROOT / "envs/constraints.txt").items()}
     for name, version in pins(ROOT / "envs/requirements.txt").items():
         assert constraints[name.lower()] == version
+
+
+def locked():
+    """name -> (version, sha256) of every package of the lock; fails on a line of any other form."""
+    lines = (ROOT / "envs/lock.txt").read_text().replace(" \\\n", "").splitlines()
+    found = {}
+    for line in lines:
+        if not line.startswith("#"):
+            name, version, digest = re.fullmatch(r"([a-z0-9-]+)==(\S+)\s+--hash=sha256:([0-9a-f]{64})", line).groups()
+            assert name not in found
+            found[name] = version, digest
+    return found
+
+
+def brought(names):
+    """The packages that these bring with them, these too, as they are installed here."""
+    found, queue = set(), [(name, "") for name in names]
+    while queue:
+        name, extra = queue.pop()
+        if (name, extra) not in found:
+            found.add((name, extra))
+            for needed in map(Requirement, importlib.metadata.requires(name) or []):
+                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                    queue += [(canonicalize_name(needed.name), wanted) for wanted in ["", *needed.extras]]
+    return {name for name, _ in found}
+
+
+def test_the_lock_has_the_pinned_versions():
+    constraints = {canonicalize_name(name): version for name, version in pins(ROOT / "envs/constraints.txt").items()}
+    versions = {name: version for name, (version, _) in locked().items()}
+    assert {name: version for name, version in versions.items() if constraints.get(name) != version} == {}
+    assert len({digest for _, digest in locked().values()}) == len(versions)
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine(), sys.version_info[:2]) != ("linux", "x86_64", (3, 11)),
+    reason="the lock is for Linux on x86_64 with Python 3.11",
+)
+def test_the_lock_holds_all_that_the_requirements_bring_and_no_more():
+    required = {canonicalize_name(name) for name in pins(ROOT / "envs/requirements.txt")}
+    assert set(locked()) == brought(required)
 
 
 def test_every_rule_names_an_environment_that_holds_its_imports():
