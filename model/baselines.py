@@ -23,7 +23,9 @@ from model import checkpoint, data
 from model.data import Channel, Metadata
 from model.device import pick_device
 from model.fast import FastModel
-from model.forced import TINY, ForcedResponse, monthly_means
+from model.first_guess import uniform_warming
+from model.forced import ForcedResponse, monthly_means
+from model.regression import TINY
 from model.rollout import match_initial, open_forcing
 from model.simulate import simulate
 from model.sphere import Grid
@@ -116,16 +118,17 @@ def lag_one(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
 
 
 def fit_regression(training: TrainingMonths, modes: int) -> ForcedResponse:
-    """Return the linear response of the training months to `modes` patterns of SST."""
+    """Return the linear response of the training months to the sea, of `modes` amplitudes."""
     _, fields, nlat, nlon = training.shape
     forced = ForcedResponse(modes, fields, training.forcings.shape[1], Grid(nlat, nlon))
-    forced.fit(cast(torch.Tensor, training), training.forcings, training.number)
+    guess = uniform_warming(training.metadata, training.forcings)
+    forced.fit(cast(torch.Tensor, training), training.forcings, training.number, guess)
     return forced
 
 
 def respond(forced: ForcedResponse, forcing: torch.Tensor, month: int) -> torch.Tensor:
     """Return L (fields, nlat, nlon) of the forcing (1, forcings, nlat, nlon) of a calendar month."""
-    return forced(forced.amplitudes(forced.anomalies(forcing, torch.tensor([month]))))[0]
+    return forced.respond(forcing, torch.tensor([month]))[1][0]
 
 
 def residual_months(dates: list[tuple[int, int]], training: list[tuple[int, int]], member: int, seed: int) -> list[int]:

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from model.data import TRAINING, Months, ToPhysical
-from model.forced import TINY, monthly_means
+from model.forced import monthly_means
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
+from model.regression import TINY
 from model.simulate import free_run
 from model.sphere import row_weights
 

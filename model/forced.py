@@ -1,8 +1,16 @@
 r"""The linear response of the fields to sea surface temperature, fitted by regression before the networks train.
 
-L(c) = sum_k p_k(c) R_k: p_0 is the mean SST anomaly over the sea, p_1.. are the amplitudes of the leading patterns
-(EOFs) of what is left of the SST anomaly, and R_k are maps of every field, by least squares over the training months,
-of which each degree of the spherical harmonics keeps the share that its sampling error leaves (a Wiener filter).
+L(c, x) = sum_k p_k(c) R_k(x) + sum_j l_j(c, x) a_j(x): p_0 is the mean SST anomaly over the sea, p_1.. are the
+amplitudes of the leading patterns (EOFs) of what is left of the SST anomaly, and R_k are maps of every field; l_j are
+the anomalies of the forcings at the place itself (SST less p_0, sea ice) and of the SST less p_0 in its wider
+neighbourhood, and a_j maps too. So rain follows the sea that is warmer than elsewhere, air the ice beneath it, and what
+the whole sea does is told from what the sea near by does.
+
+a_j is by least squares with the p_k known, its moments pooled over a neighbourhood; of it a field keeps the share that
+either half of the training period confirms of the other's. R_k is by least squares of the rest; each degree of the
+spherical harmonics keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a
+first guess (model/first_guess.py): a few decades do not tell what a uniform warming does.
+
 The networks model fields - L(c), and see anomalies of SST and ice in units of their own spread, the SST's without its
 global mean p_0. So a uniform warming, which in the +2 K and +4 K experiments lies far outside what training has met,
 acts through R_0 alone, in proportion to its size, and networks that divide amplitudes out, saturate or fold never
@@ -12,28 +20,33 @@ extrapolate in it.
 import torch
 from torch import nn
 
-from model.sphere import Grid, row_weights, transforms, truncation
+from model.regression import TINY, Regression, WienerFilter
+from model.sphere import Grid, Harmonics, row_weights
 
-TINY = 1e-30  # keeps quotients of what is zero, as with a single year of training, from being NaN
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
+FAR = 0.05  # share of the sea near by, below which a place is far inland
+NEAR = 12  # degree of the harmonics to which the SST near by is smoothed
 
 
 class ForcedResponse(nn.Module):
-    """The fitted response: `modes` predictors of the SST (input 0 of the forcings), and their maps of the fields."""
+    """The fitted response to `modes` amplitudes of the SST (input 0 of the forcings) and to what is at each place."""
 
     climatology: torch.Tensor
     spread: torch.Tensor
     sea: torch.Tensor
     patterns: torch.Tensor
     response: torch.Tensor
+    local: torch.Tensor
 
     def __init__(self, modes: int, fields: int, forcings: int, grid: Grid):
         super().__init__()
+        self.harmonics = Harmonics(grid)
         self.register_buffer("climatology", torch.zeros(12, forcings, *grid))
         self.register_buffer("spread", torch.ones(forcings, 1, 1))
         self.register_buffer("sea", torch.zeros(*grid))
         self.register_buffer("patterns", torch.zeros(modes, *grid))
         self.register_buffer("response", torch.zeros(modes, fields, *grid))
+        self.register_buffer("local", torch.zeros(1 + forcings, fields, *grid))
 
     def anomalies(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return anomalies of `forcing` (batch, forcings, nlat, nlon) in `month` (batch,), in units of their spread.
@@ -47,25 +60,70 @@ class ForcedResponse(nn.Module):
         """Return p, shape (batch, modes), of `anomalies` (batch, forcings, nlat, nlon)."""
         return anomalies[:, 0].flatten(1) @ self.patterns.flatten(1).T
 
-    def forward(self, amplitudes: torch.Tensor) -> torch.Tensor:
-        """Return L, shape (batch, fields, nlat, nlon), for `amplitudes` (batch, modes)."""
-        return torch.tensordot(amplitudes, self.response, dims=1)
-
     def without_mean(self, anomalies: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
         """Return `anomalies` with the mean SST anomaly over the sea, p_0, taken out of the first map."""
         sst = anomalies[:, :1] - amplitudes[:, :1, None, None] * self.sea
         return torch.cat([sst, anomalies[:, 1:]], dim=1)
 
+    def places(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return l, (batch, 1 + forcings, nlat, nlon), of anomalies as `without_mean` has them: SST near by first."""
+        share = self.harmonics.smooth(self.sea, NEAR).clamp_min(FAR)
+        near = self.harmonics.smooth(seen[:, :1], NEAR) / share
+        return torch.cat([near, seen], dim=1)
+
+    def forward(self, seen: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
+        """Return L, (batch, fields, nlat, nlon).
+
+        Args:
+            seen: anomalies as `without_mean` gives them, (batch, forcings, nlat, nlon).
+            amplitudes: p, (batch, modes).
+        """
+        response = torch.tensordot(amplitudes, self.response, dims=1)
+        for number, place in enumerate(self.places(seen).unbind(1)):
+            response = torch.addcmul(response, place[:, None], self.local[number])
+        return response
+
+    def respond(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return `forcing` (batch, forcings, nlat, nlon) of `month` (batch,) as the networks see it, and L."""
+        anomalies = self.anomalies(forcing, month)
+        amplitudes = self.amplitudes(anomalies)
+        seen = self.without_mean(anomalies, amplitudes)
+        return seen, self(seen, amplitudes)
+
     @torch.no_grad()
-    def fit(self, fields: torch.Tensor, forcings: torch.Tensor, months: torch.Tensor) -> None:
+    def fit(
+        self, fields: torch.Tensor, forcings: torch.Tensor, months: torch.Tensor, guess: torch.Tensor | None = None
+    ) -> None:
         """Fit the response to the training months.
 
         Args:
             fields: normalized fields (time, fields, nlat, nlon).
             forcings: normalized forcings (time, forcings, nlat, nlon), 0 where not sea; the SST first.
             months: calendar months 1..12 (time,).
+            guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
         """
-        modes = len(self.patterns)
+        varies = self._fit_forcing(forcings, months)
+        kept = torch.cat([torch.tensor([0, 1], device=varies.device), 2 + varies[1:].nonzero()[:, 0]])
+        anomalies = self.anomalies(forcings, months)
+        amplitudes = self.amplitudes(anomalies)
+        seen = self.without_mean(anomalies, amplitudes)
+        places = self.places(seen)[:, kept]
+        # Of a sea that repeats itself there is rounding only.
+        regression = Regression(amplitudes.double() * varies[0], places, self.harmonics)
+        wiener = WienerFilter(Grid(*self.sea.shape)).to(fields.device)
+        for channel in range(fields.shape[1]):
+            values = fields[:, channel].double()
+            deviation = values - monthly_means(values, months)[months - 1]
+            local, response, residual = regression(deviation)
+            first = torch.zeros_like(response)
+            if guess is not None:
+                first[0] = guess[channel] * self.spread[0]
+            departure = wiener((response - first).float(), residual.float(), regression.uncertainty.float())
+            self.local[kept, channel] = local.float()
+            self.response[:, channel] = departure + first
+
+    def _fit_forcing(self, forcings: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
+        """Measure climatology, spread and patterns of the forcings; return which of them vary, (forcings,)."""
         sea = (forcings[:, 0] != 0).any(0)
         area = row_weights(len(sea)).double().to(forcings.device) * sea
         mean_pattern = area / area.sum()
@@ -82,72 +140,17 @@ class ForcedResponse(nn.Module):
         # EOFs from the small time-by-time matrix: rest = sum_k sqrt(variance_k) time_k space_k.
         variance, times = torch.linalg.eigh(rest @ rest.T)
         leading = [mean_pattern]
-        for number in range(1, modes):
+        for number in range(1, len(self.patterns)):
             power, time = variance[-number], times[:, -number]
             # A pattern below the rounding of float32 forcings is none: normalized, it would be noise.
             share = 1.0 if power > 1e-6 * variance[-1] and power > TINY else 0.0
             scale = share * len(rest) ** 0.5 / power.clamp_min(TINY)
             leading.append((time @ rest).unflatten(0, sea.shape) * area.sqrt() * scale)
-        patterns = torch.stack(leading)
-        predictors = anomaly.flatten(1) @ patterns.flatten(1).T
-        predictors = predictors - predictors.mean(0)
-        inverse = torch.linalg.pinv(predictors, rtol=1e-6)
         self.climatology.copy_(climatology)
         self.spread.copy_(spread[:, None, None])
         self.sea.copy_(sea)
-        self.patterns.copy_(patterns)
-        uncertainty = inverse.square().sum(1)  # the diagonal of (P^T P)^-1
-        wiener = WienerFilter(Grid(*sea.shape)).to(fields.device)
-        for channel in range(fields.shape[1]):
-            values = fields[:, channel].double()
-            deviation = values - monthly_means(values, months)[months - 1]
-            response = torch.tensordot(inverse, deviation, dims=1)
-            residual = deviation - torch.tensordot(predictors, response, dims=1)
-            self.response[:, channel] = wiener(response.float(), residual.float(), uncertainty.float())
-
-
-class WienerFilter(nn.Module):
-    """Takes from regression maps what sampling error explains, degree by degree of the spherical harmonics."""
-
-    rows: torch.Tensor
-
-    def __init__(self, grid: Grid):
-        super().__init__()
-        self.analysis, self.synthesis = transforms(grid, truncation(grid, "alias_free"))
-        self.register_buffer("rows", row_weights(grid.nlat))
-
-    def forward(self, maps: torch.Tensor, residual: torch.Tensor, uncertainty: torch.Tensor) -> torch.Tensor:
-        """Return the maps (modes, nlat, nlon), filtered.
-
-        A degree keeps the share 1 - N / P of its power P that is above N, the error variance of a regression on
-        predictors of `uncertainty` (modes,) whose residuals (time, nlat, nlon) are red noise of one lag-one
-        correlation per degree. What lies beyond the truncation counts as one more degree.
-        """
-        spectrum, noise = self.analysis(maps), self.analysis(residual)
-        rest, rest_noise = maps - self.synthesis(spectrum), residual - self.synthesis(noise)
-        covariance = (noise[1:] * noise[:-1].conj()).real
-        error = self._red(_by_degree(noise.abs().square()), _by_degree(covariance))
-        share = _share(uncertainty[:, None] * error, _by_degree(spectrum.abs().square()))
-        covariance = (rest_noise[1:] * rest_noise[:-1] * self.rows).mean((1, 2))
-        rest_error = self._red((rest_noise.square() * self.rows).mean((1, 2)), covariance)
-        rest_share = _share(uncertainty * rest_error, (rest.square() * self.rows).mean((1, 2)))
-        return self.synthesis(spectrum * share[:, :, None]) + rest * rest_share[:, None, None]
-
-    @staticmethod
-    def _red(power: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
-        """Return mean variance (time, ...) -> (...), raised by what red noise takes from the number of samples."""
-        variance = power.mean(0).clamp_min(TINY)
-        correlation = (covariance.mean(0) / variance.clamp_min(TINY)).clamp(0, 0.95)
-        return variance * (1 + correlation) / (1 - correlation)
-
-
-def _share(noise: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
-    return (1 - noise / power.clamp_min(TINY)).clamp_min(0)
-
-
-def _by_degree(power: torch.Tensor) -> torch.Tensor:
-    """Return the sum over orders of `power` (..., lmax, mmax); positive orders count for negative ones too."""
-    return 2 * power.sum(-1) - power[..., 0]
+        self.patterns.copy_(torch.stack(leading))
+        return ~(constant | repeated)
 
 
 def monthly_means(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:

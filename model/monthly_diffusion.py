@@ -145,9 +145,7 @@ class MonthlyDiffusion(nn.Module):
         """Return the forcing as the networks see it, and the fields' linear response to it if that is modelled."""
         if self.forced is None:
             return forcing, None
-        anomalies = self.forced.anomalies(forcing, month)
-        amplitudes = self.forced.amplitudes(anomalies)
-        return self.forced.without_mean(anomalies, amplitudes), self.forced(amplitudes)
+        return self.forced.respond(forcing, month)
 
     def departures(self, fields: torch.Tensor, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return `fields` less their linear response to a month's forcing, all of them where that is not modelled."""

@@ -4,7 +4,7 @@ Philox4x32-10 (Salmon et al. 2011, doi:10.1145/2063384.2063405) makes four 32-bi
 a key of two. It has no state: the noise of a member's month is the same whatever was drawn before, in whatever order,
 block of members or piece of a run, and on every device. What is keyed:
 
-    key = numpy's SeedSequence of the seed, spawned for (stream, stage);  counter = (block, member, month, 0)
+    key = numpy's SeedSequence of the seed, spawned for (stream, stage);  counter = (block, member, month, experiment)
 
 The words (a, b) of a block, and (c, d) likewise, give two normals r cos t and r sin t (Box and Muller 1958), where
 r = sqrt(-2 log u) with u = (a + 1/2) / 2^32 rounded to float32 in (0, 1], and t = 2 pi b / 2^32: none is beyond 6.77.
@@ -16,6 +16,7 @@ numpy computes on a CPU, where it takes half of torch's time, and torch on other
 
 import functools
 import math
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ class Key(NamedTuple):
     stage: int  # INITIAL, DIFFUSION, ...
     member: int  # from 0 on
     month: int  # as `month_number` counts them
+    experiment: int = 0  # as `experiment_number` has them; 0: what all experiments share, and the control
 
 
 def month_number(year: int, month: int) -> int:
@@ -51,11 +53,17 @@ def month_number(year: int, month: int) -> int:
     return 12 * year + month - 1
 
 
+def experiment_number(name: str, control: str) -> int:
+    """Return the number of an experiment: 0 of the control, else the CRC-32 of its name, held above 0."""
+    return 0 if name == control else max(1, zlib.crc32(name.encode()))
+
+
 def normals(key: Key, shape: Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
     """Return the standard normals of a key, float32 of `shape`, on the device.
 
     Raises:
-        ValueError: the seed is negative, member or month are no words of 32 bits, or `shape` asks for more than 2^34.
+        ValueError: the seed is negative, member, month or experiment are no words of 32 bits, or `shape` asks for more
+            than 2^34 numbers.
     """
     return normals_of([key], shape, device)[0]
 
@@ -71,7 +79,7 @@ def normals_of(keys: Sequence[Key], shape: Sequence[int], device: torch.device |
     if blocks > WORD + 1:
         raise ValueError(f"the noise of a key has at most {4 * (WORD + 1)} numbers; {tuple(shape)} are {count}.")
     out = torch.empty(len(keys), 4, blocks, device=device)
-    words = np.array([_words(key) for key in keys], np.int64).reshape(-1, 4, 1)
+    words = np.array([_words(key) for key in keys], np.int64).reshape(-1, 5, 1)
     if device.type == "cpu":
         fill(np, words, out.numpy(), CPU_TILE)
     else:
@@ -80,11 +88,11 @@ def normals_of(keys: Sequence[Key], shape: Sequence[int], device: torch.device |
 
 
 def _words(key: Key) -> list[int]:
-    """Return Philox's key, two words, and the member's and the month's."""
-    for name in ("member", "month"):
+    """Return Philox's key, two words, and those of member, month and experiment."""
+    for name in ("member", "month", "experiment"):
         if not 0 <= getattr(key, name) <= WORD:
             raise ValueError(f"the {name} of noise is {getattr(key, name)}; it must be from 0 to {WORD}.")
-    return [*_philox_key(key.seed, key.stream, key.stage), key.member, key.month]
+    return [*_philox_key(key.seed, key.stream, key.stage), key.member, key.month, key.experiment]
 
 
 @functools.lru_cache(maxsize=64)
@@ -102,7 +110,7 @@ def fill(xp, words: Array, out: Array, tile: int) -> None:
 
     Args:
         xp: numpy or torch, of whose arrays the others are.
-        words: of each key Philox's two, the member's and the month's, int64 (keys, 4, 1).
+        words: of each key Philox's two, then member, month and experiment, int64 (keys, 5, 1).
         out: float32.
         tile: how many blocks.
     """
@@ -110,10 +118,10 @@ def fill(xp, words: Array, out: Array, tile: int) -> None:
     together = max(1, tile // max(1, blocks))
     for first in range(0, keys, together):
         some = slice(first, first + together)
-        key0, key1, member, month = (words[some, number] for number in range(4))
+        key0, key1, member, month, experiment = (words[some, number] for number in range(5))
         for start in range(0, blocks, tile):
             block = xp.arange(start, min(blocks, start + tile), dtype=xp.int64, device=words.device)[None]
-            drawn = philox((block, member, month, 0 * month), (key0, key1))
+            drawn = philox((block, member, month, experiment), (key0, key1))
             box_muller(xp, drawn, out[some, :, start : start + tile])
 
 

@@ -30,7 +30,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from model.forced import TINY
+from model.regression import TINY
 from model.sphere import Grid, Harmonics, row_weights
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
@@ -189,8 +189,8 @@ class ResidualNoise(nn.Module):
     @torch.no_grad()
     def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
         """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units."""
-        self.known.copy_(fit_wave(self.smooth(known)))
-        self.run.copy_(fit_wave(self.smooth(run)))
+        self.known.copy_(fit_wave(self.harmonics.smooth(known, SMOOTH)))
+        self.run.copy_(fit_wave(self.harmonics.smooth(run, SMOOTH)))
         self.known[0].clamp_min_(0)
         self.run[0].clamp_min_(0)
         self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
@@ -200,12 +200,6 @@ class ResidualNoise(nn.Module):
         """Take w in each calendar month, (12, fields, nlat, nlon), up to a factor, and k of each field (fields,)."""
         self.weight.copy_(fit_wave(weight))
         self.mean_kept.copy_(kept)
-
-    def smooth(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return maps (..., nlat, nlon) without their small scales, which in differences are sampling error mostly."""
-        degree = self.harmonics.degree
-        taper = torch.exp(-degree * (degree + 1) / (SMOOTH * (SMOOTH + 1)))
-        return self.harmonics.maps(self.harmonics(maps) * taper)
 
     @torch.no_grad()
     def fit_power(self, lacking: torch.Tensor) -> None:

@@ -1,7 +1,7 @@
 """Roll Monthly Diffusion out under a prescribed forcing: `python -m model.rollout --help`.
 
-Each member has noise of its own, from the seed, the member's number and the month (model/noise.py), and is computed by
-itself on a CPU: it is the same alone and in any block. Memory does not grow with the number of months.
+Each member has noise of its own, from the seed, the experiment, the member's number and the month (model/noise.py), and
+is computed by itself on a CPU: it is the same alone and in any block. Memory does not grow with the number of months.
 """
 
 import argparse
@@ -19,10 +19,12 @@ import torch_harmonics
 from model import checkpoint, data
 from model.data import Metadata, Months
 from model.device import pick_device
+from model.noise import experiment_number
 from model.output import MemberFile
 from model.progress import Progress, fail, open_log
 from model.simulate import simulate
 
+CONTROL = "aimip"  # AIMIP's name of the experiment that others are held against
 BUFFER_BYTES = 100_000_000  # of all members, before months are written; as much again while they are
 
 
@@ -133,7 +135,13 @@ def match_initial(initial: Months, metadata: Metadata, path: str) -> tuple[torch
 
 @torch.inference_mode()
 def rollout(
-    checkpoint_path: str, initial_path: str, forcing_path: str, members: list[int], seed: int, out: str
+    checkpoint_path: str,
+    initial_path: str,
+    forcing_path: str,
+    members: list[int],
+    seed: int,
+    out: str,
+    experiment: int = 0,
 ) -> None:
     """Roll members out and write one file each.
 
@@ -144,6 +152,7 @@ def rollout(
         members: their numbers.
         seed: of all random numbers, with the member's number and the month.
         out: file name with {member} in it.
+        experiment: its number, as of model/noise.py.
 
     Raises:
         ValueError: the inputs do not fit the model.
@@ -157,6 +166,7 @@ def rollout(
         "checkpoint_sha256": data.sha256(checkpoint_path),
         "forcing_sha256": data.sha256(forcing_path),
         "seed": seed,
+        "experiment": experiment,
         "torch": str(torch.__version__),
         "torch_harmonics": torch_harmonics.__version__,
     }
@@ -169,7 +179,8 @@ def rollout(
         physical = data.ToPhysical(metadata, device)
         with ThreadPoolExecutor(max_workers=1) as writer:  # writes months while the next ones are computed
             try:
-                months = simulate(model, fields, observed, forcing.dates, forcing.month, members, seed)
+                given = model, fields, observed, forcing.dates, forcing.month, members, seed
+                months = simulate(*given, experiment=experiment)
                 for index, normalized in enumerate(months):
                     year, month = forcing.dates[index]
                     values = physical(normalized, month)
@@ -212,6 +223,7 @@ def main() -> None:
     parser.add_argument("--forcing", required=True, help="normalized forcing of every month")
     parser.add_argument("--members", required=True, nargs="+", type=int, help="numbers of the members")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
+    parser.add_argument("--experiment", default=CONTROL, help="whose weather it is, each with its own")
     parser.add_argument("--out", required=True, help="file to write, {member} stands for the member's number")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     arguments = parser.parse_args()
@@ -226,6 +238,7 @@ def main() -> None:
             arguments.members,
             arguments.seed,
             arguments.out,
+            experiment_number(arguments.experiment, CONTROL),
         )
     except (ValueError, RuntimeError, OSError) as error:
         fail(f"model.rollout: {error}")

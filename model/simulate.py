@@ -54,13 +54,14 @@ def simulate(
     prepare: Callable[[MonthlyDiffusion], FastModel] = FastModel,
     stream: int = SUBMISSION,
     residual: bool = True,
+    experiment: int = 0,
 ) -> Iterator[torch.Tensor]:
     """Yield the normalized fields (members, fields, nlat, nlon) of each month, on the model's device.
 
     The first month is decoded from the encoded initial state, encoded with its own forcing, which is the same in every
     experiment; the latent of each later month is drawn given the conditions of the month before, and decoded with its
-    own. The white noise of a member's month depends on `seed`, `stream`, its number and the date alone: a run that
-    begins later has the same.
+    own. The white noise of a member's month depends on `seed`, `stream`, `experiment`, its number and the date alone: a
+    run that begins later has the same. Experiments start from one state, and have weather of their own from then on.
 
     Args:
         model: in evaluation mode.
@@ -73,6 +74,7 @@ def simulate(
         prepare: makes of the model what steps the latents.
         stream: of model/noise.py, what kind of run it is; the noise of others is independent.
         residual: whether fields have the noise of what the decoder does not give, if the model has one.
+        experiment: its number, as of model/noise.py.
     """
     device = model.latent_mean.device
     size, ahead = members_together(device), months_colored_together(model)
@@ -80,7 +82,8 @@ def simulate(
     numbers = [month_number(*date) for date in dates]
 
     def draw(stage, block, months, shape):
-        keys = [Key(seed, stream, stage, member, month) for month in months for member in block]
+        run = 0 if stage == INITIAL else experiment
+        keys = [Key(seed, stream, stage, member, month, run) for month in months for member in block]
         return normals_of(keys, shape, device).unflatten(0, (len(months), size))
 
     def noises(block):

@@ -122,6 +122,11 @@ class Harmonics(nn.Module):
         spectrum = spectrum.index_copy(-1, self.places, values / self.factor)
         return self.synthesis(torch.view_as_complex(spectrum.unflatten(-1, (*self.keep, 2))))
 
+    def smooth(self, maps: torch.Tensor, degree: float) -> torch.Tensor:
+        """Return maps (..., nlat, nlon) of which each degree l keeps exp(-l (l + 1) / (n (n + 1))), n = `degree`."""
+        taper = torch.exp(-self.degree * (self.degree + 1) / (degree * (degree + 1)))
+        return self.maps(self(maps) * taper)
+
     def by_degree(self, values: torch.Tensor) -> torch.Tensor:
         """Return the sums over the harmonics of each degree, (..., degrees), of `values` (..., harmonics)."""
         return values.new_zeros(*values.shape[:-1], self.keep.lmax).index_add(-1, self.degree, values)

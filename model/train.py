@@ -20,6 +20,7 @@ from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
 from model.data import Months
 from model.device import generator, pick_device, seeded
+from model.first_guess import uniform_warming
 from model.free_run import status as free_run_status
 from model.free_run import write_validation
 from model.loss import draw_noise, loss_terms, total, validation_score
@@ -191,7 +192,9 @@ def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
     """Fit the forced response to the training months, if the config asks for it."""
     if model.forced is not None:
         inside = torch.from_numpy(np.flatnonzero(months.split == data.TRAINING))
-        model.forced.fit(months.fields[inside], months.forcings[inside], months.number[inside])
+        forcings = months.forcings[inside]
+        guess = uniform_warming(months.metadata, forcings)
+        model.forced.fit(months.fields[inside], forcings, months.number[inside], guess)
 
 
 @torch.no_grad()

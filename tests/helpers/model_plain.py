@@ -83,6 +83,17 @@ def season(model, month):
     return torch.einsum("bk,kcyx->bcyx", weights, model.season.basis)
 
 
+def smoothed(maps, degree):
+    """Damp degree l by exp(-l (l + 1) / (n (n + 1))), and leave out what the grid does not hold."""
+    nlat, nlon = maps.shape[-2:]
+    lmax = (nlat + 1) // 2
+    sizes = {"lmax": lmax, "mmax": min(lmax, (nlon + 1) // 2), "grid": "equiangular"}
+    spectrum = torch_harmonics.RealSHT(nlat, nlon, **sizes)(maps.double())
+    degrees = torch.arange(lmax)[:, None]
+    damped = spectrum * torch.exp(-degrees * (degrees + 1) / (degree * (degree + 1)))
+    return torch_harmonics.InverseRealSHT(nlat, nlon, **sizes)(damped).float()
+
+
 def conditions(model, forcing, month):
     month = month.reshape(-1)
     response = 0.0
@@ -93,6 +104,8 @@ def conditions(model, forcing, month):
         response = torch.einsum("bk,kcyx->bcyx", amplitude, forced.response)
         sst = anomaly[:, 0] - amplitude[:, 0, None, None] * forced.sea
         forcing = torch.cat([sst[:, None], anomaly[:, 1:]], dim=1)
+        near = smoothed(sst, 12) / smoothed(forced.sea, 12).clamp(min=0.05)
+        response = response + torch.einsum("bjyx,jcyx->bcyx", torch.cat([near[:, None], forcing], dim=1), forced.local)
     return torch.cat([forcing, season(model, month)], dim=1), response
 
 

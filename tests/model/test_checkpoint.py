@@ -24,6 +24,8 @@ def test_checkpoint_of_another_format_or_none_is_refused(folder, tmp_path, monke
     (tmp_path / "x.zip").write_bytes(b"text")
     with pytest.raises(ValueError, match="x.zip is no checkpoint"):
         checkpoint.load(tmp_path / "x.zip")
-    monkeypatch.setattr(checkpoint, "FORMAT", 3)
-    with pytest.raises(ValueError, match="checkpoint format 2; this program reads format 3"):
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    with pytest.raises(
+        ValueError, match=f"checkpoint format {checkpoint.FORMAT - 1}; this program reads format {checkpoint.FORMAT}"
+    ):
         checkpoint.load(folder / "c.zip")

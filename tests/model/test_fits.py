@@ -1,15 +1,19 @@
 """What is fitted before and while the networks train: the forced response, the color of the noise, the offset."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from model import data
 from model.diffusion import Diffusion
+from model.first_guess import uniform_warming
 from model.forced import ForcedResponse
 from model.latents import LatentStatistics, slow_projector
-from model.sphere import Grid, row_weights
+from model.sphere import Grid, Harmonics, row_weights
+from tests.helpers import model_data
 from tests.helpers.model_networks import make_model, make_pairs
 
 GRID = Grid(21, 40)
@@ -42,7 +46,7 @@ def test_the_response_to_uniform_warming_is_found_far_outside_the_training_range
     warm[:, 0] += 4 * torch.from_numpy(sea)
 
     def response(forcing):
-        return forced(forced.amplitudes(forced.anomalies(forcing, months)))
+        return forced.respond(forcing, months)[1]
 
     change = (response(warm) - response(forcings)).mean(0)
     area = row_weights(GRID.nlat)
@@ -80,7 +84,7 @@ def test_a_single_year_of_training_gives_no_response_and_no_error():
     fields, forcings, months, *_ = planet(years=1)
     forced = ForcedResponse(3, 2, 2, GRID)
     forced.fit(fields, forcings, months)
-    assert forced(forced.amplitudes(forced.anomalies(forcings, months))).abs().max() == 0
+    assert forced.respond(forcings, months)[1].abs().max() == 0
 
 
 def red_latents(count=400, seed=0):
@@ -232,3 +236,87 @@ def test_a_sea_that_repeats_its_annual_cycle_has_no_response_and_no_patterns_of_
     forced.fit(fields, forcings, months)
     assert not forced.response.any() and not forced.patterns[1:].any()
     assert forced.anomalies(forcings, months)[:, 0].abs().max() < 1e-5
+
+
+def local_planet(years=20, seed=0, ice_counts=True):
+    """A planet whose first field follows the sea at the place, and near ice the ice; the second is weather alone."""
+    random = np.random.default_rng(seed)
+    _, forcings, months, sea, _ = planet(years)
+    harmonics = Harmonics(GRID)
+    degree = harmonics.degree.numpy()
+    white = torch.from_numpy(random.normal(size=(len(months), len(degree))).astype("f4"))
+    regional = harmonics.maps(white * torch.from_numpy((degree < 8).astype("f4")))
+    cold = torch.from_numpy((np.abs(np.linspace(-90, 90, GRID.nlat)) > 60).astype("f4"))[:, None]
+    ice = torch.from_numpy(random.normal(size=(len(months), 1, 1)).astype("f4")) * cold * torch.from_numpy(sea).float()
+    sst = forcings[:, 0] + 0.2 * regional * torch.from_numpy(sea).float()
+    weather = torch.from_numpy(random.normal(size=(2, len(months), *GRID)).astype("f4"))
+    first = 2.0 * sst + (0.7 * ice if ice_counts else 0) + 0.5 * weather[0]
+    given = torch.stack([sst, ice, forcings[:, 1]], dim=1)
+    return torch.stack([first, weather[1]], dim=1), given, months, torch.from_numpy(sea).float(), cold
+
+
+def test_what_the_sea_and_the_ice_do_at_the_place_is_found():
+    fields, forcings, months, sea, cold = local_planet()
+    forced = ForcedResponse(3, 2, 3, GRID)
+    forced.fit(fields, forcings, months)
+    spread = forced.spread[:, 0, 0]
+    inside = sea * (1 - cold) > 0
+    # The SST near by says much of what the SST at the place says: both together are the slope.
+    slope = (forced.local[0, 0] + forced.local[1, 0])[inside].mean() / spread[0]
+    assert slope == pytest.approx(2.0, rel=0.1)
+    assert (forced.local[2, 0] * sea * cold).sum() / (sea * cold).sum() / spread[1] == pytest.approx(0.7, rel=0.1)
+    assert not forced.local[2, 0][inside].any(), "no ice, no response to it"
+    assert not forced.local[3].any(), "the land does not vary"
+
+
+def test_what_half_the_years_do_not_confirm_of_the_other_half_is_no_response():
+    fields, forcings, months, *_ = local_planet(ice_counts=False)
+    forced = ForcedResponse(3, 2, 3, GRID)
+    forced.fit(fields, forcings, months)
+    known = forced.local[:2, 0].square().mean().sqrt()
+    assert forced.local[:, 1].square().mean().sqrt() < 0.02 * known
+    assert forced.local[2, 0].square().mean().sqrt() < 0.05 * known
+
+
+@pytest.mark.parametrize(("years", "wanted"), [(1, 3.0), (20, 0.0)])
+def test_the_first_guess_stays_where_nothing_is_known_and_goes_where_data_speak(years, wanted):
+    """The field is white noise, of which twenty years say that the sea does nothing to its global mean."""
+    fields, forcings, months, *_ = local_planet(years)
+    fields[:, 0] = torch.randn(fields[:, 0].shape, generator=torch.Generator().manual_seed(2))
+    forced = ForcedResponse(3, 2, 3, GRID)
+    forced.fit(fields, forcings, months, torch.stack([torch.ones(GRID), torch.zeros(GRID)]))
+    warm = forcings.clone()
+    warm[:, 0] += 3 * (forcings[:, 0] != 0)
+    change = (forced.respond(warm, months)[1] - forced.respond(forcings, months)[1])[0]
+    found = (change * row_weights(GRID.nlat)).mean((1, 2))
+    assert found.numpy() == pytest.approx([wanted, 0.0], abs=0.3)
+
+
+def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):
+    """Against numbers of AIMIP's physics models at +4 K: 4.4 K, 1.25 over land to sea, zg500 +116 m, rain +13 %."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
+    channels = [
+        data.Channel("z500", "z", 500.0, "none", "m2 s-2", 0, 1e5),
+        data.Channel("zg500", "z", 500.0, "none", "m", 0, 1e5),
+        data.Channel("t2m", "t2m", None, "none", "K", 0, 400),
+        data.Channel("pr", "avg_tprate", None, "sqrt", "kg m-2 s-1", 0, 1),
+        data.Channel("t600", "t", 600.0, "none", "K", 0, 400),
+        data.Channel("u850", "u", 850.0, "none", "m s-1", 0, 1),
+    ]
+    center = np.full((12, 6, 1, 1), 5e-3, "f4")
+    scale = np.array([500.0, 50.0, 2.0, 1e-3, 2.0, 1.0], "f4")
+    metadata = dataclasses.replace(
+        months.metadata, channels=channels, center=center, scale=scale, forcing_scale=np.array([4.0, 1, 1], "f4")
+    )
+    guess = uniform_warming(metadata, months.forcings)
+    kelvin = guess / 4.0 * torch.from_numpy(scale)[:, None, None]
+    sea = torch.from_numpy(model_data.sea_mask(13, 24))
+    assert torch.allclose(kelvin[0], 9.80665 * kelvin[1], rtol=1e-5)
+    assert 116 / 4 * 0.8 < kelvin[1].mean() < 116 / 4 * 1.1
+    assert kelvin[2][~sea].mean() / kelvin[2][sea].mean() == pytest.approx(1.25, abs=0.05)
+    root = 5e-3 + 4 * kelvin[3]
+    assert (root.square() / 5e-3**2).mean() == pytest.approx(1.13, abs=0.01)
+    assert float(kelvin[4].min()) > 1.3 and float(kelvin[4].max()) < 1.5, "between 700 and 500 hPa"
+    assert not guess[5].any()
+    unknown = dataclasses.replace(metadata, forcing_scale=np.full(3, np.nan, "f4"))
+    assert uniform_warming(unknown, months.forcings) is None

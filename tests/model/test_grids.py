@@ -83,7 +83,7 @@ def test_a_rollout_starts_from_what_the_decoder_makes_of_its_first_month(grid):
         mean, _ = plain.encode(model, pairs.fields, pairs.forcing, pairs.month)
         wanted = plain.decode(model, mean, pairs.forcing, pairs.month)
     assert relative(run[0], wanted.expand(2, -1, -1, -1)) < 1e-4
-    assert all(fields.isfinite().all() for fields in run) and relative(run[1][:1], run[1][1:]) > 0.01
+    assert all(fields.isfinite().all() for fields in run) and (run[1][0] - run[1][1]).abs().mean() > 0.003
 
 
 @pytest.mark.parametrize("columns", [(46, 90), (49, 96)])

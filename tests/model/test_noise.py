@@ -39,7 +39,7 @@ def plain_normals(key, count):
     words = np.random.SeedSequence(key.seed, spawn_key=(key.stream, key.stage)).generate_state(2).tolist()
     found = np.empty((4, blocks))
     for block in range(blocks):
-        a, b, c, d = plain_philox((block, key.member, key.month, 0), words)
+        a, b, c, d = plain_philox((block, key.member, key.month, key.experiment), words)
         for first, (size, turn) in enumerate([(a, b), (c, d)]):
             u = (np.float32(size) + np.float32(0.5)) / 2**32
             radius, angle = math.sqrt(-2 * math.log(u)), 2 * math.pi * turn / 2**32
@@ -64,7 +64,7 @@ def test_words_of_numpy_torch_and_python_are_equal():
 
 
 @pytest.mark.parametrize("shape", [(8,), (3, 5, 7), (1,), (2, 0)])
-@pytest.mark.parametrize("key", [KEY, Key(2**64 - 1, LONG_RUN, INITIAL, 0, 2**32 - 1)])
+@pytest.mark.parametrize("key", [KEY, Key(2**64 - 1, LONG_RUN, INITIAL, 0, 2**32 - 1), KEY._replace(experiment=3)])
 def test_normals_are_those_of_the_formula(key, shape):
     found = normals(key, shape)
     assert found.dtype == torch.float32 and found.shape == shape
@@ -72,7 +72,7 @@ def test_normals_are_those_of_the_formula(key, shape):
 
 
 def test_torch_as_on_a_gpu_draws_what_numpy_draws():
-    words = np.random.default_rng(2).integers(2**32, size=(3, 4, 1))
+    words = np.random.default_rng(2).integers(2**32, size=(3, 5, 1))
     ours, theirs = np.empty((3, 4, 10_001), "f4"), torch.empty(3, 4, 10_001)
     noise.fill(np, words, ours, 4096)
     noise.fill(torch, torch.from_numpy(words), theirs, 30_003)
@@ -127,7 +127,7 @@ def test_the_four_normals_of_a_block_and_neighbours_do_not_know_of_each_other():
     assert largest_correlation(torch.cat([each[:, 1:], each[:, :-1]])) < 4.5
 
 
-def test_another_seed_stream_stage_member_or_month_is_independent():
+def test_another_seed_stream_stage_member_month_or_experiment_is_independent():
     keys = [KEY]
     keys += [KEY._replace(seed=seed) for seed in (0, KEY.seed + 1, KEY.seed + 2**32)]
     keys += [KEY._replace(stream=stream) for stream in (VALIDATION_RUN, LONG_RUN, CALIBRATION)]
@@ -135,6 +135,7 @@ def test_another_seed_stream_stage_member_or_month_is_independent():
     keys += [KEY._replace(member=member) for member in (1, 3, KEY.month)]
     keys += [KEY._replace(month=month) for month in (KEY.month + 1, KEY.month + 12, KEY.member)]
     keys += [KEY._replace(member=KEY.month, month=KEY.member)]
+    keys += [KEY._replace(experiment=noise.experiment_number(name, "aimip")) for name in ("aimip-p2k", "aimip-p4k")]
     values = normals_of(keys, (200_000,))
     assert largest_correlation(values) < 4.5
     rolled = torch.stack([each.roll(25_000 * shift) for shift, each in enumerate(values[:8])])  # nor a shift of it

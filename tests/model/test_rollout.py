@@ -32,6 +32,21 @@ def test_a_member_is_the_same_alone_and_in_any_block(folder, tmp_path):
     assert np.abs(alone[0] - fields(tmp_path / "five" / "r8.nc")[0]).max() > 0
 
 
+def test_an_experiment_begins_as_the_control_and_has_weather_of_its_own_from_then_on(folder):
+    model, metadata, _ = checkpoint.load(folder / "c.zip")
+    initial = data.read_months(folder / "initial.nc")
+    with rollout.open_forcing(str(folder / "aimip.nc"), metadata, initial.dates[0]) as forcing:
+        given = model, initial.fields, initial.forcings, forcing.dates, forcing.month, [1, 2], 5
+
+        def run(experiment):
+            return torch.stack(list(simulate.simulate(*given, residual=False, experiment=experiment)))
+
+        control, warm, again = run(0), run(7), run(7)
+    assert torch.equal(warm[0], control[0]), "the state that all start from"
+    assert all((one - other).abs().max() > 0.01 for one, other in zip(warm[1:], control[1:], strict=True))
+    assert torch.equal(warm, again)
+
+
 def test_members_computed_together_are_those_computed_one_by_one(folder, tmp_path, monkeypatch):
     for name in ("alone", "together"):
         (tmp_path / name).mkdir()

@@ -39,4 +39,5 @@ for block, members in blocks().items():
         shell:
             "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m model.rollout --checkpoint {input.checkpoint:q}"
             " --initial {input.initial:q} --forcing {input.forcing:q} --members {params.members} --seed {params.seed}"
+            " --experiment {wildcards.experiment:q}"
             " --out 'results/rollout/{wildcards.experiment}/r{{member}}.nc' --log {log:q}"

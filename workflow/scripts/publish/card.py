@@ -107,8 +107,8 @@ def _protocol(config):
     values = "as monthly means" if means else "at the start of each month, averaged to monthly means"
     return (
         f"Every member starts from the first month ({first}) of {_reference(config)}: it is encoded, each member "
-        f"takes {start}, and every month after is drawn with the member's own noise. Members of the same "
-        f"number have the same noise in every experiment. The forcing is {forcing}: sea surface "
+        f"takes {start}, and every month after is drawn with noise of its own, other noise in every "
+        f"experiment. The forcing is {forcing}: sea surface "
         f"temperature and sea ice {values}. Sea ice, where it is prescribed, is the same in all experiments.\n\n"
     )
 
@@ -215,10 +215,10 @@ def _networks(model):
         else ""
     )
     response = (
-        f"A linear response to {model['forced_modes']} predictors from sea surface temperature is fitted before the "
-        "networks train. A uniform warming of the sea reaches the fields through it alone, as one constant map that is "
-        "the same in every month and member: an experiment with a uniformly warmer sea is the control plus that map, "
-        "before fields such as precipitation are transformed back. "
+        f"A linear response to {model['forced_modes']} amplitudes of the sea surface temperature, and to it and sea "
+        "ice at each place, is fitted before the networks train. A uniform warming of the sea reaches the fields "
+        "through it alone, as one map that is the same in every month, before fields such as precipitation are "
+        "transformed back; where the training months do not tell it, it is a first guess from theory and other models. "
         if model["forced_modes"]
         else ""
     )
