@@ -48,6 +48,17 @@ def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
         assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
 
 
+def test_ridges_are_averaged_as_axes(year):
+    """The angle of the orography below the grid, at right angles on either side, as east-west ridges have it."""
+    with netCDF4.Dataset(year / "static", "a") as file:
+        angle = np.full(file["anor"].shape, np.pi / 2 - 0.05)
+        angle[..., ::2] = -np.pi / 2 + 0.05
+        file["anor"][:] = angle
+    regrid_static(year / "static", year / "weights.nc", VARIABLES, year / "out.nc")
+    with netCDF4.Dataset(year / "out.nc") as file:
+        assert np.abs(file["anor"][:]).min() > np.pi / 2 - 0.06
+
+
 def test_data_on_another_grid_than_the_weights_are_refused(year):
     era5_files.write_single_levels(year / "other", 1979, resolution=10)
     sources = {"single-levels": year / "other", "pressure-levels": year / "pressure"}

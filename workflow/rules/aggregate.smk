@@ -104,7 +104,7 @@ rule aggregate_experiment:
     conda:
         "../../envs/data.yaml"
     resources:
-        # As aggregate_forcing, on the model's grid only.
+        # All months at 1.5 degrees: 0.3 GB, 2 s.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
