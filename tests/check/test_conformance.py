@@ -129,7 +129,7 @@ def across(work, variables):
         for name in variables
     ]
     simulation = {"institution_id": "UMD-PARETO", "source_id": "MD-1p5", "experiment": "aimip", "member_id": "r1i1p1f1"}
-    return check_across([simulation | {"sst_offset": 0.0, "files": files}], work / "submission")
+    return check_across([simulation | {"sst_offset": 0.0, "sea": {}, "files": files}], work / "submission")
 
 
 @pytest.fixture

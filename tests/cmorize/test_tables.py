@@ -1,4 +1,5 @@
 import filecmp
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,9 +23,10 @@ def entries():
     return json.loads((made.FACTS / "AIMIP_Amon.json").read_text())["variable_entry"]
 
 
-def write(folder, experiment="aimip", offset=0, **changes):
+def write(folder, experiment="aimip", offset=0, sea=None, **changes):
+    submission = made.SUBMISSION | changes
     cmor_tables.write_tables(
-        folder, made.FACTS, made.VARIABLES, experiment, offset, made.SUBMISSION | changes, 15.0, made.PERIOD
+        folder, made.FACTS, made.VARIABLES, experiment, offset, submission, 15.0, made.PERIOD, **(sea or {})
     )
 
 
@@ -76,8 +78,22 @@ def test_the_vocabulary_holds_the_names_of_the_config_and_no_others(tmp_path):
 
 @pytest.mark.parametrize(("offset", "words"), [(3, "raised by 3 K"), (-2, "lowered by 2 K"), (0.5, "raised by 0.5 K")])
 def test_any_offset_is_said_in_words(offset, words):
-    assert cmor_tables.experiment_title(offset).endswith(f"sea surface temperature {words} everywhere")
-    assert experiments.recorded_offset(f"seed=1; {experiments.history_entry(offset)}; written by CMOR") == offset
+    sea = {"sst_offset": offset}
+    assert cmor_tables.experiment_title(sea).endswith(f"sea surface temperature {words} everywhere")
+    history = f"seed=1; {experiments.history_entry(sea)}; written by CMOR"
+    assert experiments.recorded_offset(history) == offset and experiments.recorded_change(history) == {}
+
+
+def test_a_pattern_and_ice_that_follows_are_said_in_words_and_read_back(tmp_path):
+    (tmp_path / "el-nino.nc").write_bytes(b"maps")
+    write(tmp_path / "tables", "aimip-el-nino", 0.5, sea={"pattern": tmp_path / "el-nino.nc", "ice": "follow"})
+    settings = json.loads((tmp_path / "tables/submission.json").read_text())
+    title = "raised by 0.5 K everywhere and changed by the pattern el-nino.nc, sea ice following it"
+    assert settings["attributes"]["experiment"].endswith(title)
+    history = f"seed=1; {experiments.history_entry(experiments.stated(settings))}; written by CMOR"
+    assert f"sst_pattern_sha256={hashlib.sha256(b'maps').hexdigest()}" in history
+    assert experiments.recorded_offset(history) == 0.5
+    assert experiments.recorded_change(history) == {"sst_pattern": "el-nino.nc", "ice": "follow"}
 
 
 def test_the_license_is_cc_by_without_share_alike():

@@ -71,6 +71,20 @@ def test_shipped_configs_are_valid(overlays):
         ("training.learning_rate", float("nan"), ["training.learning_rate", "nan", "finite"]),
         ("experiments.aimip-warm", {"sst_offset": 2}, ["aimip-p2k and aimip-warm", "same sst_offset, 2 K", "null"]),
         ("experiments.aimip-again", {"sst_offset": 0.0}, ["aimip and aimip-again", "same sst_offset, 0 K"]),
+        ("experiments.aimip-p3k", {"sst_offset": 5}, ["aimip-p3k.sst_offset", "5 K", "name says 3 K", "another name"]),
+        ("experiments.aimip-m4k", {"sst_offset": 4}, ["aimip-m4k.sst_offset", "4 K", "name says -4 K"]),
+        ("experiments.aimip-3k", {"sst_offset": 3}, ["aimip-3k", "others use for aimip-p3k", "another name"]),
+        ("experiments.aimip-x", {}, ["experiments.aimip-x", "at least 1 entries"]),
+        (
+            "experiments.aimip-x",
+            {"ice": "follow"},
+            ["experiments.aimip-x.ice", "follow", "sst_offset or a sst_pattern"],
+        ),
+        ("experiments.aimip-x", {"sst_offset": 1, "ice": "melt"}, ["aimip-x.ice", "melt", "keep, follow"]),
+        ("experiments.aimip-x", {"sst_pattern": "no.nc"}, ["aimip-x.sst_pattern", "'no.nc'", "no file", "correct"]),
+        ("experiments.aimip-x", {"sst_pattern": "a b.nc"}, ["aimip-x.sst_pattern", "'a b.nc'", "letters, digits"]),
+        ("experiments.aimip-p4k.ice", "follow", ["aimip-p4k", "ice follows", "4 K everywhere", "aimip-p4k-own"]),
+        ("experiments.aimip.sst_pattern", "no.nc", ["'experiments.aimip'", "no.nc", "0 K everywhere", "another name"]),
         ("experiments.aimip" + 30 * "-p3", {"sst_offset": 3}, ["aimip-p3-p3", "at most 64 signs"]),
         ("model.squeeze", 31, ["model.squeeze", "31", "3 of the 121 rows", "grid.resolution"]),
         ("model.noise_modes", 32 * 40 * 80, ["model.noise_modes", "less than the 102400", "model.latent_channels"]),
@@ -118,6 +132,37 @@ def test_wrong_value_gets_one_sentence(path, value, words):
     sentence = str(error.value)
     assert sentence.startswith("config: ") and "\n" not in sentence
     assert all(word in sentence for word in words), sentence
+
+
+def test_an_experiment_is_one_line_whatever_its_sea(tmp_path):
+    pattern = tmp_path / "el-nino.nc"
+    pattern.touch()
+    config = load_config()
+    config["experiments"] |= {
+        "aimip-m4k": {"sst_offset": -4},
+        "aimip-el-nino": {"sst_pattern": str(pattern)},
+        "aimip-melt": {"sst_offset": 4, "sst_pattern": None, "ice": "follow"},
+        "aimip-p1k": {"sst_offset": 1, "sst_pattern": None, "ice": "keep"},
+    }
+    found = validate_config(config, SCHEMA, VARIABLES)["experiments"]
+    assert found["aimip-p4k"] == {"sst_offset": 4}, "what AIMIP's own say stays, or they run again"
+    assert found["aimip-m4k"] == {"sst_offset": -4} and found["aimip-p1k"] == {"sst_offset": 1}
+    assert found["aimip-el-nino"] == {"sst_offset": 0, "sst_pattern": str(pattern)}
+    assert found["aimip-melt"] == {"sst_offset": 4, "ice": "follow"}
+    config["experiments"]["aimip-again"] = {"sst_pattern": str(pattern), "ice": "keep"}
+    with pytest.raises(ValueError, match="aimip-el-nino and aimip-again with the same sea, SST .0 K and el-nino.nc"):
+        validate_config(config, SCHEMA, VARIABLES)
+
+
+def test_ice_follows_only_where_the_table_has_ice(tmp_path):
+    table = tmp_path / "table.csv"
+    lines = VARIABLES.read_text().splitlines(keepends=True)
+    table.write_text("".join(line for line in lines if ",siconc," not in line))
+    config = load_config()
+    config["variables"] = str(table)
+    config["experiments"]["aimip-melt"] = {"sst_offset": 4, "ice": "follow"}
+    with pytest.raises(ValueError, match="'experiments.aimip-melt.ice' is follow, but .* has no sea ice"):
+        validate_config(config, SCHEMA, VARIABLES)
 
 
 def test_the_test_period_does_not_lie_within_what_the_evaluation_trains_its_climatology_on():

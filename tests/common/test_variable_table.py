@@ -46,6 +46,8 @@ def test_tables_may_leave_things_out(tmp_path, drop):
         (SDOR, "dataset", "single-levels", ["'single-levels'", "static"]),
         (V850, "transform", "log", ["'log'", "none or sqrt or logit"]),
         (V850, "regrid", "bilinear", ["'bilinear'", "conservative or majority"]),
+        (V850, "regrid", "axis", ["'axis'", "conservative or majority"]),
+        (SDOR, "regrid", "axis", ["units", "'m'", "write radian", "regrid is axis"]),
         (V850, "level", "", ["''", "pressure level"]),
         (V850, "level", "0", ["'0'", "hPa"]),
         (MSL, "level", "500", ["'500'", "single-levels", "empty"]),

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tests.helpers.evaluation_run import run
+from workflow.scripts.evaluate.metrics.table import Table
 from workflow.scripts.evaluate.scorecard.closing import closing_words
+from workflow.scripts.evaluate.scorecard.lines import response_lines
 
 
 def test_scorecard_judges_the_median_member_against_climatology(result, table):
@@ -37,6 +39,22 @@ def test_closing_words_name_the_report(result, tmp_path):
         closing_words(result / "card.txt", report)
     report.write_text("")
     assert closing_words(result / "card.txt", report).endswith(f"Report: {report}")
+
+
+@pytest.mark.parametrize(
+    ("sea", "words", "verdict"),
+    [
+        ({"sst_offset": -4}, "SST -4 K)", "outside -9..-1.8"),
+        ({"sst_offset": 4, "ice": "follow"}, "SST +4 K, ice follows)", "within 1.8..9"),
+        ({"sst_offset": 4, "sst_pattern": "maps/el-nino.nc"}, "SST +4 K and el-nino.nc)", ""),
+    ],
+)
+def test_the_response_is_labelled_by_what_was_added_and_judged_where_one_number_scales_it(sea, words, verdict):
+    row = {"source": "MD", "experiment": "aimip-x", "metric": "E5_response", "period": "simulation", "field": "tas"}
+    table = Table([row | {"value": 3.0, "units": "K"}])
+    (line,) = response_lines(table, "MD", "aimip", {"aimip": {"sst_offset": 0}, "aimip-x": sea}, "ERA5")
+    assert line["section"] == f"E5 aimip-x - aimip, whole run ({words}"
+    assert line["verdict"] == verdict
 
 
 def test_better_than_climatology_is_met_by_a_perfect_member(tmp_path):

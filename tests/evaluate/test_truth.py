@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers.evaluation_run import EXPERIMENTS, LAT, LON, members, run
 from tests.helpers.project import VARIABLES
+from workflow.scripts.evaluate.evaluation import read_truth
 from workflow.scripts.evaluate.metrics.along_time import deseasonalize
 from workflow.scripts.evaluate.metrics.indices import index_weights
 from workflow.scripts.evaluate.metrics.table import read_table
@@ -45,6 +46,15 @@ def test_truth_of_the_planet_is_its_forced_response(tmp_path):
     direct = Planet(7).forced_response(np.arange("1990-11", "1991-03", dtype="datetime64[M]"), LAT, LON, 4.0, ["t850"])
     assert np.allclose(found, direct["t850"].mean(0), atol=1e-4)
     assert 2 < found.mean() < 9
+
+
+def test_an_experiment_with_more_than_an_offset_has_no_truth_of_the_planet(tmp_path):
+    spans = {name: ("1990-01", "1990-12") for name in ("simulation", "training", "validation", "test")}
+    more = {"aimip-x": {"sst_offset": 4, "ice": "follow"}, "aimip-y": {"sst_offset": 0, "sst_pattern": "y.nc"}}
+    planet_truth(tmp_path / "some.nc", VARIABLES, 7, 15.0, spans, EXPERIMENTS | more)
+    planet_truth(tmp_path / "none.nc", VARIABLES, 7, 15.0, spans, {"aimip": {"sst_offset": 0}} | more)
+    assert set(read_truth(tmp_path / "some.nc")[0]) == {"aimip-p4k"}
+    assert read_truth(tmp_path / "none.nc")[0] == {}
 
 
 def test_truth_of_fewer_fields_is_the_same_and_heights_may_be_heights(tmp_path):

@@ -48,6 +48,17 @@ def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
         assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
 
 
+def test_ridges_are_averaged_as_axes(year):
+    """The angle of the orography below the grid, at right angles on either side, as east-west ridges have it."""
+    with netCDF4.Dataset(year / "static", "a") as file:
+        angle = np.full(file["anor"].shape, np.pi / 2 - 0.05)
+        angle[..., ::2] = -np.pi / 2 + 0.05
+        file["anor"][:] = angle
+    regrid_static(year / "static", year / "weights.nc", VARIABLES, year / "out.nc")
+    with netCDF4.Dataset(year / "out.nc") as file:
+        assert np.abs(file["anor"][:]).min() > np.pi / 2 - 0.06
+
+
 def test_data_on_another_grid_than_the_weights_are_refused(year):
     era5_files.write_single_levels(year / "other", 1979, resolution=10)
     sources = {"single-levels": year / "other", "pressure-levels": year / "pressure"}
@@ -88,6 +99,34 @@ def test_static_fields_need_no_time(tmp_path):
     with netCDF4.Dataset(tmp_path / "static.out") as usual, netCDF4.Dataset(tmp_path / "plain.nc.out") as plain:
         for row in rows:
             np.testing.assert_array_equal(plain[row.short_name][:], usual[row.short_name][:])
+
+
+def test_the_area_of_the_ice_is_conserved_where_all_sea_is_kept(year):
+    """Ice is a share of the cell: its area is that of the source, whatever part of a target cell is land."""
+    regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 1e-6)
+    with netCDF4.Dataset(year / "forcing.nc") as source, netCDF4.Dataset(year / "out.nc") as out:
+        land, cover = source["land_sea_mask"][:].data, source["sea_ice_cover"][:]
+        before = np.minimum(np.ma.filled(cover, 0), 1 - land)
+        after, water = out["siconc"][:], out["sst"][:]
+    before, after = (np.nan_to_num(np.ma.filled(one, 0)).astype(np.float64) for one in (before, after))
+    assert 0.01 < area_mean(before, *era5_files.grid(15)).min()
+    np.testing.assert_allclose(area_mean(after, *centres(30)), area_mean(before, *era5_files.grid(15)), rtol=1e-6)
+    np.testing.assert_array_equal(after[np.isnan(np.ma.filled(water, np.nan))], 0)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_ice_on_half_of_the_sea_of_a_coastal_cell_is_that_share_of_the_cell(year, share):
+    with netCDF4.Dataset(year / "forcing.nc", "a") as file:
+        land = np.zeros(file["land_sea_mask"].shape, np.float32)
+        land[5:8, 4] = 1  # half of the target cell at the equator and 60 E
+        file["land_sea_mask"][:] = land
+        file["sea_surface_temperature"][:] = np.where(land == 1, np.nan, 271.5)
+        file["sea_ice_cover"][:] = np.where(land == 1, np.nan, share)
+    regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 0.5)
+    with netCDF4.Dataset(year / "out.nc") as file:
+        assert file["siconc"][0, 3, 2] == pytest.approx(share / 2) and file["lsm"][3, 2] == pytest.approx(0.5)
+        assert file["siconc"][0, 3, 6] == pytest.approx(share), "where there is no land nothing differs"
+        assert file["sst"][0, 3, 2] == pytest.approx(271.5)
 
 
 @pytest.mark.parametrize("south_first", [False, True])

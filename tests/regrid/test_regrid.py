@@ -10,7 +10,14 @@ import pytest
 from tests.helpers import era5_files
 from tests.helpers.project import DATA
 from workflow.scripts.common.grids import area_mean, centres, lat_edges, lon_edges
-from workflow.scripts.regrid.operators import Weights, regrid_field, regrid_majority, regrid_mean, regrid_sea
+from workflow.scripts.regrid.operators import (
+    Weights,
+    regrid_axis,
+    regrid_field,
+    regrid_majority,
+    regrid_mean,
+    regrid_sea,
+)
 from workflow.scripts.regrid.weights import box_weights, esmf_weights, save_weights, write_weights
 
 REFERENCE = np.load(DATA / "esmf_reference.npz")  # every fourth longitude
@@ -200,8 +207,46 @@ def test_categories_are_chosen_never_averaged(coarse):
     assert out[3, 2] == 7 and set(np.unique(out)) == {1, 7}
 
 
+def same_axis(one, other):
+    """Largest angle between axes, of which a and a + pi are the same."""
+    return np.abs((np.asarray(one, np.float64) - other + np.pi / 2) % np.pi - np.pi / 2).max()
+
+
+@pytest.mark.parametrize("angle", [np.pi / 2, -np.pi / 2, np.pi / 2 - 1e-3, -np.pi / 2 + 1e-3, 0.0, 1.2, -0.7])
+def test_a_constant_axis_stays_that_axis(coarse, angle):
+    found = regrid_axis(coarse, np.full((13, 24), angle))
+    assert same_axis(found, angle) < 1e-6 and np.abs(found).max() <= np.pi / 2 + 1e-6
+
+
+def test_axes_on_both_sides_of_a_right_angle_meet_there_and_not_at_zero(coarse):
+    field = np.full((13, 24), np.pi / 2 - 0.1)
+    field[5:8, 4] = -np.pi / 2 + 0.1  # half of the target cell at 60 E; the other half lies at its two sides
+    assert same_axis(regrid_axis(coarse, field)[3, 2], np.pi / 2) < 1e-6
+    assert abs(regrid_mean(coarse, field)[3, 2]) < 1e-6, "a plain mean turns these ridges by a right angle"
+
+
+def test_two_axes_in_a_cell_average_to_the_closed_form(coarse):
+    """Shares 3/4 and 1/4 of axes at 0 and b: tan 2a = sin 2b / (3 + cos 2b)."""
+    for b in (0.3, 0.8, 1.3, -1.0):
+        field = np.zeros((13, 24))
+        field[6, 4] = b  # a quarter of the target cell at 60 E, as the box at the equator is
+        share = coarse.matrix[3 * 12 + 2, 6 * 24 + 4]
+        assert share == pytest.approx(0.25, abs=0.01)
+        wanted = np.arctan2(share * np.sin(2 * b), 1 - share + share * np.cos(2 * b)) / 2
+        assert same_axis(regrid_axis(coarse, field)[3, 2], wanted) < 1e-6
+
+
+def test_axes_that_are_all_turned_turn_their_mean(coarse):
+    random = np.random.default_rng(4)
+    field = random.normal(0.4, 0.5, (13, 24))
+    before = regrid_axis(coarse, field)
+    for turn in random.uniform(-np.pi, np.pi, 20):
+        turned = (field + turn + np.pi / 2) % np.pi - np.pi / 2  # as files have it, within -pi/2 to pi/2
+        assert same_axis(regrid_axis(coarse, turned), before + turn) < 1e-5
+
+
 def test_an_unknown_method_is_refused_by_name(coarse):
-    with pytest.raises(ValueError, match="regrid is 'bilinear', allowed are conservative, sea, majority"):
+    with pytest.raises(ValueError, match="regrid is 'bilinear', allowed are conservative, sea, majority, axis"):
         regrid_field(coarse, np.zeros((13, 24)), "bilinear", 0.5)
 
 

@@ -107,6 +107,22 @@ def test_overlays_have_a_dag(tmp_path, overlay):
     assert counts["cmorize"] == len(experiments) * config["members"]
 
 
+def test_an_experiment_with_a_pattern_has_a_forcing_of_its_own_and_no_gcm(tmp_path):
+    (tmp_path / "wave.nc").touch()
+    overlay = tmp_path / "wave.yaml"
+    overlay.write_text("source: synthetic\nexperiments: {aimip-wave: {sst_pattern: wave.nc, ice: follow}}\n")
+    done = snakemake(tmp_path, "--dry-run", "--printshellcmds", "submission", "gcm", overlay=overlay)
+    counts = job_counts(done.stdout)
+    assert counts["aggregate_experiment"] == 1 and counts["rollout_1"] == 4 and counts["gcm_fixed"] == 3
+    own = [line for line in done.stdout.splitlines() if "forcing results/aggregate/forcing/aimip-wave.nc" in line]
+    programs = {"normalize.forcing": 1, "cmorize.simulation": 5, "check.simulation": 5}
+    assert {name: sum(f"scripts.{name} " in line for line in own) for name in programs} == programs
+    assert "--changed results/aggregate/forcing/aimip-wave.nc" in done.stdout
+    refused = snakemake(tmp_path, "--dry-run", "results/gcm/aimip-wave/forcing.nc", overlay=overlay, check=False)
+    assert refused.returncode != 0
+    assert "config: 'experiments.aimip-wave' has a sst_pattern or ice that follows" in refused.stdout + refused.stderr
+
+
 def test_published_checkpoint_takes_the_place_of_training(tmp_path):
     checkpoint = tmp_path / "published.zip"
     checkpoint.touch()

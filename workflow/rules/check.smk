@@ -1,6 +1,6 @@
 """Checks that gate the targets: a finding writes no output, so nothing that failed counts as made.
 
-INPUTS   results/submission/**/*.nc, results/cmorize/tables/{experiment}/*.json, results/aggregate/forcing/simulation.nc
+INPUTS   results/submission/**/*.nc, results/cmorize/tables/{experiment}/*.json, results/aggregate/forcing/*.nc
 OUTPUTS  results/check/{experiment}/r{member}i1p1f1.json   one simulation: files, metadata, axes, values, CF, PrePARE
          results/check/{experiment}.json                   its members together
          results/check/submission.json, .csv, .html        all experiments together
@@ -13,7 +13,7 @@ rule check_simulation:
         tables=cmor_table_files("{experiment}"),
         facts=CMOR_FACTS,
         ranges=BASE / "config/cmor/ranges.csv",
-        forcing="results/aggregate/forcing/simulation.nc",
+        forcing=sea_forcing,
         modules=scripts("check/simulation.py", "check/prepare.py"),
     output:
         "results/check/{experiment}/r{member}i1p1f1.json",
@@ -69,6 +69,7 @@ rule check_submission:
     input:
         experiments=expand("results/check/{experiment}.json", experiment=EXPERIMENTS),
         forcing="results/aggregate/forcing/simulation.nc",
+        changed=expand("results/aggregate/forcing/{experiment}.nc", experiment=OWN_FORCING),
         modules=scripts("check/across.py"),
     output:
         result="results/check/submission.json",
@@ -90,5 +91,5 @@ rule check_submission:
         "Checking the experiments together"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.check.across --experiments {input.experiments:q}"
-        " --submission results/submission --forcing {input.forcing:q} --out {output.result:q} --table {output.table:q}"
-        " --page {output.page:q} --log {log:q}"
+        " --submission results/submission --forcing {input.forcing:q} --changed {input.changed:q}"
+        " --out {output.result:q} --table {output.table:q} --page {output.page:q} --log {log:q}"

@@ -1,6 +1,6 @@
 """The submission's files, written by CMOR: one process per simulation makes all its variables on all its grids.
 
-INPUTS   results/rollout/{experiment}/r{member}.nc, results/aggregate/forcing/simulation.nc, config/cmor/*.json
+INPUTS   results/rollout/{experiment}/r{member}.nc, results/aggregate/forcing/*.nc, config/cmor/*.json
 OUTPUTS  results/cmorize/tables/{experiment}/*.json    MIP table and controlled vocabulary, generated from the config
          results/submission/{institution_id}/{source_id}/{experiment}/r{member}i1p1f1/Amon/{variable}/{grid}/{version}/*.nc
 """
@@ -8,6 +8,7 @@ OUTPUTS  results/cmorize/tables/{experiment}/*.json    MIP table and controlled 
 
 rule cmor_tables:
     input:
+        unpack(sea_inputs),
         facts=CMOR_FACTS,
         variables=VARIABLES,
         modules=scripts("cmorize/tables.py"),
@@ -27,6 +28,7 @@ rule cmor_tables:
         project=BASE,
         facts=BASE / "config/cmor",
         sst_offset=sst_offset,
+        sea=sea_options,
         # A function, since Snakemake would take braces in the texts for wildcards.
         submission=lambda wildcards: json.dumps(config["submission"]),
         resolution=config["grid"]["resolution"],
@@ -36,7 +38,8 @@ rule cmor_tables:
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.cmorize.tables --facts {params.facts:q}"
         " --variables {input.variables:q}"
-        " --experiment {wildcards.experiment:q} --sst-offset={params.sst_offset} --submission {params.submission:q}"
+        " --experiment {wildcards.experiment:q} --sst-offset={params.sst_offset} {params.sea}"
+        " --submission {params.submission:q}"
         " --resolution {params.resolution} --period {params.simulation:q}"
         " --out results/cmorize/tables/{wildcards.experiment:q} --log {log:q}"
 
@@ -45,7 +48,7 @@ rule cmor_tables:
 rule cmorize:
     input:
         rollout="results/rollout/{experiment}/r{member}.nc",
-        forcing="results/aggregate/forcing/simulation.nc",
+        forcing=sea_forcing,
         tables=cmor_table_files("{experiment}"),
         variables=VARIABLES,
         modules=scripts("cmorize/simulation.py"),

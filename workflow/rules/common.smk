@@ -116,6 +116,34 @@ def sst_offset(wildcards):
     return EXPERIMENTS[wildcards.experiment]["sst_offset"]
 
 
+def sea_forcing(wildcards):
+    """Monthly forcing of the experiment, to which its offset is still to be added."""
+    name = wildcards.experiment if wildcards.experiment in OWN_FORCING else "simulation"
+    return f"results/aggregate/forcing/{name}.nc"
+
+
+def sea_inputs(wildcards):
+    """The file of the experiment's pattern of sea-surface temperature, where it has one."""
+    entry = EXPERIMENTS[wildcards.experiment]
+    return {"pattern": entry["sst_pattern"]} if "sst_pattern" in entry else {}
+
+
+def sea_options(wildcards):
+    """The options that say what more than an offset changes the experiment's sea."""
+    entry = EXPERIMENTS[wildcards.experiment]
+    return " ".join([option("--sst-pattern", entry.get("sst_pattern")), option("--ice", entry.get("ice"))]).strip()
+
+
+def gcm_offset(wildcards):
+    """``sst_offset`` for the GCM, whose sea takes nothing else."""
+    if wildcards.experiment in OWN_FORCING:
+        raise WorkflowError(
+            f"config: 'experiments.{wildcards.experiment}' has a sst_pattern or ice that follows, but the GCM takes a "
+            f"sst_offset only; ask for another experiment"
+        )
+    return sst_offset(wildcards)
+
+
 def cmor_table_files(experiment):
     """The generated CMOR tables of one experiment."""
     names = [path.name for path in CMOR_FACTS] + ["AIMIP_CV.json", "submission.json"]

@@ -11,7 +11,7 @@ BASE = Path(os.path.relpath(Path(workflow.snakefile).parents[2]))
 sys.path.insert(0, os.path.abspath(BASE))
 
 from snakemake.exceptions import WorkflowError
-from workflow.scripts.common.experiments import CONTROL
+from workflow.scripts.common.experiments import CONTROL, has_own_forcing, is_changed
 from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.reference import reference_name
@@ -62,7 +62,9 @@ PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "w
 NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
 RECIPE = {key: value for key, value in config["training"].items() if key != "checkpoint_minutes"}
 CHECKPOINT = config["model"]["checkpoint"] or "results/train/checkpoint.zip"
-WARMED = [name for name, entry in EXPERIMENTS.items() if entry["sst_offset"] != 0]
+CHANGED = [name for name, entry in EXPERIMENTS.items() if is_changed(entry)]
+# Those whose forcing is a file of their own; the others add their offset to the control's.
+OWN_FORCING = [name for name, entry in EXPERIMENTS.items() if has_own_forcing(entry)]
 SUMMARIES = [f"results/evaluate/summary/{name}/r{member}i1p1f1.nc" for name in EXPERIMENTS for member in MEMBERS]
 REFERENCE_NAME = reference_name(config)
 BASELINE_SUMMARIES = [
@@ -94,9 +96,10 @@ EVALUATION = [
     *(["results/evaluate/long_run.json"] if config["evaluation"]["long_run_months"] else []),
 ]
 GCM_YEARS = list(range(config["gcm"]["years"][0], config["gcm"]["years"][1] + 1))
+# The GCM takes an offset of its sea and nothing else, so it leaves the other experiments out.
 GCM = expand(
     "results/gcm/{experiment}/{file}",
-    experiment=EXPERIMENTS,
+    experiment=[name for name in EXPERIMENTS if name not in OWN_FORCING],
     file=["forcing.nc", *(f"{dataset}/{year}.nc" for dataset in DATASETS for year in GCM_YEARS)],
 )
 CMOR_VARIABLES = sorted(submitted_rows(read_variables(VARIABLES, role="field")))

@@ -45,10 +45,10 @@ rule plot_maps:
         figure("bias_test", "bias_test", "E1 bias", figure="maps", period="test"),
         figure("trends", "trends", "E2 trends", figure="maps"),
         figure("enso", "enso", "E3 ENSO", figure="maps"),
-        [figure(f"response_{name}", "response", "E5 response", figure="maps", experiment=name) for name in WARMED],
+        [figure(f"response_{name}", "response", "E5 response", figure="maps", experiment=name) for name in CHANGED],
         pdf=expand(
             "results/evaluate/figures/{name}.pdf",
-            name=["bias_training", "bias_test", "trends", "enso", *(f"response_{name}" for name in WARMED)],
+            name=["bias_training", "bias_test", "trends", "enso", *(f"response_{name}" for name in CHANGED)],
         ),
     log:
         "logs/plot_maps.log",

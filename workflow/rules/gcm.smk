@@ -33,7 +33,7 @@ rule gcm_fixed:
     params:
         project=BASE,
         period=[f"{GCM_YEARS[0]}-01", f"{GCM_YEARS[-1]}-12"],
-        sst_offset=sst_offset,
+        sst_offset=gcm_offset,
     message:
         "Writing static fields and forcing of the GCM's {wildcards.experiment}"
     shell:
@@ -62,7 +62,7 @@ rule gcm_spin_up:
         project=BASE,
         flags=GCM_FLAGS,
         period=[f"{GCM_YEARS[0]}-{13 - config['gcm']['spin_up']:02d}", f"{GCM_YEARS[0]}-12"],
-        sst_offset=sst_offset,
+        sst_offset=gcm_offset,
     message:
         "Spinning up the GCM's {wildcards.experiment}"
     shell:
@@ -93,7 +93,7 @@ rule gcm_year:
     params:
         project=BASE,
         flags=GCM_FLAGS,
-        sst_offset=sst_offset,
+        sst_offset=gcm_offset,
     message:
         "Running the GCM's {wildcards.experiment} through {wildcards.year}"
     shell:

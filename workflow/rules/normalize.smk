@@ -110,7 +110,7 @@ rule normalize_initial:
 
 rule normalize_forcing:
     input:
-        forcing="results/aggregate/forcing/simulation.nc",
+        forcing=sea_forcing,
         statistics="results/normalize/statistics.nc",
         modules=scripts("normalize/forcing.py"),
     output:
@@ -132,5 +132,5 @@ rule normalize_forcing:
         "Normalizing the forcing of {wildcards.experiment}"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.normalize.forcing"
-        " --forcing {input.forcing:q} --statistics {input.statistics:q} --sst-offset {params.sst_offset}"
+        " --forcing {input.forcing:q} --statistics {input.statistics:q} --sst-offset={params.sst_offset}"
         " --out {output:q} --log {log:q}"

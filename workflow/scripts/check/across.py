@@ -7,6 +7,7 @@ writes the outcome of all checks. A finding that gates raises, so that no outcom
 import json
 import logging
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from workflow.scripts.check import sets  # noqa: F401 (registers its rules)
@@ -22,8 +23,12 @@ STRUCTURE_RULE = "cmip6-structure"
 VOCABULARY_RULE = "cmip6-vocabulary"
 
 
-def check_across(simulations, root, forcing=None, allow=(), conformance=True):
-    """Put the rules on a submission to the summaries of all its simulations. Returns a Report."""
+def check_across(simulations, root, forcing=None, allow=(), conformance=True, changed=()):
+    """Put the rules on a submission to the summaries of all its simulations. Returns a Report.
+
+    ``forcing``: of aimip, and of every experiment that differs by an offset. ``changed``: of the others, files called
+    by their experiments; without its file such an experiment is not compared with aimip's sea.
+    """
     report = Report(tuple(allow))
     report.apply("submission", str(root.name), simulations, own=True)
     if conformance:
@@ -37,10 +42,13 @@ def check_across(simulations, root, forcing=None, allow=(), conformance=True):
             if reason:
                 report.leave_out(SEA_RULE, reason)
                 return report
-            for path, control, offset in _pairs(simulations):
-                report.count(SEA_RULE)
-                for message in sea_findings(root / path, sea, offset, root / control):
-                    report.add(SEA_RULE, path, message)
+        own = {Path(path).stem: path for path in changed}
+        for experiment, pairs in _pairs(simulations, own).items():
+            with PrescribedSea(own.get(experiment, forcing), forcing) as sea:
+                for path, control, offset in pairs:
+                    report.count(SEA_RULE)
+                    for message in sea_findings(root / path, sea, offset, root / control):
+                        report.add(SEA_RULE, path, message)
     return report
 
 
@@ -67,29 +75,36 @@ def _check_structure(report, simulations, root):
         report.add(name, str(path.relative_to(root)), message, gate=not looked_up)
 
 
-def _pairs(simulations):
-    """(path, path of aimip's, offset in K) of each ts of another experiment that has its like in aimip."""
+def _pairs(simulations, changed):
+    """{experiment: (path, path of aimip's, offset in K) of each ts that has its like in aimip}, without aimip.
+
+    Of an experiment whose files state more than an offset, where ``changed`` has its forcing.
+    """
+    found = defaultdict(list)
+    known = [one for one in simulations if not one["sea"] or one["experiment"] in changed]
     files = {
         (simulation["experiment"], simulation["member_id"], file["grid"]): (file["path"], simulation["sst_offset"])
-        for simulation in simulations
+        for simulation in known
         for file in simulation["files"]
         if file["variable"] == "ts" and file["data_sha256"]
     }
     for (experiment, member, grid), (path, offset) in sorted(files.items()):
         if experiment != CONTROL and offset is not None and (CONTROL, member, grid) in files:
-            yield path, files[CONTROL, member, grid][0], offset
+            found[experiment].append((path, files[CONTROL, member, grid][0], offset))
+    return found
 
 
-def check_submission(experiments, submission, forcing, result, table, page, allow=()):
+def check_submission(experiments, submission, forcing, result, table, page, allow=(), changed=()):
     """Check the experiments of our own submission together and write the outcome of all checks.
 
     ``experiments``: what check/experiment.py wrote. ``submission``: the root, results/submission. ``forcing``: monthly
-    forcing on the native grid. ``result``: JSON with every file and finding; ``table``: CSV, one row per rule;
-    ``page``: the same as HTML for the report. Raises RuntimeError with the first finding.
+    forcing on the native grid; ``changed``: as of ``check_across``. ``result``: JSON with every file and finding;
+    ``table``: CSV, one row per rule; ``page``: the same as HTML for the report. Raises RuntimeError with the first
+    finding.
     """
     contents = [json.loads(Path(path).read_text(encoding="utf-8")) for path in experiments]
     simulations = [simulation for content in contents for simulation in content["simulations"]]
-    report = check_across(simulations, Path(submission), forcing, allow)
+    report = check_across(simulations, Path(submission), forcing, allow, changed=changed)
     for finding in report.findings:
         (logging.error if finding.gate else logging.warning)("%s", finding)
     report.raise_on_gates()
@@ -108,13 +123,26 @@ def main(arguments=None):
     )
     parser.add_argument("--submission", required=True, help="root of the submission, the folder with the institution's")
     parser.add_argument("--forcing", required=True, help="monthly sst (K), siconc (1) and lsm (1) on the native grid")
+    parser.add_argument(
+        "--changed",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="the same of experiments with own forcing, EXPERIMENT.nc",
+    )
     parser.add_argument("--out", required=True, help="JSON file with every file and finding")
     parser.add_argument("--table", required=True, help="CSV file with one row per rule")
     parser.add_argument("--page", required=True, help="HTML file with rules and findings")
     return program.run(
         parser,
         lambda given: check_submission(
-            given.experiments, given.submission, given.forcing, given.out, given.table, given.page
+            given.experiments,
+            given.submission,
+            given.forcing,
+            given.out,
+            given.table,
+            given.page,
+            changed=given.changed,
         ),
         arguments,
     )

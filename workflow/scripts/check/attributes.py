@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from workflow.scripts.check.rules import rule
-from workflow.scripts.common.experiments import OFFICIAL, history_entry, recorded_offset
+from workflow.scripts.common.experiments import OFFICIAL, history_entry, recorded_change, recorded_offset, stated
 from workflow.scripts.submission.attributes import NOMINAL_RESOLUTIONS, REQUIRED_ATTRIBUTES, nominal_resolution
 from workflow.scripts.submission.drs import TABLE
 
@@ -226,10 +226,14 @@ def config_attributes(file, expected):
 
 @rule("file")
 def stated_offset(file, expected):
-    """A file of an AIMIP experiment whose history states an SST offset states the one that AIMIP means by the name."""
-    stated, meant = recorded_offset(str(file.attributes.get("history", ""))), file.facets["experiment_id"]
-    if stated is not None and stated != OFFICIAL.get(meant, stated):
-        yield f"the history states an SST offset of {stated:g} K, but {meant} means {OFFICIAL[meant]:g} K"
+    """A file of an AIMIP experiment whose history states how the sea differs states what AIMIP means by the name."""
+    history, meant = str(file.attributes.get("history", "")), file.facets["experiment_id"]
+    offset, more = recorded_offset(history), recorded_change(history)
+    if offset is not None and offset != OFFICIAL.get(meant, offset):
+        yield f"the history states an SST offset of {offset:g} K, but {meant} means {OFFICIAL[meant]:g} K"
+    if more and meant in OFFICIAL:
+        words = ", ".join(f"{key}={value}" for key, value in more.items())
+        yield f"the history states {words}, but {meant} means an SST offset alone"
 
 
 @rule("file", own=True)
@@ -237,6 +241,6 @@ def written_by_cmor(file, expected):
     """CMOR wrote the file and its history says from what."""
     if not file.attributes.get("cmor_version"):
         yield "the global attribute cmor_version is absent: CMOR did not write it"
-    for key in (history_entry(expected.settings["sst_offset"]), "cmor=", "seed=", "sha256="):
+    for key in (history_entry(stated(expected.settings)), "cmor=", "seed=", "sha256="):
         if key not in str(file.attributes.get("history", "")):
             yield f"the history has no '{key}': '{str(file.attributes.get('history', ''))[:120]}'"

@@ -1,4 +1,7 @@
-"""The prescribed sea in submitted ts: over ice-free open sea ts is the forcing's SST plus the experiment's offset."""
+"""The prescribed sea in submitted ts: over ice-free open sea ts is the forcing's SST plus the experiment's offset.
+
+The forcing is the experiment's: with its pattern added and its ice followed, if it has such.
+"""
 
 import netCDF4
 import numpy as np
@@ -11,10 +14,14 @@ TOLERANCE = 1e-4  # K; ts is single precision, whose steps near 300 K are 3e-5
 
 
 class PrescribedSea:
-    """Open-sea mask and SST (K) of the forcing, on its own grid or on any other by exact conservative boxes."""
+    """Open-sea mask and SST (K) of the forcing, on its own grid or on any other by exact conservative boxes.
 
-    def __init__(self, path):
+    With the forcing ``control`` of another experiment: what SST has beyond that one's, where both are open sea.
+    """
+
+    def __init__(self, path, control=None):
         self.dataset = netCDF4.Dataset(path)
+        self.control = None if control is None else PrescribedSea(control)
         self.lat, self.lon = (np.asarray(self.dataset[name][:]) for name in ("lat", "lon"))
         self.land = np.ma.filled(self.dataset["lsm"][:], 1)
 
@@ -23,6 +30,8 @@ class PrescribedSea:
 
     def __exit__(self, *_):
         self.dataset.close()
+        if self.control is not None:
+            self.control.dataset.close()
 
     def left_out(self, variables):
         """Why ts is not compared with the sea: no ts is among ``variables``, or no ice in the forcing; else None."""
@@ -32,14 +41,20 @@ class PrescribedSea:
 
     def months(self, months, lat, lon):
         """SST (K) and open-sea mask (time, lat, lon) of a slice of months on the grid of ``lat``, ``lon``."""
-        sst, ice = (np.ma.filled(self.dataset[name][months], np.nan) for name in ("sst", "siconc"))
-        mask = open_sea(self.land, ice) & np.isfinite(sst)
+        sst, mask = self._own(months)
+        if self.control is not None:
+            before, open_before = self.control._own(months)
+            sst, mask = sst - before, mask & open_before
         if lat.shape == self.lat.shape and np.allclose(lat, self.lat):
             return sst, mask
         rows, columns = lat_overlap(self.lat, lat), lon_overlap(self.lon, lon).T
         sea = rows @ mask.astype(np.float64) @ columns
         # A regridded cell is open sea only where every cell it overlaps is.
         return rows @ np.where(mask, sst, 0) @ columns, sea > 1 - 1e-9
+
+    def _own(self, months):
+        sst, ice = (np.ma.filled(self.dataset[name][months], np.nan) for name in ("sst", "siconc"))
+        return sst, open_sea(self.land, ice) & np.isfinite(sst)
 
 
 def sea_findings(path, sea, offset, control=None):
@@ -49,14 +64,16 @@ def sea_findings(path, sea, offset, control=None):
         yield "the forcing has no open sea on this grid, so no value was compared"
     elif not worst <= TOLERANCE:  # so that NaN is found too
         base = "ts of the control" if control else "the SST"
-        yield f"ts over ice-free sea differs from {base} + {offset:g} K by up to {worst:g} K"
+        pattern = " + the pattern" if control and "sst_pattern" in sea.dataset.ncattrs() else ""
+        yield f"ts over ice-free sea differs from {base} + {offset:g} K{pattern} by up to {worst:g} K"
 
 
 def offset_misfit(path, sea, offset, control=None):
     """Largest misfit (K) of ts over open sea, NaN if one is NaN, and how many values were compared.
 
     Without ``control``: of the file ``path`` from SST + ``offset`` (K). With it: of ``path`` minus the file
-    ``control`` from ``offset``. ``sea`` is a PrescribedSea of the same months.
+    ``control`` from what SST has beyond the control's + ``offset``. ``sea`` is a PrescribedSea of the same months, with
+    the control's if ``control`` is given.
     """
     worst, count = 0.0, 0
     with netCDF4.Dataset(path) as file, netCDF4.Dataset(control or path) as other:
@@ -67,7 +84,7 @@ def offset_misfit(path, sea, offset, control=None):
             months = slice(start, start + SLAB)
             sst, mask = sea.months(months, lat, lon)
             values = file["ts"][months].astype(np.float64)
-            base = other["ts"][months].astype(np.float64) if control else sst
+            base = sst + other["ts"][months].astype(np.float64) if control else sst
             misfit = np.abs(values - base - offset)[mask]
             count += misfit.size
             worst = float(np.maximum(worst, misfit.max(initial=0)))  # keeps NaN, which max() would lose

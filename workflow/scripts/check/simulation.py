@@ -1,8 +1,9 @@
 """Check the CMOR files of one simulation, each read once; what they hold goes into a summary for the later checks.
 
-The summary (JSON) has institution_id, source_id, experiment, member_id, sst_offset (K), the ``files`` (path, variable,
-grid, version, tracking_id, size, sha256 of the file, sha256 of its values, mean by level) and the ``report`` of the
-rules. A finding that gates raises, so that no summary is written.
+The summary (JSON) has institution_id, source_id, experiment, member_id, sst_offset (K), ``sea`` (what the files state
+beside the offset: sst_pattern, ice), the ``files`` (path, variable, grid, version, tracking_id, size, sha256 of the
+file, sha256 of its values, mean by level) and the ``report`` of the rules. A finding that gates raises, so that no
+summary is written.
 """
 
 import json
@@ -19,7 +20,7 @@ from workflow.scripts.check.rules import ASKED, RULES, Report, expectation
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
-from workflow.scripts.common.experiments import named_offset, recorded_offset
+from workflow.scripts.common.experiments import named_offset, recorded_change, recorded_offset
 from workflow.scripts.common.periods import PROTOCOL
 from workflow.scripts.submission.cmor_python import cmor_python
 from workflow.scripts.submission.drs import member_label
@@ -150,7 +151,8 @@ def _check_sea(report, files, expected, forcing):
 def summary(files):
     """What later checks and the manifest need of a simulation, as a dict."""
     first = files[0].facets if files else {}
-    stated = [recorded_offset(str(file.attributes.get("history", ""))) for file in files]
+    histories = [str(file.attributes.get("history", "")) for file in files]
+    stated = [recorded_offset(history) for history in histories]
     return {
         "institution_id": first.get("institution_id", ""),
         "source_id": first.get("source_id", ""),
@@ -160,6 +162,7 @@ def summary(files):
         "sst_offset": next(
             (offset for offset in stated if offset is not None), named_offset(first.get("experiment_id", ""))
         ),
+        "sea": next(filter(None, map(recorded_change, histories)), {}),
         "files": [
             {
                 "path": file.relative,

@@ -3,8 +3,9 @@
 Written into one folder: ``AIMIP_Amon.json``, ``AIMIP_coordinate.json`` and ``AIMIP_formula_terms.json`` (the
 project's own MIP tables, as they stand in config/cmor; of a table of variables that is not AIMIP's, the variables and
 levels that it names), ``AIMIP_CV.json`` (vocabulary: the names, license and grids
-that the config allows, and no others) and ``submission.json`` (global attributes, grids, period, SST offset, deflate
-level: what cmorize/simulation.py and the checks read). One folder per experiment, so that a new one touches no other.
+that the config allows, and no others) and ``submission.json`` (global attributes, grids, period, SST offset and what
+else makes the sea another, deflate level: what cmorize/simulation.py and the checks read). One folder per experiment,
+so that a new one touches no other.
 """
 
 import json
@@ -15,7 +16,8 @@ import sys
 from pathlib import Path
 
 from workflow.scripts.common import program
-from workflow.scripts.common.experiments import NAME, NAME_HELP, describe
+from workflow.scripts.common.checksums import digests
+from workflow.scripts.common.experiments import NAME, NAME_HELP, canonical, describe
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import period_label
 from workflow.scripts.common.variables import read_variables
@@ -45,18 +47,22 @@ NAME_RULES = {
 }
 
 
-def write_tables(folder, facts, variables, experiment, sst_offset, submission, resolution, simulation):
+def write_tables(
+    folder, facts, variables, experiment, sst_offset, submission, resolution, simulation, pattern=None, ice="keep"
+):
     """Write the five files of ``TABLE_FILES`` into ``folder``.
 
     ``facts``: the folder config/cmor. ``variables``: the table of variables. ``experiment``: its name, and
     ``sst_offset`` its warming of the sea surface (K). ``submission``: that section of the config. ``resolution``: of
-    the native grid (degrees). ``simulation``: first and last month, ("1978-10", "2024-12"). Raises ValueError in one
-    sentence naming the first value that AIMIP does not allow.
+    the native grid (degrees). ``simulation``: first and last month, ("1978-10", "2024-12"). ``pattern``: file of maps
+    added to the sea surface temperature; ``ice``: keep or follow. Raises ValueError in one sentence naming the first
+    value that AIMIP does not allow.
     """
     check_names(experiment, submission)
+    sea = prescribed_sea(sst_offset, pattern, ice)
     contents = {
-        "AIMIP_CV.json": vocabulary(experiment, sst_offset, submission, resolution),
-        "submission.json": settings(experiment, sst_offset, submission, resolution, simulation),
+        "AIMIP_CV.json": vocabulary(experiment, sea, submission, resolution),
+        "submission.json": settings(experiment, sea, submission, resolution, simulation),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,10 +118,17 @@ def check_names(experiment, submission):
             raise ValueError(f"config submission.{key} is empty, but every file must state it")
 
 
-def experiment_title(sst_offset):
+def prescribed_sea(sst_offset, pattern=None, ice="keep"):
+    """What the files state of the sea: sst_offset (K) and, where there is more, the pattern, its checksum, the ice."""
+    known = {"sst_pattern": Path(pattern).name, "sst_pattern_sha256": digests(pattern)["sha256"]} if pattern else {}
+    return canonical({"sst_offset": float(sst_offset), "ice": ice}) | known
+
+
+def experiment_title(sea):
     """What the experiment is, in words, for the vocabulary and the files."""
     title = "AIMIP: atmosphere with prescribed historical monthly sea surface temperature and sea ice"
-    return title + (f", sea surface temperature {describe(sst_offset)}" if sst_offset else "")
+    changed = describe(sea)
+    return title + (f", sea surface temperature {changed}" if changed else "")
 
 
 def grid_facts(submission, resolution):
@@ -140,7 +153,7 @@ def grid_facts(submission, resolution):
     return facts
 
 
-def vocabulary(experiment, sst_offset, submission, resolution):
+def vocabulary(experiment, sea, submission, resolution):
     """The controlled vocabulary: exactly what this experiment's files may say."""
     institution_id, source_id = submission["institution_id"], submission["source_id"]
     grids = grid_facts(submission, resolution)
@@ -164,7 +177,7 @@ def vocabulary(experiment, sst_offset, submission, resolution):
                 experiment: {
                     "activity_id": ["AIMIP"],
                     "additional_allowed_model_components": [],
-                    "experiment": experiment_title(sst_offset),
+                    "experiment": experiment_title(sea),
                     "experiment_id": experiment,
                     "parent_activity_id": no_parent,
                     "parent_experiment_id": no_parent,
@@ -199,8 +212,8 @@ def basic_regex(text):
     return re.sub(r"([.\[\]*^$\\])", r"\\\1", text)
 
 
-def settings(experiment, sst_offset, submission, resolution, simulation):
-    """What the writer needs beside the tables: global attributes, grids, period, SST offset (K), deflate level."""
+def settings(experiment, sea, submission, resolution, simulation):
+    """What the writer needs beside the tables: global attributes, grids, period, the sea, deflate level."""
     none = "no parent"
     return {
         "attributes": {
@@ -212,7 +225,7 @@ def settings(experiment, sst_offset, submission, resolution, simulation):
             "source": submission["source"],
             "source_type": "AGCM",
             "experiment_id": experiment,
-            "experiment": experiment_title(sst_offset),
+            "experiment": experiment_title(sea),
             "sub_experiment_id": "none",
             "sub_experiment": "none",
             "contact": submission["contact"],
@@ -235,7 +248,7 @@ def settings(experiment, sst_offset, submission, resolution, simulation):
         "period": list(simulation),
         "period_label": period_label(*simulation),
         "version": submission["version"],
-        "sst_offset": float(sst_offset),
+        **sea,
         "deflate": submission["deflate"],
     }
 
@@ -247,6 +260,8 @@ def main(arguments=None):
     parser.add_argument("--variables", required=True, help="table of variables, CSV")
     parser.add_argument("--experiment", required=True, help="aimip, aimip-p2k, ...")
     parser.add_argument("--sst-offset", required=True, type=float, help="warming of the sea surface, K")
+    parser.add_argument("--sst-pattern", metavar="FILE", help="maps that are added to the sea surface temperature")
+    parser.add_argument("--ice", choices=["keep", "follow"], default="keep", help="whether sea ice follows the water")
     parser.add_argument(
         "--submission", required=True, type=program.from_json, metavar="JSON", help="that section of the config"
     )
@@ -266,6 +281,8 @@ def main(arguments=None):
             given.submission,
             given.resolution,
             given.period,
+            given.sst_pattern,
+            given.ice,
         ),
         arguments,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from workflow.scripts.cmorize.fields import Regridder, Simulation, check_rollout, source_channels
 from workflow.scripts.common import grids as latlon
-from workflow.scripts.common.experiments import history_entry
+from workflow.scripts.common.experiments import history_entry, stated
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range, time_bounds
 from workflow.scripts.submission.cmor_python import mend_interpreter
 
@@ -74,7 +74,7 @@ def history(rollout, settings, label, cmor):
     made |= {"period": "..".join(settings["period"])}
     made |= {"grid": f"{label} {settings['grids'][label]['resolution']:g} degrees", "deflate": settings["deflate"]}
     made |= {"cmor": version, "numpy": np.__version__}
-    return "; ".join([*(f"{key}={value}" for key, value in made.items()), history_entry(settings["sst_offset"])])
+    return "; ".join([*(f"{key}={value}" for key, value in made.items()), history_entry(stated(settings))])
 
 
 def dataset_description(settings, label, member, folder, made_by):

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from workflow.scripts.common.addresses import email_addresses, unbracketed
-from workflow.scripts.common.experiments import check_experiments
+from workflow.scripts.common.experiments import canonical, check_experiments
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.common.periods import evaluation_periods
@@ -56,18 +56,44 @@ def validate_config(config, schema_path, variables_path):
     config = checked(config, yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
     _check_resolutions(config)
     _check_periods(config)
-    check_experiments({name: value["sst_offset"] for name, value in config["experiments"].items() if value is not None})
+    _check_experiments(config["experiments"])
     _check_combinations(config)
     _check_sizes(config)
     _check_local(config["local"])
     _check_texts(config["submission"])
     table = config["variables"] or variables_path
     check_table(table)
+    _check_ice(config["experiments"], table)
     _check_fields(config["evaluation"], table, variables_path)
     _check_models(config)
     # The evaluation reads the first grid, and compares it with a reference on the model's own.
     config["submission"]["grids"].sort()
     return config
+
+
+def _check_experiments(experiments):
+    """Their names and seas; brings their entries into the one form that programs and reruns see."""
+    experiments.update({name: canonical(entry) for name, entry in experiments.items() if entry is not None})
+    entries = {name: entry for name, entry in experiments.items() if entry is not None}
+    check_experiments(entries)
+    for name, entry in entries.items():
+        if "sst_pattern" in entry and not Path(entry["sst_pattern"]).is_file():
+            raise ValueError(
+                f"config: 'experiments.{name}.sst_pattern' is '{entry['sst_pattern']}', which is no file; correct the "
+                f"path"
+            )
+
+
+def _check_ice(experiments, table):
+    """Ice that follows the water is among the forcings."""
+    if any(row.channel == "siconc" for row in read_variables(table, role="forcing")):
+        return
+    for name, entry in experiments.items():
+        if entry is not None and "ice" in entry:
+            raise ValueError(
+                f"config: 'experiments.{name}.ice' is follow, but the table of variables {table} has no sea ice among "
+                f"its forcings; set it to keep"
+            )
 
 
 def _check_resolutions(config):

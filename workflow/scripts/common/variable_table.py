@@ -16,7 +16,7 @@ from workflow.scripts.common.variables import Variable, read_variables
 COLUMNS = tuple(Variable.__dataclass_fields__)
 DATASETS = {"field": ("single-levels", "pressure-levels"), "static": ("static",), "forcing": ("forcing",)}
 TRANSFORMS = ("none", "sqrt", "logit")
-REGRIDS = {"field": ("conservative", "majority"), "static": ("conservative", "majority"), "forcing": ("sea",)}
+REGRIDS = {"field": ("conservative", "majority"), "static": ("conservative", "majority", "axis"), "forcing": ("sea",)}
 # The forcings that the programs know, {channel: (units, transform)}; the first must be there.
 FORCINGS = {"sst": ("K", "none"), "siconc": ("1", "logit")}
 # Units of channels beside those of the submission's variable: what submission/derive.py makes it from.
@@ -91,6 +91,8 @@ def _faults(row, entries):
         yield "level", f"'{row['level']}' is the level of a field of {row['dataset']}, which have none; leave it empty"
     if not float(row["valid_min"]) < float(row["valid_max"]):
         yield "valid_max", f"{row['valid_max']} is not above valid_min, {row['valid_min']}"
+    if row["regrid"] == "axis" and row["units"] not in ("radian", "radians", "rad"):
+        yield "units", f"{_allowed(row['units'], ('radian',))} where regrid is axis"
     yield from _wrong_units(row, entries)
 
 

@@ -19,7 +19,9 @@ def add_summarizing(parser):
 
 def add_experiments(parser):
     """The experiments with their offsets of the sea-surface temperature."""
-    parser.add_argument("--experiments", type=program.from_json, required=True, help="{name: {sst_offset: K}}, JSON")
+    parser.add_argument(
+        "--experiments", type=program.from_json, required=True, help="{name: entry of the config}, JSON"
+    )
 
 
 def add_evaluation(parser):

@@ -16,6 +16,7 @@ import numpy as np
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.experiments import has_own_forcing
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
@@ -64,7 +65,7 @@ def index_deviations(planet, lat, lon, training, variables):
 
 
 def planet_truth(output, variables, seed, resolution, periods, experiments):
-    """Write the truth of every experiment but the control, and of the modes.
+    """Write the truth of every experiment with an SST offset and nothing else, and of the modes.
 
     variables: the variables table (CSV); seed: the planet's; resolution: of the model grid, degrees; periods: the
     config's; experiments: {name: {sst_offset: K}}.
@@ -79,7 +80,8 @@ def planet_truth(output, variables, seed, resolution, periods, experiments):
     lat, lon = centres(resolution)
     spans = evaluation_periods(periods)
     months, training = month_range(*spans["simulation"]), month_range(*spans["training"])
-    offsets = {name: value["sst_offset"] for name, value in experiments.items() if value["sst_offset"] != 0}
+    uniform = {name: value["sst_offset"] for name, value in experiments.items() if not has_own_forcing(value)}
+    offsets = {name: offset for name, offset in uniform.items() if offset != 0}
     means = {offset: {} for offset in {0, *offsets.values()}}
     for offset, fields in means.items():
         for span in year_slices(months):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.scripts.common.experiments import CONTROL
+from workflow.scripts.common.experiments import CONTROL, is_changed
 from workflow.scripts.common.grids import centres, lat_overlap, lon_overlap
 from workflow.scripts.common.months import month_range, months_from_times, year_slices
 from workflow.scripts.common.variables import read_variables
@@ -65,7 +65,7 @@ def folder_response(folder, variables, resolution, simulation, experiments):
     for name, value in experiments.items():
         warmed = year_files(folder, name, datasets, simulation)
         years = sorted(control.keys() & warmed.keys())
-        if value["sst_offset"] == 0 or not years:
+        if not is_changed(value) or not years:
             continue
         logging.info("the response of %s is that of the years %s", name, ", ".join(years))
         for experiment, files in ((CONTROL, control), (name, warmed)):

@@ -103,13 +103,16 @@ def _protocol(config):
         "local": f"{'in the shape of ' if config['local']['name'] else ''}AIMIP's, `{config['local']['forcing']}`",
         "synthetic": "made by the workflow in the shape of AIMIP's",
     }[config["source"]]
+    names = [name for name in _experiments(config) if "ice" in config["experiments"][name]]
+    followed = f" but {', '.join(names)}, where it follows the water (Hurrell et al. 2008)" if names else ""
     means = config["source"] == "local" and config["local"]["forcing_values"] == "mean"
     values = "as monthly means" if means else "at the start of each month, averaged to monthly means"
     return (
         f"Every member starts from the first month ({first}) of {_reference(config)}: it is encoded, each member "
         f"takes {start}, and every month after is drawn with noise of its own, other noise in every "
         f"experiment. The forcing is {forcing}: sea surface "
-        f"temperature and sea ice {values}. Sea ice, where it is prescribed, is the same in all experiments.\n\n"
+        f"temperature and sea ice {values}. Sea ice, where it is prescribed, is the same in all experiments"
+        f"{followed}.\n\n"
     )
 
 
@@ -133,8 +136,8 @@ def _experiments(config):
 
 def _offsets(config):
     for name in _experiments(config):
-        offset = config["experiments"][name]["sst_offset"]
-        yield f"`{name}`", ", ".join(filter(None, ("as prescribed", describe(offset))))
+        changed = describe(config["experiments"][name])
+        yield f"`{name}`", ", ".join(filter(None, ("as prescribed", changed)))
 
 
 def _grids(config):

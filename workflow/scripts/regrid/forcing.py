@@ -1,4 +1,9 @@
-"""The AIMIP forcing on the model's grid, over the sea part of each cell: values as its file has them for each month."""
+"""The AIMIP forcing on the model's grid, with values as its file has them for each month.
+
+Temperature is the mean over the sea part of a cell. Sea ice is a share of the whole cell, not of its sea part: AIMIP
+limits it to what the land leaves, 1 - land, so that ice, land and open water add up to the cell. Its area in a cell is
+conserved; cells with too little sea for a temperature have no ice either.
+"""
 
 import sys
 
@@ -14,9 +19,9 @@ from workflow.scripts.regrid.operators import Weights, add_regridding, long_name
 def regrid_forcing(source, weights_path, variables_path, output, threshold=0.5, values="start"):
     """Regrid the AIMIP forcing: sst and, if the table has it, siconc (time, lat, lon) over the sea, lsm (lat, lon).
 
-    Sea is where the sea surface temperature has a value; sea ice missing there is no ice. Ice is limited to what the
-    land leaves, 1 - land, in the source cells (AIMIP) and again in the target cells. ``values``: what the file holds
-    for a month, its start or its mean.
+    Sea is where the sea surface temperature has a value; sea ice missing there is no ice, nor is there any elsewhere.
+    Ice is limited to 1 - land in the source cells (AIMIP), and so in the target cells, which have the mean over all of
+    the cell, NaN where they have no temperature. ``values``: what the file holds for a month, its start or its mean.
     """
     weights = Weights(weights_path)
     rows = {row.short_name: row for row in read_variables(variables_path, role="forcing")}
@@ -35,15 +40,15 @@ def regrid_forcing(source, weights_path, variables_path, output, threshold=0.5, 
         }
         for start, stop in blocks(len(forcing.months)):
             warmth = forcing.read(rows["sst"], start, stop)
-            for step in range(stop - start):
-                fields["sst"][start + step] = regrid_sea(weights, warmth[step], threshold)
+            water = np.stack([regrid_sea(weights, one, threshold) for one in warmth])
+            fields["sst"][start:stop] = water
             if "siconc" not in rows:
                 continue
             cover = np.nan_to_num(forcing.read(rows["siconc"], start, stop), nan=0)
-            cover = np.where(np.isfinite(warmth), np.clip(cover, 0, 1 - land), np.nan)
-            for step in range(stop - start):
-                ice = regrid_sea(weights, cover[step], threshold)
-                fields["siconc"][start + step] = np.clip(ice, 0, 1 - fraction)
+            cover = np.where(np.isfinite(warmth), np.clip(cover, 0, 1 - land), 0)
+            ice = np.stack([regrid_mean(weights, one) for one in cover])
+            # Limited once more for rounding alone.
+            fields["siconc"][start:stop] = np.where(np.isfinite(water), np.clip(ice, 0, 1 - fraction), np.nan)
 
 
 def main(arguments=None):

@@ -1,4 +1,4 @@
-"""Regridding of one field with ready weights: conservative, over the sea only, and by majority.
+"""Regridding of one field with ready weights: conservative, over the sea only, by majority, and as an axis.
 
 Every field goes through the same sparse matrix, whichever engine made it, one at a time, so memory stays flat.
 """
@@ -58,15 +58,28 @@ def regrid_majority(weights, values):
     return categories[np.argmax(np.round(shares, 9), axis=0)].reshape(weights.shape).astype(np.float32)
 
 
+def regrid_axis(weights, values):
+    """The mean direction of axes, such as ridges: angles in radians of which a and a + pi are the same.
+
+    Twice the angle has the period of a direction, whose cosine and sine are averaged over each target cell. In -pi/2 to
+    pi/2.
+    """
+    double = 2 * np.ravel(values).astype(np.float64)
+    turn = np.arctan2(weights.matrix @ np.sin(double), weights.matrix @ np.cos(double))
+    return (turn / 2).reshape(weights.shape).astype(np.float32)
+
+
 def regrid_field(weights, values, method, threshold):
-    """One field by the ``regrid`` method that config/variables.csv names: conservative, sea or majority."""
+    """One field by the ``regrid`` method that config/variables.csv names: conservative, sea, majority or axis."""
     if method == "conservative":
         return regrid_mean(weights, values)
     if method == "sea":
         return regrid_sea(weights, values, threshold)
     if method == "majority":
         return regrid_majority(weights, values)
-    raise ValueError(f"config/variables.csv: regrid is '{method}', allowed are conservative, sea, majority")
+    if method == "axis":
+        return regrid_axis(weights, values)
+    raise ValueError(f"config/variables.csv: regrid is '{method}', allowed are conservative, sea, majority, axis")
 
 
 def long_name(row):

@@ -1,4 +1,4 @@
-"""Maps: time-mean bias (E1), trend (E2), ENSO regression (E3) and response to warmer SST (E5).
+"""Maps: time-mean bias (E1), trend (E2), ENSO regression (E3) and response to another sea (E5).
 
 One job draws them all: importing matplotlib costs more than a figure. Maps are means over members of each member's
 own difference; the numbers in titles are medians over members, with the range.
@@ -7,6 +7,7 @@ own difference; the numbers in titles are medians over members, with the range.
 import sys
 
 from workflow.scripts.common import program
+from workflow.scripts.common.experiments import brief, is_changed
 from workflow.scripts.evaluate.display import long_name, number, scale_of
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.style import NO_FIELD, colormap, map_figure, note_figure, save, symmetric_limit
@@ -31,7 +32,7 @@ def bias_figure(results, period):
 
 
 def response_figure(results, experiment):
-    """Maps of the ensemble-mean response to warmer SST, beside the truth and the difference where truth is known.
+    """Maps of the ensemble-mean response to another sea, beside the truth and the difference where truth is known.
 
     Titles give the global mean and its range over members.
     """
@@ -49,9 +50,8 @@ def response_figure(results, experiment):
             error = results.words("E5_error_rms", "simulation", field, factor, experiment)
             panels.append(panel(truth, f"truth of {results.truth}\nglobal mean {mean} {units}", limit, field, units))
             panels.append(panel(values - truth, f"difference\nRMS {error} {units}", limit, field, units))
-    offset = results.experiments[experiment]["sst_offset"]
     name = f"{results.source} {experiment} less {results.control}"
-    title = f"E5: {name} (SST {offset:+g} K), mean of {results.span('simulation')}"
+    title = f"E5: {name} ({brief(results.experiments[experiment])}), mean of {results.span('simulation')}"
     if not panels:
         return note_figure(title, NO_FIELD)
     return map_figure(title, panels, results.reference, results.land, columns=3 if known else 2)
@@ -92,7 +92,7 @@ def plot_maps(results, folder):
     for period in ("training", "test"):
         save(bias_figure(results, period), f"{folder}/bias_{period}.png")
     for name, value in results.experiments.items():
-        if value["sst_offset"] != 0:
+        if is_changed(value):
             save(response_figure(results, name), f"{folder}/response_{name}.png")
     both = results.both()
     rows = [(period, "tas") for period in ("training", "test")]

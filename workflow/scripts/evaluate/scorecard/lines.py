@@ -5,7 +5,7 @@ Skill against the forecasts that cost nothing, and the criterion, are a table of
 
 import numpy as np
 
-from workflow.scripts.common.experiments import plausible_response
+from workflow.scripts.common.experiments import brief, plausible_response
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
 from workflow.scripts.evaluate.metrics.indices import INDICES
 from workflow.scripts.evaluate.metrics.table import (
@@ -167,10 +167,9 @@ def response_lines(table, source, control, experiments, owner):
     """
     lines = []
     for name, value in experiments.items():
-        warming = value["sst_offset"] - experiments[control]["sst_offset"]
         known = table.members("truth", "E5_response", "simulation", "tas", name).size
         reference_is = f"; reference: truth of {owner}" if known else ""
-        section = f"E5 {name} - {control}, whole run (SST {warming:+g} K{reference_is})"
+        section = f"E5 {name} - {control}, whole run ({brief(value)}{reference_is})"
         for metric, field, label in (
             ("E5_response", "tas", "2 m temperature"),
             ("E5_response", "pr", "precipitation"),
@@ -186,8 +185,10 @@ def response_lines(table, source, control, experiments, owner):
             truth = table.members("truth", metric, "simulation", field, name)
             truth = float(truth[0]) if truth.size else None
             verdict = f"{np.median(members) / truth:.2f} x" if truth else ""
-            if truth is None and (metric, field) == ("E5_response", "tas"):
-                low, high = plausible_response(warming)
+            # To a pattern no one number is in proportion.
+            scaled = "sst_pattern" not in value and (metric, field) == ("E5_response", "tas")
+            if truth is None and scaled:
+                low, high = plausible_response(value["sst_offset"])
                 inside = low <= np.median(members) <= high
                 verdict = f"{'within' if inside else 'outside'} {low:g}..{high:g}"
             lines.append(line(section, label, units, truth, members, verdict, factor))
