@@ -136,12 +136,13 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
         fields = [fast.decode(latent, month) for latent in latents]
         decoded = watch.now()
         if residual is not None:
+            uniform = model.uniform_response(pairs.forcing, pairs.month)[0]
             keys = [[Key(0, SUBMISSION, stage, member, 0) for member in range(size)] for stage in RESIDUAL_STAGES]
             for place, values in enumerate(fields):
                 drawn = zip(keys, residual.shapes, strict=True)
                 noises = (normals_of(given, shape, watch.device) for given, shape in drawn)
                 states[place] = residual.step(states[place], *noises)
-                residual.complete(values, month.added, model.climate_offset[0], scales, states[place])
+                residual.complete(values, month.added, uniform, scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)

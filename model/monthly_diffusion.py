@@ -147,6 +147,12 @@ class MonthlyDiffusion(nn.Module):
             return forcing, None
         return self.forced.respond(forcing, month)
 
+    def uniform_response(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
+        """Return the fields' response (batch, fields, nlat, nlon) to the mean SST anomaly; 0 where none is modelled."""
+        if self.forced is None:
+            return forcing.new_zeros(len(forcing), self.fields, *self.grid)
+        return self.forced.uniform(forcing, month)
+
     def departures(self, fields: torch.Tensor, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return `fields` less their linear response to a month's forcing, all of them where that is not modelled."""
         _, response = self.split_forced(forcing, month)

@@ -17,10 +17,11 @@ more than the data, g < 1 takes that away. What fields have to do with each othe
 reconstructed training months leave, x - D(E(x)).
 
 Global means that conservation holds still (the mass of the air, and rain, which the energy of the air allows) are a sum
-of much that cancels, and neither decoder nor noise knows of it. Where those of whole years vary more in a run than in
-the data, the departure of the global mean from L's is scaled by the quotient k of their deviations:
+of much that cancels, of which neither what L makes of single places nor decoder and noise know. Where those of whole
+years vary more in a run than in the data, the departure of the global mean from that of U, what L makes of the sea's
+mean temperature, is scaled by the quotient k of their deviations:
 
-    x - (1 - k) <w, x - L> w / <w, w>,    <.,.> the area mean, w the physical field's change with the normalized one.
+    x - (1 - k) <w, x - U> w / <w, w>,    <.,.> the area mean, w the physical field's change with the normalized one.
 """
 
 import math
@@ -128,23 +129,23 @@ class ResidualNoise(nn.Module):
         cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
         return self.harmonics.maps(mixed).add_(cells)
 
-    def complete(self, decoded, added, offset, scales: "Scales", state: NoiseState | None) -> torch.Tensor:
+    def complete(self, decoded, added, uniform, scales: "Scales", state: NoiseState | None) -> torch.Tensor:
         """Return a month's fields (batch, fields, nlat, nlon), x = L + g d + e; without e where `state` is None.
 
         Args:
             decoded: what the decoder gives and what is added to it, (batch, fields, nlat, nlon).
             added: L less the offset, of as many numbers as a field of each kind has.
-            offset: of the month, (fields, nlat, nlon).
+            uniform: U of the month, (fields, nlat, nlon).
             scales: of the month.
             state: of the noise.
         """
-        added = added.view_as(offset)
+        added = added.view_as(uniform)
         fields = torch.lerp(added, decoded, scales.kept)
         if state is not None:
             fields = torch.addcmul(fields, scales.deviation, self.maps(state))
         held, weight = scales.held, scales.weight
         if len(held):
-            departure = fields[:, held] - (added + offset)[held]
+            departure = fields[:, held] - uniform[held]
             mean = (departure * weight * self.rows).mean((2, 3), keepdim=True)
             fields[:, held] -= (1 - self.mean_kept[held])[:, None, None] * mean * weight
         return fields

@@ -110,7 +110,8 @@ def simulate(
     left: list[NoiseState | None] = [None] * len(blocks)
     fast, before, noise = prepare(model), None, [noises(block) for block in blocks]
     for index in range(len(dates)):
-        given = fast.month(forcing(index).to(device), number(index))
+        sea = forcing(index).to(device)
+        given = fast.month(sea, number(index))
         if before is not None:
             latents = [
                 fast.sample_next(latent, before, next(drawn)) for latent, drawn in zip(latents, noise, strict=True)
@@ -119,7 +120,7 @@ def simulate(
         fields = [fast.decode(latent, given) for latent in latents]
         if completing is not None and scales is not None:
             month = dates[index][1]
-            constant = given.added, model.climate_offset[month - 1], scales(month)
+            constant = given.added, model.uniform_response(sea, number(index))[0], scales(month)
             for place, block in enumerate(blocks):
                 if noisy:
                     parts = zip(RESIDUAL_STAGES, completing.shapes, strict=True)

@@ -14,6 +14,7 @@ from model.simulate import free_run
 from model.sphere import Grid, Harmonics, row_weights
 from model.train import fit_forced
 from tests.helpers import model_data
+from tests.helpers.model_networks import FIELDS, make_model, make_pairs
 
 GRID = Grid(19, 36)
 HARMONICS = Harmonics(GRID)
@@ -39,7 +40,7 @@ def draw(residual, count, seed=1):
 
 
 def area_mean(maps):
-    return (maps.double() * row_weights(GRID.nlat)).mean((-2, -1))
+    return (maps.double() * row_weights(maps.shape[-2])).mean((-2, -1))
 
 
 def test_harmonics_and_their_maps_are_each_other_s_inverse_and_keep_the_mean_square():
@@ -174,16 +175,16 @@ def test_global_means_vary_no_more_than_the_data_allow():
     lat = torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
     roots = torch.stack([torch.ones(*GRID), 2 + lat + 0.5 * torch.cos(3 * lat)])
     residual.fit_means(roots.expand(12, -1, -1, -1), torch.tensor([0.25, 0.5]))
-    added, offset = torch.randn(2, *GRID), torch.randn(2, *GRID)
+    added, uniform = torch.randn(2, *GRID), torch.randn(2, *GRID)
     departure = torch.randn(4, 2, *GRID) + 0.5
-    fields = residual.complete(added + offset + departure, added, offset, residual.scales(5), None) - added - offset
+    fields = residual.complete(uniform + departure, added, uniform, residual.scales(5), None) - uniform
     before, after = (area_mean(2 * roots * values) for values in (departure, fields))
     assert after[:, 0] / before[:, 0] == pytest.approx(0.25, rel=1e-3)
     assert after[:, 1] / before[:, 1] == pytest.approx(0.5, rel=1e-3)
     changed = departure - fields
     assert torch.allclose(changed[:, 1] / roots[1], changed[:, 1, :1, :1] / roots[1, :1, :1], rtol=1e-3, atol=1e-5)
     residual.fit_means(roots.expand(12, -1, -1, -1), torch.ones(2))
-    same = residual.complete(added + departure, added, offset, residual.scales(5), None)
+    same = residual.complete(added + departure, added, uniform, residual.scales(5), None)
     assert torch.allclose(same, added + departure)
 
 
@@ -206,6 +207,24 @@ def test_the_mass_of_the_air_is_held(tmp_path):
         run = [fields[:, 0] for fields in free_run(model, months, inside, 2, 5, noise.VALIDATION_RUN)]
     deviation = torch.stack([(fields * rows).mean((1, 2)) for fields in run]).std(0)
     assert deviation.max() < 0.02 * torch.stack(run).std()
+
+
+@torch.no_grad()
+def test_a_global_mean_that_is_held_still_follows_a_uniform_warming():
+    """What is held is what departs from the response to the sea's mean: all but that of the response at each place."""
+    model, pairs = make_model(residual_noise=True), make_pairs()
+    forcing, month = pairs.forcing[:1], pairs.month[:1]
+    warm = forcing.clone()
+    warm[:, 0] += 4 * model.forced.sea
+    model.residual.fit_means(torch.ones(12, FIELDS, *model.grid), torch.full((FIELDS,), 1e-6))
+    means = []
+    for sea in (forcing, warm):
+        _, response = model.split_forced(sea, month)
+        uniform = model.uniform_response(sea, month)[0]
+        fields = model.residual.complete(response.clone(), response[0], uniform, model.residual.scales(1), None)
+        means.append(area_mean(fields)[0])
+    wanted = 4 / model.forced.spread[0] * area_mean(model.forced.response[0])
+    assert (means[1] - means[0]).numpy() == pytest.approx(wanted.flatten().numpy(), rel=1e-3, abs=1e-4)
 
 
 def test_a_season_of_offsets_is_kept_as_far_as_it_is_no_sampling_error():
