@@ -34,6 +34,7 @@ class ForcedResponse(nn.Module):
     climatology: torch.Tensor
     spread: torch.Tensor
     sea: torch.Tensor
+    share: torch.Tensor
     patterns: torch.Tensor
     response: torch.Tensor
     local: torch.Tensor
@@ -44,6 +45,7 @@ class ForcedResponse(nn.Module):
         self.register_buffer("climatology", torch.zeros(12, forcings, *grid))
         self.register_buffer("spread", torch.ones(forcings, 1, 1))
         self.register_buffer("sea", torch.zeros(*grid))
+        self.register_buffer("share", torch.ones(*grid))  # of sea near by, not below FAR
         self.register_buffer("patterns", torch.zeros(modes, *grid))
         self.register_buffer("response", torch.zeros(modes, fields, *grid))
         self.register_buffer("local", torch.zeros(1 + forcings, fields, *grid))
@@ -67,8 +69,7 @@ class ForcedResponse(nn.Module):
 
     def places(self, seen: torch.Tensor) -> torch.Tensor:
         """Return l, (batch, 1 + forcings, nlat, nlon), of anomalies as `without_mean` has them: SST near by first."""
-        share = self.harmonics.smooth(self.sea, NEAR).clamp_min(FAR)
-        near = self.harmonics.smooth(seen[:, :1], NEAR) / share
+        near = self.harmonics.smooth(seen[:, :1], NEAR) / self.share
         return torch.cat([near, seen], dim=1)
 
     def forward(self, seen: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
@@ -154,6 +155,7 @@ class ForcedResponse(nn.Module):
         self.climatology.copy_(climatology)
         self.spread.copy_(spread[:, None, None])
         self.sea.copy_(sea)
+        self.share.copy_(self.harmonics.smooth(self.sea, NEAR).clamp_min(FAR))
         self.patterns.copy_(torch.stack(leading))
         return ~(constant | repeated)
 
