@@ -77,7 +77,7 @@ def train(
     steps_per_epoch = len(training) // batch
     steps = steps_per_epoch * config.epochs
     deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
-    identity = json.dumps([deciding, seed, data.sha256(data_path), str(device)], sort_keys=True)
+    identity = json.dumps([deciding, seed, data.sha256(data_path)], sort_keys=True)
 
     with seeded(seed):
         model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)
@@ -85,7 +85,7 @@ def train(
 
     # Go on from the state of an unfinished run, or start.
     state_path = Path(state_folder) / "state.pt" if state_folder else None
-    state = load_state(state_path, identity)
+    state = load_state(state_path, identity, device)
     if state is None:
         fit_forced(model, months)
     else:

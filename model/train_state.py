@@ -25,11 +25,14 @@ class State:
     candidates: list  # model.candidates, one dict each
 
 
-def load_state(path: Path | None, identity: str) -> State | None:
-    """Return the state of an unfinished run of the same data, settings and seed; None if there is none."""
+def load_state(path: Path | None, identity: str, device: torch.device) -> State | None:
+    """Return the state of an unfinished run of the same data, settings and seed, on `device`; None if there is none.
+
+    The run may have been on another device: it goes on with the same numbers up to rounding.
+    """
     if path is None or not path.exists():
         return None
-    stored = torch.load(path, weights_only=True)
+    stored = torch.load(path, map_location=device, weights_only=True)
     if stored.pop("identity") != identity:
         print(f"{path} belongs to other data, settings or seed: starting over.", file=sys.stderr)
         return None

@@ -16,6 +16,8 @@ from model import checkpoint, data, metrics, train, train_state
 from tests.helpers import model_data
 from tests.helpers.project import ROOT
 
+CPU = torch.device("cpu")
+
 
 def weights(path):
     return checkpoint.load(path)[0].state_dict()
@@ -149,10 +151,23 @@ def test_the_time_left_has_to_hold_two_of_the_longest_steps(monkeypatch):
     assert "before its time limit of 10 minutes" in ending.reason() and not unlimited.reason()
 
 
+def test_a_state_moves_to_the_device_that_reads_it(tmp_path):
+    """The device that stands in for another one holds no numbers, only where tensors are."""
+    one = {"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}
+    optimizer = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}
+    kept = [{"step": 5, "score": 1.0, "weights": one, "found": {}}]
+    train_state.write_state(tmp_path / "state.pt", "one", train_state.State(5, one, one, optimizer, [], {}, kept))
+    found = train_state.load_state(tmp_path / "state.pt", "one", torch.device("meta"))
+    average, weights = found.average, found.candidates[0]["weights"]
+    moved = [*found.model.values(), *average.values(), *found.optimizer["state"][0].values(), *weights.values()]
+    assert len(moved) == 8 and {value.device.type for value in moved} == {"meta"}
+    assert found.step == 5 and found.optimizer["param_groups"] == [{"lr": 0.1}]
+
+
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
-    assert train_state.load_state(tmp_path / "state.pt", "one") is None
+    assert train_state.load_state(tmp_path / "state.pt", "one", CPU) is None
     state = train_state.State(5, {}, {}, {}, [], {}, [])
     train_state.write_state(tmp_path / "state.pt", "one", state)
-    assert train_state.load_state(tmp_path / "state.pt", "one") == state
-    assert train_state.load_state(tmp_path / "state.pt", "other") is None
+    assert train_state.load_state(tmp_path / "state.pt", "one", CPU) == state
+    assert train_state.load_state(tmp_path / "state.pt", "other", CPU) is None
     assert "starting over" in capsys.readouterr().err
