@@ -24,7 +24,7 @@ def months(first, count):
     return [(year + (month - 1 + i) // 12, (month - 1 + i) % 12 + 1) for i in range(count)]
 
 
-def _common(path, dates, nlat, nlon):
+def open_file(path, dates, nlat, nlon):
     dataset = netCDF4.Dataset(path, "w")
     lat, lon = grid(nlat, nlon)
     stamps = [datetime.datetime(year, month, 15) for year, month in dates]
@@ -62,7 +62,7 @@ def write_forcing(path, first=(1978, 10), count=14, nlat=13, nlon=24, warming=0.
     values, *_ = forcings(dates, nlat, nlon, warming=warming)
     if change is not None:
         dates, values = change(dates, values)
-    with _common(path, dates, nlat, nlon) as dataset:
+    with open_file(path, dates, nlat, nlon) as dataset:
         variable = dataset.createVariable("forcings", "f4", ("time", "forcing", "lat", "lon"))
         variable[:] = values
     return path
@@ -90,7 +90,7 @@ def write_months(path, first=(1979, 1), count=36, validation=12, nlat=13, nlon=2
         ],
         axis=1,
     ) + 0.1 * random.normal(size=(count, len(CHANNELS), nlat, nlon))
-    with _common(path, dates, nlat, nlon) as dataset:
+    with open_file(path, dates, nlat, nlon) as dataset:
         dataset.createDimension("channel", len(CHANNELS))
         dataset.createDimension("static", len(STATICS))
         dataset.createDimension("month", 12)
