@@ -121,8 +121,9 @@ def fit_regression(training: TrainingMonths, modes: int) -> ForcedResponse:
     """Return the linear response of the training months to the sea, of `modes` amplitudes."""
     _, fields, nlat, nlon = training.shape
     forced = ForcedResponse(modes, fields, training.forcings.shape[1], Grid(nlat, nlon))
-    guess = uniform_warming(training.metadata, training.forcings)
-    forced.fit(cast(torch.Tensor, training), training.forcings, training.number, guess)
+    months = cast(torch.Tensor, training)
+    guess = uniform_warming(training.metadata, months, training.forcings)
+    forced.fit(months, training.forcings, training.number, guess)
     return forced
 
 

@@ -16,6 +16,7 @@ from model.data import Channel, Metadata
 TABLE = Path(__file__).parent / "data" / "uniform_warming.csv"
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
 GRAVITY = 9.80665  # m s-2
+GEOPOTENTIAL = {"m2 s-2": 1.0, "m**2 s**-2": 1.0, "m": GRAVITY, "gpm": GRAVITY}  # m2 s-2 per unit
 SEA_LEVEL = 1000.0  # hPa, from which heights are summed
 STEPS = 64  # of that sum
 
@@ -50,23 +51,24 @@ def thickness(rows: list[dict[str, str]], level: float) -> tuple[float, float]:
 
 def guess_of(channel: Channel, rows: dict[str, list[dict[str, str]]]) -> tuple[float, float, bool]:
     """Return (land, sea) per K of a channel, in its units or as a share of itself, and whether as a share."""
-    if channel.short_name == "z" and channel.level is not None:
+    if channel.short_name == "z" and channel.level is not None and channel.units in GEOPOTENTIAL:
         land, sea = thickness(rows["t"], channel.level)
-        height = GRAVITY if channel.units in ("m", "gpm") else 1.0
-        return land / height, sea / height, False
+        return land / GEOPOTENTIAL[channel.units], sea / GEOPOTENTIAL[channel.units], False
     known = rows.get(channel.short_name)
     if known is None or (channel.level is None) != (not known[0]["level"]):
         return 0.0, 0.0, False
     return *at_level(known, channel.level), known[0]["unit"] == "1"
 
 
-def uniform_warming(metadata: Metadata, forcings: torch.Tensor) -> torch.Tensor | None:
+def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Tensor) -> torch.Tensor | None:
     """Return the fields' response (fields, nlat, nlon), normalized, to a normalized unit of SST everywhere.
 
-    None where the forcing's scale is not told. Behind a square root, a share s of a field is s / 2 of its root.
+    None where the forcing's scale is not told; 0 of a field whose short name or units the table does not know. Behind a
+    square root, a share s of a field is s / 2 of its root.
 
     Args:
         metadata: channels and normalization.
+        fields: normalized, of the training months (time, fields, nlat, nlon).
         forcings: normalized (time, forcings, nlat, nlon), the SST first, 0 where not sea.
     """
     kelvin = float(metadata.forcing_scale[0])
@@ -79,8 +81,9 @@ def uniform_warming(metadata: Metadata, forcings: torch.Tensor) -> torch.Tensor 
         land, ocean, share = guess_of(channel, rows)
         warming = land + (ocean - land) * sea
         if share:
-            center = torch.from_numpy(metadata.center[:, number]).mean(0)
-            warming = warming * center * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
+            usual = torch.from_numpy(metadata.center[:, number]).mean(0)
+            usual = usual + float(metadata.scale[number]) * fields[:, number].mean(0).cpu()
+            warming = warming * usual * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
         elif channel.transform != "none":
             warming = torch.zeros_like(sea)
         found.append(warming * kelvin / float(metadata.scale[number]))

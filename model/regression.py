@@ -18,7 +18,8 @@ class Regression:
     With the amplitudes known, a solves  <l l'> a = <l y>  for the parts of l and y that are no amplitudes' (the theorem
     of Frisch and Waugh 1933), where <> are means over time, pooled over a neighbourhood. Of each a_j the share s_j is
     kept that solves  <<f f'>> s = <<f y>>, f_j = l_j a_j with the a_j of one half of the months, << >> means over the
-    other half and the globe (both ways, summed): what one half does not confirm of the other is sampling error.
+    other half and the globe (both ways, summed), clipped to 0..1: what one half does not confirm of the other is
+    sampling error.
 
     Args:
         amplitudes: p, float64 (time, modes).
@@ -35,7 +36,7 @@ class Regression:
         self.uncertainty = torch.where(diagonal > 0, diagonal, torch.inf)  # of what does not vary nothing is known
         self.places = places - places.mean(0)
         self.free = torch.stack([self.without_amplitudes(place.double()) for place in self.places.unbind(1)], dim=1)
-        variance = self.free.square().mean(0)
+        variance = torch.stack([place.square().mean(0) for place in self.free.unbind(1)])
         usual = (variance * self.rows).mean((1, 2)).clamp_min(LEAST)[:, None, None]
         self.moving = variance > STILL * usual
         self.ridge = torch.diag_embed((RIDGE * usual).expand_as(variance).movedim(0, -1))
@@ -61,8 +62,9 @@ class Regression:
 
     def _moments(self, free: torch.Tensor) -> torch.Tensor:
         """Return <l l'> plus the ridge, (nlat, nlon, places, places), of l without amplitudes (time, places, ...)."""
-        products = torch.stack([(free * place[:, None]).sum(0) for place in free.unbind(1)]) / max(len(free), 1)
-        return self._pooled(products).movedim((0, 1), (-2, -1)) + self.ridge
+        each = free.unbind(1)  # a pair at a time: all together are the largest part of a job's memory
+        products = torch.stack([torch.stack([(one * other).sum(0) for other in each]) for one in each])
+        return self._pooled(products / max(len(free), 1)).movedim((0, 1), (-2, -1)) + self.ridge
 
     def _solve(self, span: slice, free: torch.Tensor) -> torch.Tensor:
         """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon) by the months of a span."""

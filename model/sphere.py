@@ -11,6 +11,8 @@ import torch
 import torch_harmonics
 from torch import nn
 
+LEAST_TAPER = 1.75  # degrees that a transform holds over the degree to which it may smooth
+
 
 class Grid(NamedTuple):
     """A global grid: `nlat` rows from pole to pole, `nlon` columns from 0 to 360 degrees east."""
@@ -123,7 +125,11 @@ class Harmonics(nn.Module):
         return self.synthesis(torch.view_as_complex(spectrum.unflatten(-1, (*self.keep, 2))))
 
     def smooth(self, maps: torch.Tensor, degree: float) -> torch.Tensor:
-        """Return maps (..., nlat, nlon) of which each degree l keeps exp(-l (l + 1) / (n (n + 1))), n = `degree`."""
+        """Return maps (..., nlat, nlon) of which each degree l keeps exp(-l (l + 1) / (n (n + 1))), n = `degree`.
+
+        On coarse grids n is less, so that the transform's truncation leaves the kernel hardly any negative lobes.
+        """
+        degree = min(degree, self.keep.lmax / LEAST_TAPER)
         taper = torch.exp(-self.degree * (self.degree + 1) / (degree * (degree + 1)))
         return self.maps(self(maps) * taper)
 

@@ -192,9 +192,9 @@ def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
     """Fit the forced response to the training months, if the config asks for it."""
     if model.forced is not None:
         inside = torch.from_numpy(np.flatnonzero(months.split == data.TRAINING))
-        forcings = months.forcings[inside]
-        guess = uniform_warming(months.metadata, forcings)
-        model.forced.fit(months.fields[inside], forcings, months.number[inside], guess)
+        fields, forcings = months.fields[inside], months.forcings[inside]
+        guess = uniform_warming(months.metadata, fields, forcings)
+        model.forced.fit(fields, forcings, months.number[inside], guess)
 
 
 @torch.no_grad()

@@ -45,7 +45,8 @@ def test_closing_words_name_the_report(result, tmp_path):
     ("sea", "words", "verdict"),
     [
         ({"sst_offset": -4}, "SST -4 K)", "outside -9..-1.8"),
-        ({"sst_offset": 4, "ice": "follow"}, "SST +4 K, ice follows)", "within 1.8..9"),
+        ({"sst_offset": 4}, "SST +4 K)", "within 1.8..9"),
+        ({"sst_offset": 4, "ice": "follow"}, "SST +4 K, ice follows)", ""),
         ({"sst_offset": 4, "sst_pattern": "maps/el-nino.nc"}, "SST +4 K and el-nino.nc)", ""),
     ],
 )

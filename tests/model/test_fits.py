@@ -308,7 +308,8 @@ def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):
     metadata = dataclasses.replace(
         months.metadata, channels=channels, center=center, scale=scale, forcing_scale=np.array([4.0, 1, 1], "f4")
     )
-    guess = uniform_warming(metadata, months.forcings)
+    fields = torch.zeros(len(months.forcings), 6, 13, 24)
+    guess = uniform_warming(metadata, fields, months.forcings)
     kelvin = guess / 4.0 * torch.from_numpy(scale)[:, None, None]
     sea = torch.from_numpy(model_data.sea_mask(13, 24))
     assert torch.allclose(kelvin[0], 9.80665 * kelvin[1], rtol=1e-5)
@@ -319,4 +320,27 @@ def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):
     assert float(kelvin[4].min()) > 1.3 and float(kelvin[4].max()) < 1.5, "between 700 and 500 hPa"
     assert not guess[5].any()
     unknown = dataclasses.replace(metadata, forcing_scale=np.full(3, np.nan, "f4"))
-    assert uniform_warming(unknown, months.forcings) is None
+    assert uniform_warming(unknown, fields, months.forcings) is None
+    # A share is of the field itself at the place, however it is normalized.
+    fields[:, 3] = torch.linspace(-4, 4, 13)[:, None]
+    share = uniform_warming(metadata, fields, months.forcings)[3] / guess[3]
+    assert torch.allclose(share, 1 + torch.linspace(-4, 4, 13)[:, None].expand(13, 24) * 1e-3 / 5e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("grid", [Grid(13, 24), Grid(19, 36), Grid(25, 48), Grid(41, 80)])
+def test_what_is_at_a_place_is_found_at_every_place_of_a_coarse_grid(grid):
+    """Ice that varies much at high latitudes and little farther off: pooling by a kernel with lobes would blow up."""
+    random = torch.Generator().manual_seed(4)
+    harmonics, months = Harmonics(grid), torch.arange(240) % 12 + 1
+    lat = torch.linspace(-90, 90, grid.nlat).abs()[:, None].expand(*grid)
+    white = torch.randn(240, len(harmonics.degree), generator=random) * (harmonics.degree < 6)
+    sst = harmonics.maps(white) / harmonics.maps(white).std()
+    share = torch.where((lat > 57) & (lat < 79), 1.0, torch.where((lat > 34) & (lat < 58), 0.15, 0.0))
+    ice = torch.randn(240, *grid, generator=random) * share
+    field = ice + 0.5 * sst + 0.3 * torch.randn(240, *grid, generator=random)
+    forced = ForcedResponse(1, 1, 2, grid)
+    forced.fit(field[:, None], torch.stack([sst, ice], dim=1), months)
+    slope = forced.local[:, 0] / forced.spread[[0, 0, 1]]
+    assert slope[2][share == 1].numpy() == pytest.approx(1.0, abs=0.15)
+    both = slope[0] + slope[1]
+    assert both.min() > 0.2 and both.max() < 0.8

@@ -33,6 +33,11 @@ def test_no_two_sections_have_one_title():
     assert len(everywhere) == len(set(everywhere))
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "benchmarks/experiments.md"], ids=name)
+def test_nothing_stands_for_what_is_to_be_written(page):
+    assert not re.search(r"^[A-Z_]{4,}$|\b(TODO|TBD|FIXME|XXX)\b", page.read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_no_link_within_the_project_is_dead(page):
     for words, target in links(page):

@@ -25,8 +25,8 @@ rule summarize_baseline:
         "../../envs/model.yaml"
     threads: 1
     resources:
-        # A year of fields, climatology and regression maps, and the sums of the summary; never a whole forecast.
-        mem_mb=grown(3000),
+        # The maps of the regression and what one field's is made of (2.5 GB), the sums of the summary; no whole forecast.
+        mem_mb=grown(5000),
         runtime=grown(60),
     params:
         project=BASE,

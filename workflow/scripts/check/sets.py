@@ -237,8 +237,8 @@ def response_plausible(simulations):
     """The globe warms by 0.8..5 K where the sea is 2 K warmer, 1.8..9 K where it is 4 K warmer, and in proportion."""
     tas, offsets = defaultdict(dict), {}
     for simulation in simulations:
-        # To a pattern no one number is in proportion.
-        scaled = "sst_pattern" not in simulation["sea"]
+        # To a pattern, and to ice that follows, no one number is in proportion.
+        scaled = not simulation["sea"]
         offsets[simulation["experiment"]] = simulation["sst_offset"] if scaled else None
         for file in simulation["files"]:
             if file["variable"] == "tas" and file["mean"]:

@@ -5,8 +5,9 @@ config/variables.csv is AIMIP's; the config's ``variables`` may name another, fo
 Columns: ``role`` (field: predicted by the model; static: constant in time; forcing: prescribed), ``dataset`` (the
 CDS dataset, short: single-levels, pressure-levels, static; forcing for the AIMIP file), ``cds_name`` (name in a CDS
 request), ``short_name`` (name in the netCDF reply), ``level`` (hPa, empty at the surface), ``channel`` (name in the
-model), ``transform`` (before normalising: none, sqrt, logit), ``regrid`` (conservative; sea: over the sea part of a
-cell only; majority: categories; axis: angles in radians of which a and a + pi are the same), ``units`` (CF),
+model), ``transform`` (before normalising: none, sqrt, logit), ``regrid`` (conservative; sea: of the forcing, whose
+temperature is that of the sea part of a cell and whose ice a share of the whole; majority: categories; axis: angles in
+radians of which a and a + pi are the same), ``units`` (CF),
 ``valid_min``, ``valid_max`` (bounds that no sane value passes, in ``units``), ``cmor_name`` (variables of the
 submission made from it). Needs the standard library only, so CMOR's interpreter can import it.
 """

@@ -5,7 +5,7 @@ Skill against the forecasts that cost nothing, and the criterion, are a table of
 
 import numpy as np
 
-from workflow.scripts.common.experiments import brief, plausible_response
+from workflow.scripts.common.experiments import brief, has_own_forcing, plausible_response
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
 from workflow.scripts.evaluate.metrics.indices import INDICES
 from workflow.scripts.evaluate.metrics.table import (
@@ -185,8 +185,8 @@ def response_lines(table, source, control, experiments, owner):
             truth = table.members("truth", metric, "simulation", field, name)
             truth = float(truth[0]) if truth.size else None
             verdict = f"{np.median(members) / truth:.2f} x" if truth else ""
-            # To a pattern no one number is in proportion.
-            scaled = "sst_pattern" not in value and (metric, field) == ("E5_response", "tas")
+            # To a pattern, and to ice that follows, no one number is in proportion.
+            scaled = not has_own_forcing(value) and (metric, field) == ("E5_response", "tas")
             if truth is None and scaled:
                 low, high = plausible_response(value["sst_offset"])
                 inside = low <= np.median(members) <= high
