@@ -84,9 +84,10 @@ def season(model, month):
 
 
 def smoothed(maps, degree):
-    """Damp degree l by exp(-l (l + 1) / (n (n + 1))), and leave out what the grid does not hold."""
+    """Damp degree l by exp(-l (l + 1) / (n (n + 1))), with less than n on a coarse grid, whose degrees are few."""
     nlat, nlon = maps.shape[-2:]
     lmax = (nlat + 1) // 2
+    degree = min(degree, lmax / 1.75)
     sizes = {"lmax": lmax, "mmax": min(lmax, (nlon + 1) // 2), "grid": "equiangular"}
     spectrum = torch_harmonics.RealSHT(nlat, nlon, **sizes)(maps.double())
     degrees = torch.arange(lmax)[:, None]
