@@ -97,7 +97,7 @@ def test_the_card_says_what_a_uniform_warming_is(product, tmp_path, modes):
     config["model"] |= {"forced_modes": modes}
     check = json.loads((tmp_path / "check.json").read_text())
     text = card(config, made.FACTS, check, {"size": 7, "sha256": "0" * 64})
-    assert ("an experiment with a uniformly warmer sea is the control plus that map" in text) == (modes > 0)
+    assert ("as one map that is the same in every month" in text) == (modes > 0)
     assert "best fair CRPS in a free run of 2 members over the validation months" in text
 
 

@@ -1,20 +1,16 @@
-"""What is fitted before and while the networks train: the forced response, the color of the noise, the offset."""
+"""The linear response to the sea, against planets whose response is known, and its first guess."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
 import torch
 
 from model import data
-from model.diffusion import Diffusion
 from model.first_guess import uniform_warming
 from model.forced import ForcedResponse
-from model.latents import LatentStatistics, slow_projector
 from model.sphere import Grid, Harmonics, row_weights
 from tests.helpers import model_data
-from tests.helpers.model_networks import make_model, make_pairs
 
 GRID = Grid(21, 40)
 
@@ -85,127 +81,6 @@ def test_a_single_year_of_training_gives_no_response_and_no_error():
     forced = ForcedResponse(3, 2, 2, GRID)
     forced.fit(fields, forcings, months)
     assert forced.respond(forcings, months)[1].abs().max() == 0
-
-
-def red_latents(count=400, seed=0):
-    """Latents of one channel that are smooth in space, as an encoder's are."""
-    generator = torch.Generator().manual_seed(seed)
-    spectrum = torch.fft.rfft2(torch.randn(count, 1, 8, 16, generator=generator))
-    rows, columns = torch.fft.fftfreq(8)[:, None] * 8, torch.fft.rfftfreq(16)[None] * 16
-    return torch.fft.irfft2(spectrum * torch.exp(-(rows**2 + columns**2) / 4), s=(8, 16)) * 4 + 0.5
-
-
-JANUARY = torch.ones(1)
-
-
-def calendar(count):
-    return torch.arange(count) % 12 + 1
-
-
-def zonal_deviation(latents):
-    return latents.mean(-1).std().item() / latents.std().item()
-
-
-def test_colored_noise_has_the_covariance_of_the_latents_and_white_noise_has_not():
-    latents = red_latents()
-    statistics = LatentStatistics(40, (1, 8, 16))
-    statistics.fit(latents[torch.randperm(len(latents))], calendar(len(latents)))
-    white = torch.randn(20000, 1, 8, 16, generator=torch.Generator().manual_seed(1))
-    colored = statistics.color(white, calendar(20000)) + statistics.mean
-    assert colored.std().item() == pytest.approx(latents.std().item(), rel=0.04)
-    assert zonal_deviation(colored) == pytest.approx(zonal_deviation(latents), rel=0.05)
-    assert zonal_deviation(white) < 0.7 * zonal_deviation(latents)
-    # With v = 0, before any training, the sampler already gives the climate of the latents.
-    sample = Diffusion(15).second_order(lambda x, _: torch.zeros_like(x), colored, 15)
-    assert torch.equal(sample, colored)
-
-
-def test_the_memory_of_the_latents_is_found_and_its_departures_colored():
-    """Red noise in time, and a rotating pair of patterns such as the QBO's: iterated, both keep variance and memory."""
-    generator = torch.Generator().manual_seed(2)
-    shocks, count = red_latents(count=600, seed=3) - 0.5, 600
-    latents = shocks.clone()
-    for month in range(1, count):
-        latents[month] = 0.6 * latents[month - 1] + 0.8 * shocks[month]
-    phase = 2 * torch.pi * torch.arange(count) / 28
-    patterns = torch.linalg.qr(torch.randn(128, 2, generator=generator))[0].T.view(2, 1, 8, 16)
-    latents += 5 * (
-        torch.cos(phase)[:, None, None, None] * patterns[0] + torch.sin(phase)[:, None, None, None] * patterns[1]
-    )
-    statistics = LatentStatistics(60, (1, 8, 16))
-    statistics.fit(latents, calendar(len(latents)))
-    state, run = latents[:1] - statistics.mean, []
-    for _ in range(3000):
-        state = statistics.predict(state) + statistics.color(torch.randn(1, 1, 8, 16, generator=generator), JANUARY)
-        run.append(state)
-    run = torch.cat(run)
-    assert run.std().item() == pytest.approx(latents.std().item(), rel=0.1)
-    first, second = ((run.flatten(1) @ pattern.flatten()) for pattern in patterns)
-    # A quarter of a period later the second pattern follows the first, half a period later the first is reversed.
-    assert torch.corrcoef(torch.stack([first[:-7], second[7:]]))[0, 1] > 0.7
-    assert torch.corrcoef(torch.stack([first[:-14], first[14:]]))[0, 1] < -0.5
-
-
-def test_the_noise_of_a_season_has_the_variance_of_its_latents():
-    months = calendar(1200)
-    deviation = (1 + 0.6 * torch.cos(2 * torch.pi * months / 12)).sqrt()
-    statistics = LatentStatistics(40, (1, 8, 16))
-    statistics.fit(red_latents(count=1200) * deviation[:, None, None, None], months)
-    white = torch.randn(4000, 1, 8, 16, generator=torch.Generator().manual_seed(1))
-    january, july = (statistics.color(white, torch.full((4000,), float(month))).var() for month in (1, 7))
-    wave = 0.6 * math.cos(math.pi / 6)
-    assert january / july == pytest.approx((1 + wave) / (1 - wave), rel=0.15)
-
-
-def test_slow_modes_are_those_that_the_memory_keeps_and_nothing_else():
-    """Of a memory with modes of 0.95 and 0.3 that are not at right angles."""
-    turn = torch.tensor([[1.0, 0.4, 0], [0, 1, 0.3], [0.2, 0, 1]], dtype=torch.float64)
-    memory = torch.linalg.solve(turn, torch.diag(torch.tensor([0.95, 0.3, -0.1], dtype=torch.float64)) @ turn)
-    projector = slow_projector(memory)
-    assert torch.allclose(projector @ projector, projector) and torch.allclose(projector @ memory, memory @ projector)
-    kept = torch.linalg.eigvals(projector @ memory).real.sort().values
-    assert kept.tolist() == pytest.approx([0, 0, 0.95], abs=1e-9)
-    fast = torch.eye(3, dtype=torch.float64) - projector
-    assert torch.linalg.eigvals(fast @ memory).abs().max() == pytest.approx(0.3)
-
-
-@torch.no_grad()
-def test_networks_neither_see_nor_move_the_slow_modes():
-    """So that whatever they learn, the slow modes are an autoregression with the fitted memory, and bounded."""
-    model = make_model(seed=3).eval()
-    latents = model.latents
-    pairs = make_pairs(batch=1)
-    state, white = (torch.randn(1, *model.latent_shape) for _ in range(2))
-    slow = latents.slow(torch.randn(1, *model.latent_shape) * 50)
-    given = pairs.forcing, pairs.month, torch.full((1,), 0.5)
-    assert slow.norm() > 10
-    moved = state + slow * torch.exp(model.latent_log_sigma)
-    assert torch.allclose(model.denoise(white, state, *given), model.denoise(white, moved, *given), atol=1e-3)
-    following = model.standardize(model.sample_next(state, pairs.forcing, pairs.month, noise=white[None]))
-    noise = model.color(white, pairs.month % 12 + 1)
-    expected = latents.predict(model.standardize(state)) + noise
-    assert torch.allclose(latents.slow(following), latents.slow(expected), atol=1e-3)
-    assert not torch.allclose(following, expected, atol=1e-2), "the networks do nothing at all"
-
-
-@pytest.mark.parametrize("count", [6, 12, 24, 60])
-def test_memory_fitted_to_few_months_never_grows(count):
-    statistics = LatentStatistics(40, (1, 8, 16))
-    latents = torch.randn(count, 1, 8, 16, generator=torch.Generator().manual_seed(count)).cumsum(0)
-    statistics.fit(latents, calendar(count))
-    state = torch.randn(1, 1, 8, 16)
-    first = statistics.predict(state)
-    for _ in range(2000):
-        state = statistics.predict(state)
-    assert state.norm() < first.norm()
-
-
-def test_the_color_is_white_until_it_is_measured_and_survives_few_months():
-    statistics = LatentStatistics(40, (1, 8, 16))
-    white = torch.randn(3, 1, 8, 16)
-    assert torch.equal(statistics.color(white, JANUARY), white) and not statistics.predict(white).any()
-    statistics.fit(red_latents(count=6), calendar(6))
-    assert torch.isfinite(statistics.color(white, JANUARY)).all()
 
 
 @pytest.mark.parametrize("packing", [0.0, 1e-7, 1e-4])
