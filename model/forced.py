@@ -9,7 +9,7 @@ the whole sea does is told from what the sea near by does.
 a_j is by least squares with the p_k known, its moments pooled over a neighbourhood; of it a field keeps the share that
 either half of the training period confirms of the other's. R_k is by least squares of the rest; each degree of the
 spherical harmonics keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a
-first guess (model/first_guess.py): a few decades do not tell what a uniform warming does.
+first guess (model/first_guess.py): a few decades do not tell what a uniform warming does, and a few years nothing.
 
 The networks model fields - L(c), and see anomalies of SST and ice in units of their own spread, the SST's without its
 global mean p_0. So a uniform warming, which in the +2 K and +4 K experiments lies far outside what training has met,
@@ -24,6 +24,7 @@ from model.regression import TINY, Regression, WienerFilter
 from model.sphere import Grid, Harmonics, row_weights
 
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
+LEAST_YEARS = 10  # of training that tell what a warmer sea does; of fewer the first guess stays
 FAR = 0.05  # share of the sea near by, below which a place is far inland
 NEAR = 12  # degree of the harmonics to which the SST near by is smoothed
 
@@ -116,6 +117,9 @@ class ForcedResponse(nn.Module):
         places = self.places(seen)[:, kept]
         # Of a sea that repeats itself there is rounding only.
         regression = Regression(amplitudes.double() * varies[0], places, self.harmonics)
+        uncertainty = regression.uncertainty.float()
+        if len(months) < 12 * LEAST_YEARS:
+            uncertainty[0] = torch.inf
         wiener = WienerFilter(Grid(*self.sea.shape)).to(fields.device)
         for channel in range(fields.shape[1]):
             values = fields[:, channel].double()
@@ -124,7 +128,7 @@ class ForcedResponse(nn.Module):
             first = torch.zeros_like(response)
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
-            departure = wiener((response - first).float(), residual.float(), regression.uncertainty.float())
+            departure = wiener((response - first).float(), residual.float(), uncertainty)
             self.local[kept, channel] = local.float()
             self.response[:, channel] = departure + first
 

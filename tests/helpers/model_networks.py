@@ -5,6 +5,7 @@ import torch
 from model.blocks import ConditionalNorm
 from model.config import PUBLISHED, ModelConfig
 from model.data import MonthPairs
+from model.forced import LEAST_YEARS
 from model.monthly_diffusion import MonthlyDiffusion
 from model.sphere import Grid
 from tests.helpers import model_plain as plain
@@ -20,7 +21,12 @@ def make_model(grid=GRID, seed=0, **choices):
     channels = torch.tensor([(i, i % 2) for i in range(FIELDS + FORCINGS + config.season_maps + STATICS)])
     model = MonthlyDiffusion(config, FIELDS, FORCINGS, torch.randn(STATICS, *grid), channels)
     if model.forced is not None:
-        fields, forcings, months = torch.randn(48, FIELDS, *grid), forcing_like(48, grid), torch.arange(48) % 12 + 1
+        count = 12 * LEAST_YEARS
+        fields, forcings, months = (
+            torch.randn(count, FIELDS, *grid),
+            forcing_like(count, grid),
+            torch.arange(count) % 12 + 1,
+        )
         model.forced.fit(fields + forcings[:, :1], forcings, months)
     if model.latents is not None:
         # Random walks have slow modes.

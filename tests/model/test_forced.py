@@ -153,7 +153,7 @@ def test_what_half_the_years_do_not_confirm_of_the_other_half_is_no_response():
     assert forced.local[2, 0].square().mean().sqrt() < 0.05 * known
 
 
-@pytest.mark.parametrize(("years", "wanted"), [(1, 3.0), (20, 0.0)])
+@pytest.mark.parametrize(("years", "wanted"), [(1, 3.0), (3, 3.0), (20, 0.0)])
 def test_the_first_guess_stays_where_nothing_is_known_and_goes_where_data_speak(years, wanted):
     """The field is white noise, of which twenty years say that the sea does nothing to its global mean."""
     fields, forcings, months, *_ = local_planet(years)
