@@ -82,9 +82,9 @@ def test_the_regression_recovers_a_planted_linear_response_exactly(tmp_path):
         response = amplitude[:, None, None] * maps[0] + trend[:, None, None] * maps[1]
         return season(len(amplitude), first) + response[:, None]
 
-    dates = model_data.months((1979, 1), 72)
+    dates = model_data.months((1979, 1), 132)
     _, amplitude, trend = model_data.forcings(dates, *GRID)
-    sources = written(tmp_path, planted(amplitude[:60], trend[:60], 1), months=60)
+    sources = written(tmp_path, planted(amplitude[:120], trend[:120], 1), months=120)
     dates, found = forecast("regression", sources)
     _, amplitude, trend = model_data.forcings(dates, *GRID)
     assert normalized(found) == pytest.approx(planted(amplitude, trend, 10)[:, [0, 2, 3]], abs=5e-3)

@@ -106,10 +106,11 @@ def test_a_wrong_forcing_is_refused_naming_the_fault(folder, tmp_path, options, 
 
 
 def test_leaving_physical_bounds_stops_with_member_and_month_and_keeps_the_rest(folder, tmp_path):
-    """The sea warms without end from 1979-06 on; the months before stay in the file."""
+    """One side of the sea warms without end from 1979-06 on; the months before stay in the file."""
+    lat, lon = np.deg2rad(model_data.grid(13, 24)[0])[:, None], np.deg2rad(model_data.grid(13, 24)[1])[None]
 
     def runaway(dates, values):
-        values[8:, 0] += 3000.0 * model_data.sea_mask(13, 24)
+        values[8:, 0] += 3000.0 * model_data.sea_mask(13, 24) * np.cos(lat) * np.cos(lon)
         return dates, values
 
     model_data.write_forcing(folder / "runaway.nc", change=runaway)
