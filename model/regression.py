@@ -1,5 +1,7 @@
 """Least squares of fields on what forces them, in which sampling error is kept small: pooled, confirmed, filtered."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -10,6 +12,13 @@ POOL = 10  # degree of the harmonics to which the moments of what is at a place 
 LEAST = 1e-3  # of the unit variance of anomalies: less, beside the amplitudes, is what they leave to rounding
 STILL = 1e-2  # of the mean variance of what is at a place: where it varies less, nothing is regressed on it
 RIDGE = 3e-2  # of that variance, added to it
+
+
+class Part(NamedTuple):
+    """A part of the months, and the moments of what is at a place over it."""
+
+    span: slice
+    moments: torch.Tensor  # <l l'> plus the ridge, (nlat, nlon, places, places)
 
 
 class Regression:
@@ -41,8 +50,10 @@ class Regression:
         self.moving = variance > STILL * usual
         self.ridge = torch.diag_embed((RIDGE * usual).expand_as(variance).movedim(0, -1))
         middle = len(places) // 2
-        self.whole, self.halves = slice(None), (slice(None, middle), slice(middle, None))
-        self.moments = {str(span): self._moments(self.free[span]) for span in (self.whole, *self.halves)}
+        self.whole, *self.halves = (
+            Part(span, self._moments(self.free[span]))
+            for span in (slice(None), slice(None, middle), slice(middle, None))
+        )
 
     def __call__(self, field: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return a (places, nlat, nlon), R (modes, nlat, nlon) and what is left of `field` (time, nlat, nlon)."""
@@ -66,19 +77,19 @@ class Regression:
         products = torch.stack([torch.stack([(one * other).sum(0) for other in each]) for one in each])
         return self._pooled(products / max(len(free), 1)).movedim((0, 1), (-2, -1)) + self.ridge
 
-    def _solve(self, span: slice, free: torch.Tensor) -> torch.Tensor:
-        """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon) by the months of a span."""
-        places, field = self.free[span], free[span]
+    def _solve(self, part: Part, free: torch.Tensor) -> torch.Tensor:
+        """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon) by the months of a part."""
+        places, field = self.free[part.span], free[part.span]
         products = torch.stack([(place * field).sum(0) for place in places.unbind(1)]) / max(len(field), 1)
-        solution = torch.linalg.solve(self.moments[str(span)], self._pooled(products).movedim(0, -1)[..., None])
+        solution = torch.linalg.solve(part.moments, self._pooled(products).movedim(0, -1)[..., None])
         return solution[..., 0].movedim(-1, 0) * self.moving
 
     def _confirmed(self, free: torch.Tensor) -> torch.Tensor:
         """Return s, from 0 to 1, (places,)."""
         size, weight = self.free.shape[1], self.rows.sqrt()
         covariance, products = self.free.new_zeros(size), self.free.new_zeros(size, size)
-        for span, other in (self.halves, self.halves[::-1]):
-            told = (self._solve(span, free) * self.free[other] * weight).transpose(0, 1).flatten(1)
+        for half, (other, _) in (self.halves, self.halves[::-1]):
+            told = (self._solve(half, free) * self.free[other] * weight).transpose(0, 1).flatten(1)
             covariance += told @ (free[other] * weight).flatten()
             products += told @ told.T
         return (torch.linalg.pinv(products, rtol=1e-6) @ covariance).clamp(0, 1)
