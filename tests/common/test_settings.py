@@ -12,7 +12,7 @@ from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.variables import read_variables
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
-OVERLAYS = [[], ["demo"], ["test"], ["presets/v0p9"], ["demo", "presets/v0p9"]]
+OVERLAYS = [[], ["demo"], ["test"], ["presets/v0p9"], ["presets/full_size"], ["demo", "presets/v0p9"]]
 
 
 @pytest.mark.parametrize("overlays", OVERLAYS, ids=lambda names: "+".join(names) or "config")
