@@ -19,7 +19,7 @@ from model.config import ModelConfig, build
 from model.data import Channel, Metadata
 from model.monthly_diffusion import MonthlyDiffusion
 
-FORMAT = 3
+FORMAT = 4
 ARRAYS = ("lat", "lon", "center", "scale", "forcing_center", "forcing_scale")
 
 

@@ -1,21 +1,25 @@
 r"""The linear response of the fields to sea surface temperature, fitted by regression before the networks train.
 
-L(c, x) = sum_k p_k(c) R_k(x) + sum_j l_j(c, x) a_j(x): p_0 is the mean SST anomaly over the sea, p_1.. are the
-amplitudes of the leading patterns (EOFs) of what is left of the SST anomaly, and R_k are maps of every field; l_j are
-the anomalies of the forcings at the place itself (SST less p_0, sea ice) and of the SST less p_0 in its wider
-neighbourhood, and a_j maps too. So rain follows the sea that is warmer than elsewhere, air the ice beneath it, and what
-the whole sea does is told from what the sea near by does.
+L(c, m, x) = sum_k p_k(c) [R_k(x) + w(m) S_k(x)] + sum_j l_j(c, x) [a_j(x) + w(m) b_j(x)]: p_0 is the mean SST anomaly
+over the sea, p_1.. are the amplitudes of the leading patterns (EOFs) of what is left of the SST anomaly, and R_k are
+maps of every field; l_j are the anomalies of the forcings at the place itself (SST less p_0, sea ice) and of the SST
+less p_0 in its wider neighbourhood, and a_j maps too; w are the two annual waves of the month m, by which all but R_0
+has a season, S_k and b_j. So rain follows the sea that is warmer than elsewhere, air the ice beneath it, and what the
+whole sea does is told from what the sea near by does.
 
-a_j is by least squares with the p_k known, its moments pooled over a neighbourhood; of it a field keeps the share that
-either half of the training period confirms of the other's. R_k is by least squares of the rest; each degree of the
+a_j, b_j and S_k are by least squares (model/regression.py), of which a field keeps the share that either half of the
+training period confirms of the other's. R_k is by least squares of the rest; each degree of the
 spherical harmonics keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a
-first guess (model/first_guess.py): a few decades do not tell what a uniform warming does, and a few years nothing.
+first guess (model/first_guess.py): a few decades do not tell what a uniform warming does, still less by season, and a
+few years nothing.
 
 The networks model fields - L(c), and see anomalies of SST and ice in units of their own spread, the SST's without its
 global mean p_0. So a uniform warming, which in the +2 K and +4 K experiments lies far outside what training has met,
 acts through R_0 alone, in proportion to its size, and networks that divide amplitudes out, saturate or fold never
 extrapolate in it.
 """
+
+import math
 
 import torch
 from torch import nn
@@ -38,6 +42,7 @@ class ForcedResponse(nn.Module):
     share: torch.Tensor
     patterns: torch.Tensor
     response: torch.Tensor
+    seasonal: torch.Tensor
     local: torch.Tensor
 
     def __init__(self, modes: int, fields: int, forcings: int, grid: Grid):
@@ -49,7 +54,8 @@ class ForcedResponse(nn.Module):
         self.register_buffer("share", torch.ones(*grid))  # of sea near by, not below FAR
         self.register_buffer("patterns", torch.zeros(modes, *grid))
         self.register_buffer("response", torch.zeros(modes, fields, *grid))
-        self.register_buffer("local", torch.zeros(1 + forcings, fields, *grid))
+        self.register_buffer("seasonal", torch.zeros(2, modes - 1, fields, *grid))  # S, of cosine and sine
+        self.register_buffer("local", torch.zeros(3 * (1 + forcings), fields, *grid))  # a, b of cosine, b of sine
 
     def anomalies(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return anomalies of `forcing` (batch, forcings, nlat, nlon) in `month` (batch,), in units of their spread.
@@ -68,21 +74,30 @@ class ForcedResponse(nn.Module):
         sst = anomalies[:, :1] - amplitudes[:, :1, None, None] * self.sea
         return torch.cat([sst, anomalies[:, 1:]], dim=1)
 
-    def places(self, seen: torch.Tensor) -> torch.Tensor:
-        """Return l, (batch, 1 + forcings, nlat, nlon), of anomalies as `without_mean` has them: SST near by first."""
-        near = self.harmonics.smooth(seen[:, :1], NEAR) / self.share
-        return torch.cat([near, seen], dim=1)
+    def places(self, seen: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
+        """Return l, and l times each annual wave, (batch, 3 (1 + forcings), nlat, nlon); the SST near by is first.
 
-    def forward(self, seen: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
+        Args:
+            seen: anomalies as `without_mean` gives them, (batch, forcings, nlat, nlon).
+            month: calendar month (batch,).
+        """
+        near = self.harmonics.smooth(seen[:, :1], NEAR) / self.share
+        places = torch.cat([near, seen], dim=1)
+        waves = annual_waves(month).to(places)[:, :, None, None, None]
+        return torch.cat([places, (waves * places[:, None]).flatten(1, 2)], dim=1)
+
+    def forward(self, seen: torch.Tensor, amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return L, (batch, fields, nlat, nlon).
 
         Args:
             seen: anomalies as `without_mean` gives them, (batch, forcings, nlat, nlon).
             amplitudes: p, (batch, modes).
+            month: calendar month (batch,).
         """
         response = torch.tensordot(amplitudes, self.response, dims=1)
-        for number, place in enumerate(self.places(seen).unbind(1)):
-            response = torch.addcmul(response, place[:, None], self.local[number])
+        response = response + torch.tensordot(by_waves(amplitudes[:, 1:], month), self.seasonal, dims=2)
+        for place, local in zip(self.places(seen, month).unbind(1), self.local, strict=True):
+            response = torch.addcmul(response, place[:, None], local)
         return response
 
     def uniform(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
@@ -95,7 +110,7 @@ class ForcedResponse(nn.Module):
         anomalies = self.anomalies(forcing, month)
         amplitudes = self.amplitudes(anomalies)
         seen = self.without_mean(anomalies, amplitudes)
-        return seen, self(seen, amplitudes)
+        return seen, self(seen, amplitudes, month)
 
     @torch.no_grad()
     def fit(
@@ -109,27 +124,31 @@ class ForcedResponse(nn.Module):
             months: calendar months 1..12 (time,).
             guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
         """
-        varies = self._fit_forcing(forcings, months)
-        kept = torch.cat([torch.tensor([0, 1], device=varies.device), 2 + varies[1:].nonzero()[:, 0]])
+        varies, few = self._fit_forcing(forcings, months), len(months) < 12 * LEAST_YEARS
+        # Of a sea that repeats itself there is rounding only.
+        kept = torch.cat([varies.new_ones(2), varies[1:]]).repeat(3)
         anomalies = self.anomalies(forcings, months)
         amplitudes = self.amplitudes(anomalies)
         seen = self.without_mean(anomalies, amplitudes)
-        places = self.places(seen)[:, kept]
-        # Of a sea that repeats itself there is rounding only.
-        regression = Regression(amplitudes.double() * varies[0], places, self.harmonics)
-        uncertainty = regression.uncertainty.float()
-        if len(months) < 12 * LEAST_YEARS:
+        regression = Regression(
+            amplitudes.double() * varies[0],
+            by_waves(amplitudes.double()[:, 1:], months) * (varies[0] and not few),
+            self.places(seen, months)[:, kept],
+            self.harmonics,
+        )
+        uncertainty = regression.amplitudes.uncertainty.float()
+        if few:
             uncertainty[0] = torch.inf
         wiener = WienerFilter(Grid(*self.sea.shape)).to(fields.device)
         for channel in range(fields.shape[1]):
             values = fields[:, channel].double()
-            deviation = values - monthly_means(values, months)[months - 1]
-            local, response, residual = regression(deviation)
-            first = torch.zeros_like(response)
+            found = regression(values - monthly_means(values, months)[months - 1])
+            first = torch.zeros_like(found.response)
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
-            departure = wiener((response - first).float(), residual.float(), uncertainty)
-            self.local[kept, channel] = local.float()
+            departure = wiener((found.response - first).float(), found.residual.float(), uncertainty)
+            self.local[kept, channel] = found.places.float()
+            self.seasonal[:, :, channel] = found.seasonal.float()
             self.response[:, channel] = departure + first
 
     def _fit_forcing(self, forcings: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
@@ -169,3 +188,14 @@ def monthly_means(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     total = values.new_zeros(12, *values.shape[1:]).index_add(0, months - 1, values)
     count = torch.bincount(months - 1, minlength=12).clamp_min(1).to(values)
     return total / count.view(12, *[1] * (values.ndim - 1))
+
+
+def annual_waves(month: torch.Tensor) -> torch.Tensor:
+    """Return cosine and sine of the year in calendar months 1..12 (batch,), float64 (batch, 2)."""
+    angle = 2 * math.pi * month.double() / 12
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def by_waves(amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
+    """Return `amplitudes` (batch, n) times each annual wave of calendar months (batch,), (batch, 2, n)."""
+    return annual_waves(month).to(amplitudes)[:, :, None] * amplitudes[:, None]

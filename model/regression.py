@@ -1,5 +1,6 @@
 """Least squares of fields on what forces them, in which sampling error is kept small: pooled, confirmed, filtered."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,29 @@ POOL = 10  # degree of the harmonics to which the moments of what is at a place 
 LEAST = 1e-3  # of the unit variance of anomalies: less, beside the amplitudes, is what they leave to rounding
 STILL = 1e-2  # of the mean variance of what is at a place: where it varies less, nothing is regressed on it
 RIDGE = 3e-2  # of that variance, added to it
+RANK = 1e-6  # singular values this small beside the largest are rounding
+
+
+class Predictors:
+    """Least squares of maps on numbers of each month, float64 (time, predictors)."""
+
+    def __init__(self, values: torch.Tensor):
+        self.values = values - values.mean(0)
+        self.inverse = torch.linalg.pinv(self.values, rtol=RANK)
+
+    @property
+    def uncertainty(self) -> torch.Tensor:
+        """The variance of each coefficient, (predictors,), for white residuals of variance 1; infinite if still."""
+        diagonal = self.inverse.square().sum(1)  # of (P^T P)^-1
+        return torch.where(diagonal > 0, diagonal, torch.inf)
+
+    def fit(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the coefficients (predictors, ...) of maps (time, ...)."""
+        return torch.tensordot(self.inverse, maps, dims=1)
+
+    def rest(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps (time, ...) less what the predictors explain."""
+        return maps - torch.tensordot(self.values, self.fit(maps), dims=1)
 
 
 class Part(NamedTuple):
@@ -21,31 +45,43 @@ class Part(NamedTuple):
     moments: torch.Tensor  # <l l'> plus the ridge, (nlat, nlon, places, places)
 
 
-class Regression:
-    r"""Least squares of a field y on amplitudes p_k and on what is at each place, l_j:  y = sum p_k R_k + sum l_j a_j.
+class Found(NamedTuple):
+    """What a regression finds of a field."""
 
-    With the amplitudes known, a solves  <l l'> a = <l y>  for the parts of l and y that are no amplitudes' (the theorem
-    of Frisch and Waugh 1933), where <> are means over time, pooled over a neighbourhood. Of each a_j the share s_j is
-    kept that solves  <<f f'>> s = <<f y>>, f_j = l_j a_j with the a_j of one half of the months, << >> means over the
-    other half and the globe (both ways, summed), clipped to 0..1: what one half does not confirm of the other is
-    sampling error.
+    places: torch.Tensor  # a, (places, nlat, nlon)
+    seasonal: torch.Tensor  # S, (waves, amplitudes, nlat, nlon)
+    response: torch.Tensor  # R, (modes, nlat, nlon)
+    residual: torch.Tensor  # what is left, (time, nlat, nlon)
+
+
+class Regression:
+    r"""Least squares of a field y on amplitudes p, on some of these by season q, and on what is at each place l.
+
+    y = sum_k p_k R_k + sum_k q_k S_k + sum_j l_j a_j,  found from the right. With the amplitudes known, a solves
+    <l l'> a = <l y>  for the parts of l and y that are no amplitudes' (the theorem of Frisch and Waugh 1933), where <>
+    are means over time, pooled over a neighbourhood. In the same way S is found of what is left, and R of what is left
+    then. Of each a_j, and of the S of each amplitude, the share s is kept that solves  <<f f'>> s = <<f y>>,  f being
+    its term by one half of the months, << >> means over the other half and the globe (both ways, summed), clipped to
+    0..1: what one half does not confirm of the other is sampling error.
 
     Args:
         amplitudes: p, float64 (time, modes).
+        seasonal: q, waves of the year times the amplitudes that have a season, float64 (time, waves, amplitudes).
         places: l, (time, places, nlat, nlon).
         harmonics: of the grid.
     """
 
-    def __init__(self, amplitudes: torch.Tensor, places: torch.Tensor, harmonics: Harmonics):
+    def __init__(self, amplitudes: torch.Tensor, seasonal: torch.Tensor, places: torch.Tensor, harmonics: Harmonics):
         self.harmonics = harmonics
         self.rows = row_weights(places.shape[-2]).to(places.device).double()
-        self.predictors = amplitudes - amplitudes.mean(0)
-        self.inverse = torch.linalg.pinv(self.predictors, rtol=1e-6)
-        diagonal = self.inverse.square().sum(1)  # of (P^T P)^-1
-        self.uncertainty = torch.where(diagonal > 0, diagonal, torch.inf)  # of what does not vary nothing is known
+        self.amplitudes = Predictors(amplitudes)
+        self.all = Predictors(torch.cat([amplitudes, seasonal.flatten(1)], dim=1))
+        self.seasonal = seasonal
+        self.free_seasonal = self.amplitudes.rest(seasonal)
         self.places = places - places.mean(0)
-        self.free = torch.stack([self.without_amplitudes(place.double()) for place in self.places.unbind(1)], dim=1)
-        variance = torch.stack([place.square().mean(0) for place in self.free.unbind(1)])
+        # Single precision, since this is the largest part of a job's memory.
+        self.free = torch.stack([self.all.rest(place.double()).float() for place in self.places.unbind(1)], dim=1)
+        variance = torch.stack([place.double().square().mean(0) for place in self.free.unbind(1)])
         usual = (variance * self.rows).mean((1, 2)).clamp_min(LEAST)[:, None, None]
         self.moving = variance > STILL * usual
         self.ridge = torch.diag_embed((RIDGE * usual).expand_as(variance).movedim(0, -1))
@@ -55,26 +91,52 @@ class Regression:
             for span in (slice(None), slice(None, middle), slice(middle, None))
         )
 
-    def __call__(self, field: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return a (places, nlat, nlon), R (modes, nlat, nlon) and what is left of `field` (time, nlat, nlon)."""
-        free = self.without_amplitudes(field)
-        local = self._solve(self.whole, free) * self._confirmed(free)[:, None, None]
-        for place, value in zip(self.places.unbind(1), local, strict=True):
+    def __call__(self, field: torch.Tensor) -> Found:
+        """Return what is found of `field`, float64 (time, nlat, nlon)."""
+        places = self._at_places(self.all.rest(field))
+        for place, value in zip(self.places.unbind(1), places, strict=True):
             field = field - place * value
-        response = torch.tensordot(self.inverse, field, dims=1)
-        return local, response, field - torch.tensordot(self.predictors, response, dims=1)
+        seasonal = self._by_season(self.amplitudes.rest(field))
+        field = field - _seasonal_terms(self.seasonal, seasonal).sum(0)
+        return Found(places, seasonal, self.amplitudes.fit(field), self.amplitudes.rest(field))
 
-    def without_amplitudes(self, values: torch.Tensor) -> torch.Tensor:
-        """Return values (time, ...) less what the amplitudes explain."""
-        return values - torch.tensordot(self.predictors, torch.tensordot(self.inverse, values, dims=1), dims=1)
+    def _at_places(self, free: torch.Tensor) -> torch.Tensor:
+        """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon), of each what is confirmed."""
+        terms = (
+            (self._solve(half, free)[:, None] * self.free[other.span].transpose(0, 1), free[other.span])
+            for half, other in (self.halves, self.halves[::-1])
+        )
+        return self._solve(self.whole, free) * self._confirmed(terms)[:, None, None]
+
+    def _by_season(self, free: torch.Tensor) -> torch.Tensor:
+        """Return S (waves, amplitudes, nlat, nlon) of a field without p (time, nlat, nlon), what is confirmed of it."""
+
+        def found(span):
+            predictors = Predictors(self.free_seasonal[span].flatten(1))
+            return predictors.fit(free[span]).unflatten(0, self.seasonal.shape[1:])
+
+        terms = (
+            (_seasonal_terms(self.free_seasonal[other.span], found(half.span)), free[other.span])
+            for half, other in (self.halves, self.halves[::-1])
+        )
+        return found(self.whole.span) * self._confirmed(terms)[:, None, None]
+
+    def _confirmed(self, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        """Return s, (terms,), by pairs of terms (terms, time, nlat, nlon) and the field they are to tell."""
+        weight, covariance, products = self.rows.sqrt(), [], []
+        for terms, field in pairs:
+            told = (terms * weight).flatten(1)
+            covariance.append(told @ (field * weight).flatten())
+            products.append(told @ told.T)
+        return (torch.linalg.pinv(sum(products), rtol=RANK) @ sum(covariance)).clamp(0, 1)
 
     def _pooled(self, maps: torch.Tensor) -> torch.Tensor:
         return self.harmonics.smooth(maps.float(), POOL).double()
 
     def _moments(self, free: torch.Tensor) -> torch.Tensor:
         """Return <l l'> plus the ridge, (nlat, nlon, places, places), of l without amplitudes (time, places, ...)."""
-        each = free.unbind(1)  # a pair at a time: all together are the largest part of a job's memory
-        products = torch.stack([torch.stack([(one * other).sum(0) for other in each]) for one in each])
+        each = free.unbind(1)  # a pair at a time, for the memory
+        products = torch.stack([torch.stack([(one.double() * other).sum(0) for other in each]) for one in each])
         return self._pooled(products / max(len(free), 1)).movedim((0, 1), (-2, -1)) + self.ridge
 
     def _solve(self, part: Part, free: torch.Tensor) -> torch.Tensor:
@@ -84,15 +146,10 @@ class Regression:
         solution = torch.linalg.solve(part.moments, self._pooled(products).movedim(0, -1)[..., None])
         return solution[..., 0].movedim(-1, 0) * self.moving
 
-    def _confirmed(self, free: torch.Tensor) -> torch.Tensor:
-        """Return s, from 0 to 1, (places,)."""
-        size, weight = self.free.shape[1], self.rows.sqrt()
-        covariance, products = self.free.new_zeros(size), self.free.new_zeros(size, size)
-        for half, (other, _) in (self.halves, self.halves[::-1]):
-            told = (self._solve(half, free) * self.free[other] * weight).transpose(0, 1).flatten(1)
-            covariance += told @ (free[other] * weight).flatten()
-            products += told @ told.T
-        return (torch.linalg.pinv(products, rtol=1e-6) @ covariance).clamp(0, 1)
+
+def _seasonal_terms(seasonal: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """Return what each amplitude adds by season, (amplitudes, time, nlat, nlon), to q (time, waves, amplitudes)."""
+    return torch.einsum("twk,wkyx->ktyx", seasonal, maps)
 
 
 class WienerFilter(nn.Module):

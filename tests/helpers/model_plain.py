@@ -106,7 +106,13 @@ def conditions(model, forcing, month):
         sst = anomaly[:, 0] - amplitude[:, 0, None, None] * forced.sea
         forcing = torch.cat([sst[:, None], anomaly[:, 1:]], dim=1)
         near = smoothed(sst, 12) / smoothed(forced.sea, 12).clamp(min=0.05)
-        response = response + torch.einsum("bjyx,jcyx->bcyx", torch.cat([near[:, None], forcing], dim=1), forced.local)
+        angle = 2 * torch.pi * month.reshape(-1).double() / 12
+        waves = torch.stack([angle.cos(), angle.sin()]).to(sst)
+        response = response + torch.einsum("wb,bk,wkcyx->bcyx", waves, amplitude[:, 1:], forced.seasonal)
+        year = torch.cat([torch.ones_like(waves[:1]), waves])
+        local = forced.local.unflatten(0, (3, -1))
+        places = torch.cat([near[:, None], forcing], dim=1)
+        response = response + torch.einsum("wb,bjyx,wjcyx->bcyx", year, places, local)
     return torch.cat([forcing, season(model, month)], dim=1), response
 
 

@@ -141,7 +141,7 @@ def test_what_the_sea_and_the_ice_do_at_the_place_is_found():
     assert slope == pytest.approx(2.0, rel=0.1)
     assert (forced.local[2, 0] * sea * cold).sum() / (sea * cold).sum() / spread[1] == pytest.approx(0.7, rel=0.1)
     assert not forced.local[2, 0][inside].any(), "no ice, no response to it"
-    assert not forced.local[3].any(), "the land does not vary"
+    assert not forced.local[3::4].any(), "the land does not vary"
 
 
 def test_what_half_the_years_do_not_confirm_of_the_other_half_is_no_response():
@@ -149,8 +149,39 @@ def test_what_half_the_years_do_not_confirm_of_the_other_half_is_no_response():
     forced = ForcedResponse(3, 2, 3, GRID)
     forced.fit(fields, forcings, months)
     known = forced.local[:2, 0].square().mean().sqrt()
+    assert forced.local[4:].square().mean().sqrt() < 0.05 * known
     assert forced.local[:, 1].square().mean().sqrt() < 0.02 * known
     assert forced.local[2, 0].square().mean().sqrt() < 0.05 * known
+
+
+def test_what_the_sea_does_by_season_is_found_and_no_season_where_there_is_none():
+    """The first field follows the sea at the place three times as much in December as in June; the second all year."""
+    fields, forcings, months, sea, cold = local_planet()
+    year = torch.cos(2 * torch.pi * months / 12)[:, None, None]
+    weather = fields[:, 1].clone()
+    fields[:, 0] = (2.0 + year) * forcings[:, 0] + 0.5 * weather
+    fields[:, 1] = 2.0 * forcings[:, 0] + 0.5 * weather
+    forced = ForcedResponse(1, 2, 3, GRID)
+    forced.fit(fields, forcings, months)
+    inside = sea * (1 - cold) > 0
+    slopes = forced.local.unflatten(0, (3, 4))[:, :2].sum(1) / forced.spread[0]  # the SST near by and at the place
+    assert slopes[:, 0][:, inside].mean(1).numpy() == pytest.approx([2.0, 1.0, 0.0], abs=0.15)
+    assert slopes[:, 1][:, inside].mean(1).numpy() == pytest.approx([2.0, 0.0, 0.0], abs=0.15)
+
+
+def test_what_a_pattern_of_the_sea_does_far_away_by_season_is_found():
+    fields, forcings, months, sea, _ = planet(years=20)
+    forced = ForcedResponse(2, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    amplitude = forced.amplitudes(forced.anomalies(forcings, months))[:, 1]
+    remote = torch.from_numpy(1 - sea).float()
+    year = torch.sin(2 * torch.pi * months / 12)
+    fields[:, 0] += (year * amplitude)[:, None, None] * remote
+    fields[:, 1] += amplitude[:, None, None] * remote
+    forced.fit(fields, forcings, months)
+    found = (forced.seasonal[:, 0] * remote).sum((2, 3)) / remote.sum()
+    assert found[:, 0].numpy() == pytest.approx([0.0, 1.0], abs=0.1)
+    assert found[:, 1].numpy() == pytest.approx([0.0, 0.0], abs=0.1)
 
 
 @pytest.mark.parametrize(("years", "wanted"), [(1, 3.0), (3, 3.0), (20, 0.0)])
@@ -215,7 +246,7 @@ def test_what_is_at_a_place_is_found_at_every_place_of_a_coarse_grid(grid):
     field = ice + 0.5 * sst + 0.3 * torch.randn(240, *grid, generator=random)
     forced = ForcedResponse(1, 1, 2, grid)
     forced.fit(field[:, None], torch.stack([sst, ice], dim=1), months)
-    slope = forced.local[:, 0] / forced.spread[[0, 0, 1]]
+    slope = forced.local[:3, 0] / forced.spread[[0, 0, 1]]
     assert slope[2][share == 1].numpy() == pytest.approx(1.0, abs=0.15)
     both = slope[0] + slope[1]
     assert both.min() > 0.2 and both.max() < 0.8
