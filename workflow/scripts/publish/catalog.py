@@ -1,7 +1,7 @@
-"""An intake-esm catalogue of a submission: ``catalog.json`` (esmcat specification 0.1.0) and ``catalog.csv``, its table.
+"""A catalogue for intake-esm: ``catalog.json`` (esmcat specification 0.1.0) and ``catalog.csv``, its table.
 
-The table has a row for each file, with the columns of CMIP6 catalogues. Paths are relative to it, so that the tree can
-be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own:
+The table has a row for each file of the submission, with the columns of CMIP6 catalogues. Paths are relative to it, so
+that the tree can be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own:
 
     with contextlib.chdir(folder):
         datasets = intake.open_esm_datastore("catalog.json").search(variable_id="tas").to_dataset_dict()
@@ -28,8 +28,8 @@ HORIZONTAL = {"longitude", "latitude", "time"}
 def write_catalog(folder, paths, facts):
     """Write ``catalog.json`` and ``catalog.csv`` of the files of a submission into ``folder``.
 
-    ``folder``: that of the model, .../institution/source. ``paths``: of the files below it. ``facts``: folder of the MIP
-    tables that they were written by. Raises ValueError if a path is not one of a submission.
+    ``folder``: that of the model, .../institution/source. ``paths``: of the files below it. ``facts``: folder of the
+    MIP tables that they were written by. Raises ValueError if a path is not one of a submission.
     """
     folder, axes = Path(folder), vertical_axes(facts)
     rows = [row(folder.parts[-2:], path, axes) for path in sorted(paths)]

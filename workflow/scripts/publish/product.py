@@ -23,7 +23,7 @@ from workflow.scripts.publish.manifest import write_manifest
 
 
 def publish(folder, check, checkpoint, records, facts, config, repository):
-    """Write checkpoint.zip, config.yaml, README.md, provenance.json, catalog.json with catalog.csv, and manifest.csv into
+    """Write checkpoint.zip, config.yaml, README.md, provenance.json, catalog.json and .csv, and manifest.csv into
     ``folder``, and variables.csv where the config names a table of variables.
 
     ``folder``: that of the model in the submission, .../institution/source. ``check``: submission.json of the checks.
