@@ -54,8 +54,11 @@ def links(page):
 
 
 def code(page):
-    """Every piece of code of a page: inline (over a line's end too), and lines of blocks without their comments."""
-    text = page.read_text()
+    """Every piece of code of a page: inline (over a line's end too), and lines of blocks without their comments.
+
+    Fenced blocks are programs in Python, which a test runs.
+    """
+    text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text())
     block = re.compile(r"(?m)^(?: {4}|\t)(?! *[-*\d])(.+)$")
     lines = [re.split(r"\s+#", line)[0].strip() for line in block.findall(text)]
     return lines + [" ".join(piece.split()) for piece in re.findall(r"`([^`]+)`", block.sub("", text))]

@@ -16,6 +16,7 @@ from workflow.scripts.publish.card import card
 from workflow.scripts.publish.manifest import main, verify
 from workflow.scripts.publish.product import commit, publish, without_folders
 from workflow.scripts.publish.product import main as publish_main
+from workflow.scripts.submission.drs import submission_path
 
 MODEL = "UMD-PARETO/MD-1p5"
 
@@ -26,7 +27,7 @@ def product(tmp_path):
     folder = tmp_path / "submission" / MODEL
     files = []
     for member in (1, 2, 3):
-        path = f"{MODEL}/aimip/r{member}i1p1f1/Amon/tas/gn/v20261122/tas_r{member}.nc"
+        path = submission_path(*MODEL.split("/"), "aimip", member, "tas", "gn", "v20261122", "197810-197909")
         target = tmp_path / "submission" / path
         target.parent.mkdir(parents=True)
         target.write_bytes(b"values of member %d" % member)
@@ -59,9 +60,9 @@ def test_the_manifest_lists_every_file_with_size_and_sha256(product):
 
 
 def test_a_published_submission_verifies(product, capsys):
-    assert verify(product) == (7, [])
+    assert verify(product) == (9, [])
     assert main([str(product)]) == 0
-    assert "7 files in the manifest, 0 findings" in capsys.readouterr().out
+    assert "9 files in the manifest, 0 findings" in capsys.readouterr().out
 
 
 def test_the_command_line_publishes_what_the_function_publishes(product, tmp_path):
@@ -71,9 +72,9 @@ def test_the_command_line_publishes_what_the_function_publishes(product, tmp_pat
     words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
     words += ["--facts", made.FACTS, "--config", json.dumps(load_config("test")), "--repository", made.ROOT]
     assert publish_main([*map(str, words), "--out", str(other)]) == 0
-    for name in ("checkpoint.zip", "config.yaml", "README.md"):
+    for name in ("checkpoint.zip", "config.yaml", "README.md", "catalog.json", "catalog.csv"):
         assert filecmp.cmp(other / name, product / name, shallow=False)
-    assert verify(other) == (7, [])
+    assert verify(other) == (9, [])
 
 
 def test_no_folder_of_this_machine_is_published(tmp_path):
@@ -115,7 +116,7 @@ def flip(path):
     ],
 )
 def test_verification_names_what_changed(product, capsys, change, words):
-    change(next(product.rglob("tas_r2.nc")))
+    change(next(product.rglob("*_r2i1p1f1_*.nc")))
     faults = verify(product)[1]
     assert len(faults) == 1
     assert words in faults[0]
@@ -129,9 +130,9 @@ def test_verification_explains_a_wrong_folder(tmp_path, capsys):
 
 
 def test_a_file_changed_since_it_was_checked_stops_the_manifest(product, tmp_path):
-    next(product.rglob("tas_r2.nc")).write_bytes(b"other values, of another length")
+    next(product.rglob("*_r2i1p1f1_*.nc")).write_bytes(b"other values, of another length")
     record = tmp_path / "results/download/single-levels/1979.json"
-    with pytest.raises(RuntimeError, match=r"tas_r2.nc has 31 bytes, but 18 when it was checked"):
+    with pytest.raises(RuntimeError, match=r"_r2i1p1f1_gn_197810-197909.nc has 31 bytes, but 18 when it was checked"):
         publish(
             product,
             tmp_path / "check.json",

@@ -154,7 +154,7 @@ def test_run_to_the_end(finished):
     files = sorted(submission.rglob("*.nc"))
     assert len(files) == len(experiments) * config["members"] * 14 * 2
     beside = {path.name for path in submission.rglob("*") if path.is_file() and path.suffix != ".nc"}
-    assert {"manifest.csv", "provenance.json", "README.md"} <= beside
+    assert {"manifest.csv", "catalog.json", "catalog.csv", "provenance.json", "README.md"} <= beside
     assert not [path for path in submission.rglob(".*")], "a file was left half-written"
     (published,) = submission.glob("*/*/config.yaml")
     again = yaml.safe_load(published.read_text())

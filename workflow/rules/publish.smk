@@ -3,8 +3,8 @@
 INPUTS   results/check/submission.json, results/train/checkpoint.zip or the config's model.checkpoint,
          results/download/**/*.json
 OUTPUTS  results/submission/{institution_id}/{source_id}/: checkpoint.zip, config.yaml, README.md (the dataset card),
-         provenance.json, manifest.csv (path, size and SHA-256 of every file); variables.csv where the config names a table
-         of variables
+         provenance.json, catalog.json and catalog.csv (intake-esm), manifest.csv (path, size and SHA-256 of every file);
+         variables.csv where the config names a table of variables
 """
 
 
@@ -23,6 +23,8 @@ rule publish:
         config=product_file("config.yaml"),
         card=product_file("README.md"),
         provenance=product_file("provenance.json"),
+        catalog=product_file("catalog.json"),
+        catalog_table=product_file("catalog.csv"),
         manifest=product_file("manifest.csv"),
     log:
         "logs/publish.log",
@@ -41,7 +43,7 @@ rule publish:
         # A function, since Snakemake would take the braces in patterns of file names for wildcards.
         config=lambda wildcards: json.dumps({key: value for key, value in config.items() if key != "captions"}),
     message:
-        "Writing the dataset card, provenance and manifest of the submission"
+        "Writing the dataset card, provenance, catalogue and manifest of the submission"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.publish.product --check {input.check:q}"
         " --checkpoint {input.checkpoint:q} --records {input.records:q} --facts {params.facts:q}"

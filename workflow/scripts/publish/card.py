@@ -77,7 +77,9 @@ def card(config, facts, check, weights):
         + f"`{{experiment}}/{{member}}/Amon/{{variable}}/{{grid}}/{submission['version']}/` below this folder; "
         + "`manifest.csv` has size and SHA-256 of every file, `provenance.json` says what they were made from, "
         + "`config.yaml` with the workflow makes them again, `checkpoint.zip` holds the weights.\n\n"
-        + f"```python\nfrom pathlib import Path\n\nimport xarray as xr\n\n{_example(config)}\n```\n"
+        + f"```python\nfrom pathlib import Path\n\nimport xarray as xr\n\n{_example(config)}\n```\n\n"
+        + "In this folder, which its paths are relative to, intake-esm joins members and variables: "
+        + '`intake.open_esm_datastore("catalog.json").search(variable_id="tas").to_dataset_dict()`.\n'
         + "\n## License and citation\n\n"
         + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/), the weights "
         + "too.\n\n"

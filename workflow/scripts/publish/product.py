@@ -1,4 +1,4 @@
-"""What goes with the files of a submission: weights, config, dataset card, provenance and, last, the manifest.
+"""What goes with the files of a submission: weights, config, card, provenance, catalogue and, last, the manifest.
 
 A table of variables that is not the project's own goes with them, since the config alone does not make the files again.
 """
@@ -18,12 +18,13 @@ from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.publish.card import card
+from workflow.scripts.publish.catalog import write_catalog
 from workflow.scripts.publish.manifest import write_manifest
 
 
 def publish(folder, check, checkpoint, records, facts, config, repository):
-    """Write checkpoint.zip, config.yaml, README.md, provenance.json and manifest.csv into ``folder``, and variables.csv
-    where the config names a table of variables.
+    """Write checkpoint.zip, config.yaml, README.md, provenance.json, catalog.json and .csv, and manifest.csv into
+    ``folder``, and variables.csv where the config names a table of variables.
 
     ``folder``: that of the model in the submission, .../institution/source. ``check``: submission.json of the checks.
     ``records``: the downloads' records (JSON). ``facts``: folder of the MIP tables. ``config``: the whole resolved
@@ -42,8 +43,13 @@ def publish(folder, check, checkpoint, records, facts, config, repository):
     made = provenance(config, records, weights, repository)
     _write(folder / "provenance.json", json.dumps(made, indent=1) + "\n")
     own = f"{folder.parent.name}/{folder.name}/"
-    files = [file for simulation in outcome["simulations"] for file in simulation["files"]]
-    write_manifest(folder, [{**file, "path": file["path"].removeprefix(own)} for file in files])
+    files = [
+        {**file, "path": file["path"].removeprefix(own)}
+        for simulation in outcome["simulations"]
+        for file in simulation["files"]
+    ]
+    write_catalog(folder, [file["path"] for file in files], facts)
+    write_manifest(folder, files)
 
 
 def provenance(config, records, weights, repository):
