@@ -153,7 +153,7 @@ class Block:
 
 def inverse_root(squares: torch.Tensor) -> torch.Tensor:
     """Return 1 / r, shape (..., 1, 1), of mean squares (...)."""
-    return (1 / (squares.sqrt() + EPSILON))[..., None, None]
+    return squares.sqrt().add_(EPSILON).reciprocal_()[..., None, None]
 
 
 class Given(NamedTuple):
@@ -172,6 +172,7 @@ class Month(NamedTuple):
     decoder_rows: torch.Tensor  # conditions and statics on the fields' grid, (1, n, points)
     decoder_numbers: list[torch.Tensor]  # of the norms, each (1, 2 fields, maps)
     added: torch.Tensor  # to what is decoded: the forced response less the offset, (fields, points)
+    uniform: torch.Tensor | None  # mean SST anomaly over the sea (1, 1, 1), or none
 
 
 class FastModel:
@@ -183,7 +184,7 @@ class FastModel:
         latent = model.config.latent_channels
         self.latent = latent
         self.denoiser, self.decoder = Block(model.denoiser, latent), Block(model.decoder, latent)
-        maps = model.time(torch.cat(model.sampler_times()))[:, :, None, None].expand(-1, -1, *model.latent_grid)
+        maps = model.time(model.sampler_times())[:, :, None, None].expand(-1, -1, *model.latent_grid)
         times = self._given(maps, latent + model.forcings + model.config.season_maps)
         # The first layer's weights of x, with a bias, for each time: what a time adds is the same at every point.
         bias = times.hidden[:, :, :1] + self.denoiser.bias1
@@ -211,16 +212,18 @@ class FastModel:
         numbers = [norm.numbers(norm.first.scores(given.fine)) for norm in block.norms]
         rows = torch.cat([block.resample(given.coarse).flatten(2), model.statics_smooth[None].flatten(2)], dim=1)
         assert given.added is not None  # of conditions_of alone, in training
-        return Month(self._given(given.coarse, self.latent), scores, rows, numbers, given.added[0].flatten(1))
+        denoiser, uniform = self._given(given.coarse, self.latent), given.uniform
+        added = given.added[0].flatten(1)
+        return Month(denoiser, scores, rows, numbers, added, None if uniform is None else uniform[..., None])
 
     @torch.no_grad()
-    def sample_next(self, state: torch.Tensor, before: Month, noise: torch.Tensor) -> torch.Tensor:
+    def sample_next(self, state: torch.Tensor, month: Given, noise: torch.Tensor) -> torch.Tensor:
         """Return the next latent as MonthlyDiffusion.sample_given does.
 
-        `before` is the month of `state`; `noise` is as MonthlyDiffusion.color gives it.
+        `month` is what the month of `state` gives the denoiser; `noise` is as MonthlyDiffusion.color gives it.
         """
         standard = self.model.standardize(state)
-        now, month = self._given(self.model.seen(standard), 0), before.denoiser
+        now = self._given(self.model.seen(standard), 0)
         scores = self.times.scores[:, None] + (now.scores + month.scores)
         parts = zip(self.times.norm_scores, now.norm_scores, month.norm_scores, strict=True)
         norm_scores = [time[:, None] + (here + given) for time, here, given in parts]
@@ -230,8 +233,8 @@ class FastModel:
             for norm, each in zip(self.denoiser.norms, norm_scores, strict=True)
         ]
         hidden = now.hidden.add_(month.hidden)
-        evaluations = iter(zip(self.weights1, scores, *numbers, strict=True))
-        return self.model.sample_by(lambda x, _: self._velocity(x, hidden, *next(evaluations)), standard, noise)
+        evaluations = list(zip(self.weights1, scores, *numbers, strict=True))
+        return self.model.sample_by(lambda x, number: self._velocity(x, hidden, *evaluations[number]), standard, noise)
 
     def _velocity(self, x, hidden, weight1, scores, *numbers) -> torch.Tensor:
         block, flat = self.denoiser, x.flatten(2)
