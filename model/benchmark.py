@@ -28,12 +28,15 @@ from model.device import pick_device, seeded
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.noise import RESIDUAL_STAGES, SUBMISSION, Key, normals_of
-from model.optimizer import RealAdamW
-from model.simulate import members_together, months_colored_together
+from model.noise import DIFFUSION, RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise
+from model.operations import Operations
+from model.optimizer import RealAdamW, clone_state, update_average
+from model.simulate import Ensemble, Now, diffusion_noise, in_blocks, members_together, months_colored_together
 from model.sphere import Grid
+from model.train import clip, gradients
 
 FIELDS, FORCINGS, STATICS = 37, 3, 5
+MOST = 10  # kinds of operations that are named
 RECIPES = {
     "plain": (PUBLISHED["model"], PUBLISHED["training"]),
     "v0p9": (PUBLISHED["model"], PUBLISHED["training"]),
@@ -115,15 +118,19 @@ def training_seconds(
 @torch.no_grad()
 def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, months: int) -> dict:
     """Return the seconds per member-month of the parts of a rollout."""
+    device = watch.device
     fast = FastModel(model.eval())
-    size = members_together(watch.device)
-    latents = [torch.randn(size, *model.latent_shape, device=watch.device) for _ in range(-(-members // size))]
-    ahead = months_colored_together(model)
-    white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=watch.device)
+    blocks = in_blocks(list(range(1, members + 1)), members_together(device, members))
+    latents = [torch.randn(len(block), *model.latent_shape, device=device) for block in blocks]
+    ahead, size = months_colored_together(model), len(blocks[0])
+    white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=device)
     before = fast.month(pairs.forcing, pairs.month)
     residual = model.residual
     states: list = [None] * len(latents)
-    scales = None if residual is None else residual.scales(1)
+    if residual is not None:
+        scales, rates = residual.scales(1), residual.rates()
+        shapes, number = dict(zip(RESIDUAL_STAGES, residual.shapes, strict=True)), torch.zeros_like(pairs.month)
+        drawing = [MonthlyNoise(Key(0, SUBMISSION, 0, 0, 0), shapes, block, device) for block in blocks]
     parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0, "residual": 0.0}
     for counted in [False] + [True] * months:
         start = watch.now()
@@ -131,18 +138,15 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
         colored = watch.now()
         month = fast.month(pairs.forcing, pairs.month)
         prepared = watch.now()
-        latents = [fast.sample_next(latent, before, noise) for latent in latents]
+        latents = [fast.sample_next(latent, before.denoiser, noise[:, : len(latent)]) for latent in latents]
         sampled = watch.now()
         fields = [fast.decode(latent, month) for latent in latents]
         decoded = watch.now()
         if residual is not None:
-            uniform = model.uniform_response(pairs.forcing, pairs.month)[0]
-            keys = [[Key(0, SUBMISSION, stage, member, 0) for member in range(size)] for stage in RESIDUAL_STAGES]
             for place, values in enumerate(fields):
-                drawn = zip(keys, residual.shapes, strict=True)
-                noises = (normals_of(given, shape, watch.device) for given, shape in drawn)
-                states[place] = residual.step(states[place], *noises)
-                residual.complete(values, month.added, uniform, scales, states[place])
+                noises = (each[0] for each in drawing[place](number))
+                states[place] = residual.step(states[place], *noises, rates)
+                residual.complete(values, month.added, scales.weight, scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)
@@ -150,6 +154,67 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
             parts["decoding"] += (decoded - sampled) / (months * members)
             parts["residual"] += (watch.now() - decoded) / (months * members)
     return parts
+
+
+@torch.no_grad()
+def month_operations(model: MonthlyDiffusion, pairs: MonthPairs, members: int) -> Operations:
+    """Return the operations of eight months of a rollout as a GPU makes it, all members at once; on the device "meta".
+
+    model: on the CPU; moves to that device.
+    """
+    meta, scales = torch.device("meta"), None
+    if model.residual is not None:
+        model.residual.mean_kept[:2] = 0.5
+        scales = type(values := model.residual.scales(1))(*(value.to(meta) for value in values))
+    model = model.eval().to(meta)
+    key, block = Key(0, SUBMISSION, DIFFUSION, 0, 0), list(range(members))
+    ensemble = Ensemble(model, [block], key, scales, scales is not None)
+    month = pairs.month[:1].to(meta)
+    now = Now(pairs.forcing[:1].to(meta), month, month, scales)
+    colored = diffusion_noise(model, key, block, *torch.zeros(2, 9, dtype=torch.int64, device=meta))
+    _, carried = ensemble.start(now, [torch.empty(members, *model.latent_shape, device=meta)])
+    with Operations() as found:
+        for noise in colored:
+            _, carried = ensemble.advance(now, carried, [noise])
+    return found
+
+
+def step_operations(model: MonthlyDiffusion, pairs: MonthPairs, config: TrainingConfig) -> Operations:
+    """Return the operations of a training step as a GPU makes it, with clipping, optimizer and average; model as above."""
+    meta = torch.device("meta")
+    with torch.no_grad():
+        given = MonthInputs(*(values.to(meta) for values in pair_inputs(model, pairs)))
+    for value in model.parameters():
+        value.grad = torch.zeros_like(value)
+    optimizer, average = RealAdamW(model, lr=1e-5), clone_state(model)
+    optimizer.step()  # the first makes its memory
+    with Operations() as found:
+        clip(model, config)
+        optimizer.step()
+        update_average(average, model, config.average, 1)
+    model = model.train().to(meta)
+    noise = draw_noise(model, len(pairs.month), torch.Generator(), meta)
+    with found:
+        gradients(model, given, config, noise)
+    return found
+
+
+def operations(grid: Grid, members: int, batch: int) -> dict:
+    """Return the operations per month of a rollout and per step of training, and the most frequent of them by name."""
+    device, results = torch.device("cpu"), {}
+    for form in ("v0p9", "defaults"):
+        choices, training = RECIPES[form]
+        month = month_operations(make_model(grid, device, choices), make_pairs(grid, 1, device), members)
+        step = step_operations(
+            make_model(grid, device, choices), make_pairs(grid, batch, device), TrainingConfig(**training)
+        )
+        results[form] = {
+            "month": month.total / 8,
+            "step": step.total,
+            "most_of_month": {name: count / 8 for name, count in month.counts.most_common(MOST)},
+            "most_of_step": dict(step.counts.most_common(MOST)),
+        }
+    return {"grid": list(grid), "torch": torch.__version__, "members": members, "batch": batch, **results}
 
 
 @torch.no_grad()
@@ -252,6 +317,9 @@ def main() -> None:
     parser.add_argument("--members", nargs="+", type=int, default=[5, 50], help="sizes of the ensemble")
     parser.add_argument("--batches", nargs="+", type=int, default=[4, 16], help="batches of the training step")
     parser.add_argument("--rounds", type=int, default=1, help="how often to measure everything")
+    parser.add_argument(
+        "--operations", action="store_true", help="count operations per month and step in place of time, as JSON"
+    )
     parser.add_argument("--one", nargs=3, metavar=("FORM", "WHAT", "SIZE"), help="measure this alone, in this process")
     arguments = parser.parse_args()
     grid = Grid(*arguments.grid)
@@ -261,6 +329,9 @@ def main() -> None:
         # The plain form makes tensors of its own; on a CPU the context would only cost time.
         with device if device.type == "cuda" else contextlib.nullcontext():
             print(json.dumps(measure(form, what, int(size), grid, device)))
+        return
+    if arguments.operations:
+        print(json.dumps(operations(grid, arguments.members[-1], arguments.batches[0]), indent=1))
         return
     result = benchmark(grid, arguments.members, arguments.batches, arguments.rounds)
     print(json.dumps(result, indent=1) if arguments.json else table(result))

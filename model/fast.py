@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from model.blocks import EPSILON, ConditionalBlock, ConditionalNorm
 from model.monthly_diffusion import Conditions, MonthlyDiffusion
-from model.pointwise import add_product, mean_square, tiles
+from model.pointwise import mean_square, product_and, tiles
 from model.spectral import LowRank, as_real, input_maps, output_maps
 
 TILE = 3200  # points whose hidden channels a CPU's cache can hold
@@ -121,21 +121,20 @@ class Block:
             if not norm1.calibrated:
                 part.mul_(inverse_root(squares[0, sample]))
             torch.addcmul(shift, part, factor, out=part)
-            hidden = scratch[..., : part.shape[-1]].copy_(known[sample, :, points])
-            add_product(hidden, weight1, u[sample, :, points])
-            add_product(part, self.weight2, torch.ops.aten.gelu_(hidden))
+            hidden = scratch[..., : part.shape[-1]]
+            product_and(known[sample, :, points], weight1, u[sample, :, points], out=hidden)
+            product_and(part, self.weight2, torch.ops.aten.gelu_(hidden), out=part)
             if not norm2.calibrated:
                 squares[1, sample] += mean_square(part, norm2.point_weights[points])
 
         def close(part, sample, points):
             factor, shift = torch.matmul(numbers2[sample], norm2.maps[:, points]).split(outputs, dim=-2)
-            tile = out[sample, :, points].copy_(shift)
             if added is not None:
-                tile += added[:, points]
+                shift = shift + added[:, points]
             weight = self.weight_out
             if not norm2.calibrated:
                 weight = weight * inverse_root(squares[1, sample])
-            add_product(tile, weight, part.mul_(factor))
+            product_and(shift, weight, part.mul_(factor), out=out[sample, :, points])
 
         for steps in [[activate, mix, close]] if norm1.calibrated else [[activate], [mix], [close]]:
             for part in parts:
@@ -189,6 +188,7 @@ class FastModel:
         # The first layer's weights of x, with a bias, for each time: what a time adds is the same at every point.
         bias = times.hidden[:, :, :1] + self.denoiser.bias1
         self.times = times._replace(hidden=bias)
+        self.rows = torch.empty(0)  # memory for x and a row of ones, whose weight is a bias
         self.weights1 = torch.cat([self.denoiser.weight1[:, :latent].expand(len(bias), -1, -1), bias], dim=2)
 
     def _given(self, maps: torch.Tensor, first: int) -> Given:
@@ -238,9 +238,11 @@ class FastModel:
 
     def _velocity(self, x, hidden, weight1, scores, *numbers) -> torch.Tensor:
         block, flat = self.denoiser, x.flatten(2)
-        rows = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
+        if len(self.rows) != len(flat):
+            self.rows = torch.ones(len(flat), self.latent + 1, flat.shape[2], device=flat.device)
+        self.rows[:, : self.latent] = flat
         y = block.spectral.fields(block.spectral.scores(x) + scores)
-        return block.finish(y, rows, weight1, hidden, numbers).view_as(x)
+        return block.finish(y, self.rows, weight1, hidden, numbers).view_as(x)
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor, month: Month) -> torch.Tensor:

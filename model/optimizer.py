@@ -43,8 +43,10 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
 def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: int) -> None:
     """Move the averaged weights toward the model's; early on the average forgets faster. Buffers do not change."""
     decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-    for name, value in model.named_parameters():
-        average[name].lerp_(value, 1 - decay)
+    names, values = zip(*model.named_parameters(), strict=True)
+    # One operation for all: complex ones too, part by part.
+    averages = [as_parts(average[name]) for name in names]
+    torch._foreach_lerp_(averages, [as_parts(value) for value in values], 1 - decay)
 
 
 def clone_state(model: MonthlyDiffusion) -> dict:

@@ -79,6 +79,14 @@ def add_product(total: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> N
         total.baddbmm_(weight.expand(len(x), -1, -1), x)
 
 
+def product_and(constant: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, out: torch.Tensor) -> None:
+    """Write constant + weight x to `out`, which may be the constant; of a sample, (channels, points), or of several."""
+    if x.ndim == 2:
+        torch.addmm(constant, weight, x, out=out)
+    else:
+        torch.baddbmm(constant, weight.expand(len(x), -1, -1), x, out=out)
+
+
 def add_outer(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
     """Add a b^T to `total`, in place, summed over points, and over samples where there are several."""
     if a.ndim == 2:

@@ -92,7 +92,7 @@ class Ensemble:
         return self._month(now, latents, [None] * len(latents))
 
     def advance(self, now: Now, before: Carried, noise: list[torch.Tensor]) -> tuple[list[torch.Tensor], Carried]:
-        """Return the fields of the month after `before` by blocks, each (members, fields, nlat, nlon), and what it leaves.
+        """Return what `start` does of the month that follows `before`.
 
         noise: of the diffusion of each block, colored, (draws, members, *latent_shape).
         """

@@ -249,15 +249,26 @@ def epoch_order(training: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 def training_step(model, optimizer, pairs: MonthInputs, config: TrainingConfig, seed: list[int]) -> dict[str, float]:
     """Take one step and return the loss and its terms; the noise depends on `seed` alone."""
     noise = draw_noise(model, len(pairs.month) // 2, generator(*seed), pairs.month.device)
+    terms = gradients(model, pairs, config, noise)
+    norm = clip(model, config)
+    if torch.isfinite(norm):
+        optimizer.step()
+    finite, *values = torch.stack([torch.isfinite(norm), *terms.values()]).tolist()
+    return {name: value if finite or name != "loss" else math.nan for name, value in zip(terms, values, strict=True)}
+
+
+def gradients(model, pairs: MonthInputs, config: TrainingConfig, noise) -> dict[str, torch.Tensor]:
+    """Give the model's parameters their gradients; return the loss, then its terms."""
     terms = loss_terms(model, pairs, noise, config)
     loss = total(terms, config)
     model.zero_grad(set_to_none=True)
     loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
-    if torch.isfinite(norm):
-        optimizer.step()
-    finite, *values = torch.stack([torch.isfinite(norm), loss.detach(), *terms.values()]).tolist()
-    return {"loss": values[0] if finite else math.nan, **dict(zip(terms, values[1:], strict=True))}
+    return {name: value.detach() for name, value in [("loss", loss), *terms.items()]}
+
+
+def clip(model, config: TrainingConfig) -> torch.Tensor:
+    """Shorten the gradients to the norm that the config allows, if any, and return the norm that they had."""
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
 
 
 def refuse_divergence(terms: dict[str, float], state: State, epoch: int) -> None:
