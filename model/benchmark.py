@@ -180,7 +180,7 @@ def month_operations(model: MonthlyDiffusion, pairs: MonthPairs, members: int) -
 
 
 def step_operations(model: MonthlyDiffusion, pairs: MonthPairs, config: TrainingConfig) -> Operations:
-    """Return the operations of a training step as a GPU makes it, with clipping, optimizer and average; model as above."""
+    """Return the operations of a training step, with clipping, optimizer and average; else as `month_operations`."""
     meta = torch.device("meta")
     with torch.no_grad():
         given = MonthInputs(*(values.to(meta) for values in pair_inputs(model, pairs)))

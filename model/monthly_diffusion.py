@@ -39,7 +39,8 @@ class Conditions(NamedTuple):
 
     def first(self, batch: int) -> "Conditions":
         """Return the conditions of the first `batch` months."""
-        return Conditions(*(None if values is None else values[:batch] for values in self))
+        added, uniform = (None if values is None else values[:batch] for values in (self.added, self.uniform))
+        return Conditions(self.fine[:batch], self.coarse[:batch], added, uniform)
 
 
 class MonthlyDiffusion(nn.Module):

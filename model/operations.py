@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # No work on numbers, besides views, which the schemas tell.

@@ -180,7 +180,7 @@ class Output:
         files: of the members, in the order in which months have them.
         months: how many will come.
         check: is given the number of each month from 0 on, in order, and its smallest and largest values, each
-            (members, channels), as soon as the host has them; may raise.
+            (members, channels), as soon as the host has them; not to be kept. May raise.
     """
 
     def __init__(self, files: list[MemberFile], months: int, check: Callable[[int, np.ndarray, np.ndarray], None]):

@@ -178,8 +178,8 @@ def rollout(
         physical = data.ToPhysical(metadata, device)
 
         def check(index: int, low: np.ndarray, high: np.ndarray) -> None:
-            for file, *extremes in zip(files, low, high, strict=True):
-                check_bounds(file, *extremes, metadata, *forcing.dates[index])
+            for file, lowest, highest in zip(files, low, high, strict=True):
+                check_bounds(file, lowest, highest, metadata, *forcing.dates[index])
 
         with Output(files, len(forcing.dates), check) as output:
             given = model, fields, observed, forcing.dates, forcing.month, members, seed

@@ -112,8 +112,8 @@ class Ensemble:
             uniform = self.uniform if given.uniform is None else given.uniform * self.uniform
             for place, decoded in enumerate(fields):
                 if self.white:
-                    drawn = (each[0] for each in self.white[place](now.number))
-                    states.append(self.residual.step(before[place], *drawn, self.rates))
+                    harmonics, cells = (each[0] for each in self.white[place](now.number))
+                    states.append(self.residual.step(before[place], harmonics, cells, self.rates))
                 state = states[-1] if states else None
                 fields[place] = self.residual.complete(decoded, given.added, uniform, now.scales, state)
         return fields, Carried(given.denoiser, latents, states)
