@@ -25,9 +25,9 @@ class Operator:
         self.operator = operator
         outputs = len(operator.W_out)
         maps = operator.maps_win(inputs, operator.source, len(operator.packed_in), kept=True)
-        self.constant_in = input_maps([operator])[0] if maps else operator.input_spectra()
+        self.constant_in = input_maps([operator]) if maps else operator.input_spectra()
         maps = operator.maps_win(outputs, operator.target, len(operator.packed_out), kept=True)
-        self.constant_out = output_maps([operator])[0] if maps else operator.output_spectra()
+        self.constant_out = output_maps([operator]) if maps else operator.output_spectra()
         self.weight_in = operator.W_in.T.contiguous()
 
     def scores(self, u: torch.Tensor, first: int = 0) -> torch.Tensor:
@@ -50,7 +50,7 @@ class Norm:
     def __init__(self, norm: ConditionalNorm, bias: torch.Tensor, weight: torch.Tensor | None = None):
         channels = len(norm.weight)
         self.first = Operator(norm.first, norm.first.W_in.shape[1])
-        maps = output_maps([norm.second])[0]
+        maps = output_maps([norm.second])
         self.maps = torch.cat([maps, torch.ones_like(maps[:1])])
         factor, shift = norm.second.W_out.split(channels)
         factor = factor * norm.weight[:, None]
@@ -60,7 +60,7 @@ class Norm:
         self.calibrated = norm.calibrated
         if self.calibrated:
             factor, constants[0] = factor / norm.scale, constants[0] / norm.scale
-        self.second, self.second_maps = norm.second, input_maps([norm.second])[0]
+        self.second, self.second_maps = norm.second, input_maps([norm.second])
         self.weight_out = torch.cat([factor, shift])
         self.constants = torch.cat([constants[0], constants[1] + bias])[None, :, None]
         self.point_weights = norm.point_weights
