@@ -194,6 +194,7 @@ def step_operations(model: MonthlyDiffusion, pairs: MonthPairs, config: Training
         update_average(average, model, config.average, 1)
     model = model.train().to(meta)
     noise = draw_noise(model, len(pairs.month), torch.Generator(), meta)
+    gradients(model, given, config, noise)  # the first makes constants
     with found:
         gradients(model, given, config, noise)
     return found

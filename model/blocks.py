@@ -112,8 +112,8 @@ class ConditionalBlock(nn.Module):
         batch = len(conditions)
         weight1, bias1 = self.mlp1.weight.flatten(1), self.mlp1.bias
         weight2, bias2 = self.mlp2.weight.flatten(1), self.mlp2.bias
+        assert bias1 is not None and bias2 is not None  # of Conv2d with its defaults
         if offset is not None:
-            assert bias1 is not None  # of a Conv2d with its defaults
             bias1 = bias1 + torch.mv(weight1, offset[:, 0])
         residual = [part.flatten(2).expand(batch, -1, -1) for part in residual]
         first, second = self.modulations(conditions, bias2)
