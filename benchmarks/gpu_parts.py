@@ -14,7 +14,8 @@ import time
 import numpy as np
 import torch
 
-from model import benchmark
+from model import synthetic
+from model.benchmark import peak_memory_mb
 from model.blocks import calibrating
 from model.config import TrainingConfig
 from model.data import Channel, Metadata, Months, ToPhysical
@@ -79,15 +80,15 @@ class Clock:
 
     def memory(self) -> dict:
         """The largest memory so far, as a part of a row."""
-        return {"memory_mb": benchmark.peak_memory_mb(self.device)}
+        return {"memory_mb": peak_memory_mb(self.device)}
 
 
 @torch.no_grad()
 def make_model(sizes: Sizes, device: torch.device):
     """A model of random weights, calibrated, whose fields have noise and two global means that are held."""
-    cpu, model = torch.device("cpu"), benchmark.make_model(sizes.grid, torch.device("cpu"), sizes.networks)
+    cpu, model = torch.device("cpu"), synthetic.make_model(sizes.grid, torch.device("cpu"), sizes.networks)
     with seeded(SEED):
-        one = benchmark.make_pairs(sizes.grid, 1, cpu)
+        one = synthetic.make_pairs(sizes.grid, 1, cpu)
     noise = draw_noise(model, 1, torch.Generator().manual_seed(SEED), cpu)
     with calibrating(model):
         loss_terms(model, pair_inputs(model, one), noise, TrainingConfig())
@@ -103,7 +104,7 @@ def make_model(sizes: Sizes, device: torch.device):
 def sea(sizes: Sizes, device: torch.device) -> torch.Tensor:
     """Forcings of a year, (12, forcings, nlat, nlon)."""
     random = torch.Generator().manual_seed(SEED + 1)
-    return torch.randn(12, benchmark.FORCINGS, *sizes.grid, generator=random).to(device)
+    return torch.randn(12, synthetic.FORCINGS, *sizes.grid, generator=random).to(device)
 
 
 def months_of(sizes: Sizes, count: int) -> list[tuple[int, int]]:
@@ -115,7 +116,7 @@ def run(model, sizes: Sizes, count: int, members: int, **choices):
     """The months of a rollout."""
     device = model.latent_mean.device
     forcing, random = sea(sizes, device), torch.Generator().manual_seed(SEED + 2)
-    first = torch.randn(1, benchmark.FIELDS, *sizes.grid, generator=random)
+    first = torch.randn(1, synthetic.FIELDS, *sizes.grid, generator=random)
     given = first, forcing[:1], months_of(sizes, count), lambda index: forcing[index % 12 : index % 12 + 1]
     return simulate(model.eval(), *given, list(range(1, members + 1)), SEED, **choices)
 
@@ -129,7 +130,7 @@ def parity(sizes: Sizes, clock: Clock) -> None:
         return ((found - wanted).square().mean() / wanted.square().mean().clamp_min(1e-30)).sqrt().item()
 
     with seeded(SEED):
-        pairs = benchmark.make_pairs(sizes.grid, 2, torch.device("cpu"))
+        pairs = synthetic.make_pairs(sizes.grid, 2, torch.device("cpu"))
     noise = draw_noise(models[0], 2, torch.Generator().manual_seed(SEED), "cpu")
     gradients = []
     for model in models:
@@ -156,8 +157,8 @@ def training(sizes: Sizes, clock: Clock, epoch: bool = False) -> None:
     model = make_model(sizes, device).train()
     random = torch.Generator(device).manual_seed(SEED)
     count = sizes.pairs + 1
-    fields = torch.randn(count, benchmark.FIELDS, *sizes.grid, generator=random, device=device)
-    forcings = torch.randn(count, benchmark.FORCINGS, *sizes.grid, generator=random, device=device)
+    fields = torch.randn(count, synthetic.FIELDS, *sizes.grid, generator=random, device=device)
+    forcings = torch.randn(count, synthetic.FORCINGS, *sizes.grid, generator=random, device=device)
     months = Months(metadata(sizes), fields, forcings, model.statics, months_of(sizes, count), None)
     inputs = month_inputs(model, months)
     optimizer, average = RealAdamW(model, lr=1e-5), clone_state(model)
@@ -206,20 +207,20 @@ def metadata(sizes: Sizes) -> Metadata:
     """Channels that anything is inside the bounds of, eight of them behind a square root."""
     channels = [
         Channel(f"f{number}", "f", None, "sqrt" if number < 8 else "none", "1", -1e30, 1e30)
-        for number in range(benchmark.FIELDS)
+        for number in range(synthetic.FIELDS)
     ]
     nlat, nlon = sizes.grid
     lat, lon = np.linspace(-90, 90, nlat), np.arange(nlon) * 360 / nlon
-    center, one = np.zeros((12, benchmark.FIELDS, 1, 1), "f4"), np.ones(benchmark.FIELDS, "f4")
-    names = [f"c{number}" for number in range(benchmark.FORCINGS)]
-    return Metadata(channels, names, [], lat, lon, center, one, *np.zeros((2, benchmark.FORCINGS), "f4"))
+    center, one = np.zeros((12, synthetic.FIELDS, 1, 1), "f4"), np.ones(synthetic.FIELDS, "f4")
+    names = [f"c{number}" for number in range(synthetic.FORCINGS)]
+    return Metadata(channels, names, [], lat, lon, center, one, *np.zeros((2, synthetic.FORCINGS), "f4"))
 
 
 @torch.inference_mode()
 def rollout(sizes: Sizes, clock: Clock, members: int, output: bool) -> None:
     """A rollout, as many of its months as there is time and disk for; without output the months are thrown away."""
     model = make_model(sizes, clock.device)
-    count, month_bytes = sizes.months, members * benchmark.FIELDS * sizes.grid.nlat * sizes.grid.nlon * 4
+    count, month_bytes = sizes.months, members * synthetic.FIELDS * sizes.grid.nlat * sizes.grid.nlon * 4
     physical = ToPhysical(metadata(sizes), clock.device)
     with tempfile.TemporaryDirectory() as folder:
         if output:

@@ -22,26 +22,18 @@ from pathlib import Path
 import torch
 
 from model.blocks import calibrating
-from model.config import PUBLISHED, ModelConfig, TrainingConfig
+from model.config import TrainingConfig
 from model.data import MonthPairs
-from model.device import pick_device, seeded
+from model.device import pick_device
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
-from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.noise import DIFFUSION, RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise
-from model.operations import Operations
-from model.optimizer import RealAdamW, clone_state, update_average
-from model.simulate import Ensemble, Now, diffusion_noise, in_blocks, members_together, months_colored_together
+from model.monthly_diffusion import MonthInputs
+from model.noise import RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise
+from model.operations import operations
+from model.optimizer import RealAdamW
+from model.simulate import in_blocks, members_together, months_colored_together
 from model.sphere import Grid
-from model.train import clip, gradients
-
-FIELDS, FORCINGS, STATICS = 37, 3, 5
-MOST = 10  # kinds of operations that are named
-RECIPES = {
-    "plain": (PUBLISHED["model"], PUBLISHED["training"]),
-    "v0p9": (PUBLISHED["model"], PUBLISHED["training"]),
-    "defaults": ({}, {}),
-}
+from model.synthetic import RECIPES, make_model, make_pairs
 
 
 class Stopwatch:
@@ -65,24 +57,6 @@ def load_plain():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def make_model(grid: Grid, device: torch.device, choices: dict) -> MonthlyDiffusion:
-    """Return a model of full-size ranks and random weights."""
-    config = ModelConfig(**choices)
-    inputs = FIELDS + FORCINGS + config.season_maps + STATICS
-    channels = torch.tensor([(number, number % 8) for number in range(inputs)])
-    with seeded(0):
-        model = MonthlyDiffusion(config, FIELDS, FORCINGS, torch.randn(STATICS, *grid), channels)
-    return model.to(device)
-
-
-def make_pairs(grid: Grid, batch: int, device: torch.device) -> MonthPairs:
-    """Return random pairs of months."""
-    fields, forcing = torch.randn(2, batch, FIELDS, *grid), torch.randn(2, batch, FORCINGS, *grid)
-    month = torch.arange(batch) % 12 + 1
-    pairs = MonthPairs(fields[0], forcing[0], month, fields[1], forcing[1], month % 12 + 1)
-    return MonthPairs(*(values.to(device) for values in pairs))
 
 
 def training_seconds(
@@ -154,68 +128,6 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
             parts["decoding"] += (decoded - sampled) / (months * members)
             parts["residual"] += (watch.now() - decoded) / (months * members)
     return parts
-
-
-@torch.no_grad()
-def month_operations(model: MonthlyDiffusion, pairs: MonthPairs, members: int) -> Operations:
-    """Return the operations of eight months of a rollout as a GPU makes it, all members at once; on the device "meta".
-
-    model: on the CPU; moves to that device.
-    """
-    meta, scales = torch.device("meta"), None
-    if model.residual is not None:
-        model.residual.mean_kept[:2] = 0.5
-        scales = type(values := model.residual.scales(1))(*(value.to(meta) for value in values))
-    model = model.eval().to(meta)
-    key, block = Key(0, SUBMISSION, DIFFUSION, 0, 0), list(range(members))
-    ensemble = Ensemble(model, [block], key, scales, scales is not None)
-    month = pairs.month[:1].to(meta)
-    now = Now(pairs.forcing[:1].to(meta), month, month, scales)
-    colored = diffusion_noise(model, key, block, *torch.zeros(2, 9, dtype=torch.int64, device=meta))
-    _, carried = ensemble.start(now, [torch.empty(members, *model.latent_shape, device=meta)])
-    with Operations() as found:
-        for noise in colored:
-            _, carried = ensemble.advance(now, carried, [noise])
-    return found
-
-
-def step_operations(model: MonthlyDiffusion, pairs: MonthPairs, config: TrainingConfig) -> Operations:
-    """Return the operations of a training step, with clipping, optimizer and average; else as `month_operations`."""
-    meta = torch.device("meta")
-    with torch.no_grad():
-        given = MonthInputs(*(values.to(meta) for values in pair_inputs(model, pairs)))
-    for value in model.parameters():
-        value.grad = torch.zeros_like(value)
-    optimizer, average = RealAdamW(model, lr=1e-5), clone_state(model)
-    optimizer.step()  # the first makes its memory
-    with Operations() as found:
-        clip(model, config)
-        optimizer.step()
-        update_average(average, model, config.average, 1)
-    model = model.train().to(meta)
-    noise = draw_noise(model, len(pairs.month), torch.Generator(), meta)
-    gradients(model, given, config, noise)  # the first makes constants
-    with found:
-        gradients(model, given, config, noise)
-    return found
-
-
-def operations(grid: Grid, members: int, batch: int) -> dict:
-    """Return the operations per month of a rollout and per step of training, and the most frequent of them by name."""
-    device, results = torch.device("cpu"), {}
-    for form in ("v0p9", "defaults"):
-        choices, training = RECIPES[form]
-        month = month_operations(make_model(grid, device, choices), make_pairs(grid, 1, device), members)
-        step = step_operations(
-            make_model(grid, device, choices), make_pairs(grid, batch, device), TrainingConfig(**training)
-        )
-        results[form] = {
-            "month": month.total / 8,
-            "step": step.total,
-            "most_of_month": {name: count / 8 for name, count in month.counts.most_common(MOST)},
-            "most_of_step": dict(step.counts.most_common(MOST)),
-        }
-    return {"grid": list(grid), "torch": torch.__version__, "members": members, "batch": batch, **results}
 
 
 @torch.no_grad()

@@ -127,6 +127,15 @@ def total(terms: dict[str, torch.Tensor], config: TrainingConfig) -> torch.Tenso
     return sum(getattr(config, f"{name}_weight") * value for name, value in terms.items())
 
 
+def gradients(model, pairs: MonthInputs, config: TrainingConfig, noise) -> dict[str, torch.Tensor]:
+    """Give the model's parameters their gradients; return the loss, then its terms."""
+    terms = loss_terms(model, pairs, noise, config)
+    loss = total(terms, config)
+    model.zero_grad(set_to_none=True)
+    loss.backward()
+    return {name: value.detach() for name, value in [("loss", loss), *terms.items()]}
+
+
 @torch.no_grad()
 def validation_score(
     model: MonthlyDiffusion, batches: Iterable[MonthInputs], config: TrainingConfig, repeats: int = 2

@@ -39,6 +39,11 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction)))
 
 
+def clip(model, config: TrainingConfig) -> torch.Tensor:
+    """Shorten the gradients to the norm that the config allows, if any, and return the norm that they had."""
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
+
+
 @torch.no_grad()
 def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: int) -> None:
     """Move the averaged weights toward the model's; early on the average forgets faster. Buffers do not change."""

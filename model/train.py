@@ -23,10 +23,10 @@ from model.device import generator, pick_device, seeded
 from model.first_guess import uniform_warming
 from model.free_run import status as free_run_status
 from model.free_run import write_validation
-from model.loss import draw_noise, loss_terms, total, validation_score
+from model.loss import draw_noise, gradients, loss_terms, validation_score
 from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.optimizer import RealAdamW, clone_state, learning_rate, update_average
+from model.optimizer import RealAdamW, clip, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
 from model.train_state import State, load_state, termination, write_state
 
@@ -255,20 +255,6 @@ def training_step(model, optimizer, pairs: MonthInputs, config: TrainingConfig, 
         optimizer.step()
     finite, *values = torch.stack([torch.isfinite(norm), *terms.values()]).tolist()
     return {name: value if finite or name != "loss" else math.nan for name, value in zip(terms, values, strict=True)}
-
-
-def gradients(model, pairs: MonthInputs, config: TrainingConfig, noise) -> dict[str, torch.Tensor]:
-    """Give the model's parameters their gradients; return the loss, then its terms."""
-    terms = loss_terms(model, pairs, noise, config)
-    loss = total(terms, config)
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    return {name: value.detach() for name, value in [("loss", loss), *terms.items()]}
-
-
-def clip(model, config: TrainingConfig) -> torch.Tensor:
-    """Shorten the gradients to the norm that the config allows, if any, and return the norm that they had."""
-    return torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
 
 
 def refuse_divergence(terms: dict[str, float], state: State, epoch: int) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from model import benchmark
+from model import operations, synthetic
 from model.operations import Operations
 from model.sphere import Grid
 
@@ -39,12 +39,12 @@ def test_operations_are_counted_without_views_and_as_what_they_are_made_of():
 
 def test_a_month_of_all_members_and_a_training_step_take_few_operations():
     """A third of the 3300 that a month of 50 members took in batches of ten; a step took 1411."""
-    found = benchmark.operations(Grid(13, 24), 50, 4)
+    found = operations.operations(Grid(13, 24), 50, 4)
     assert found["defaults"]["month"] < 1100 and found["v0p9"]["month"] < 1100
     assert found["defaults"]["step"] < 950 and found["v0p9"]["step"] < 950
-    more = benchmark.month_operations(
-        benchmark.make_model(Grid(13, 24), torch.device("cpu"), {}),
-        benchmark.make_pairs(Grid(13, 24), 1, torch.device("cpu")),
+    more = operations.month_operations(
+        synthetic.make_model(Grid(13, 24), torch.device("cpu"), {}),
+        synthetic.make_pairs(Grid(13, 24), 1, torch.device("cpu")),
         200,
     )
     assert more.total / 8 == found["defaults"]["month"], "however many members there are"
