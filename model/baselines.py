@@ -178,10 +178,10 @@ def with_residuals(
 class WithoutDiffusion(FastModel):
     """A model whose denoiser says v = 0: the next latent is its linear memory of the state, and the noise."""
 
-    def sample_next(self, state, before, noise) -> torch.Tensor:
+    def sample_next(self, state, month, noise) -> torch.Tensor:
         """Return the next latent as FastModel.sample_next does with a velocity of zero."""
         standard = self.model.standardize(state)
-        return self.model.sample_by(lambda x, time: torch.zeros_like(x), standard, noise)
+        return self.model.sample_by(lambda x, number: torch.zeros_like(x), standard, noise)
 
 
 FITTED = {"persistence": persistence, "regression": regression, "regression+residuals": with_residuals}

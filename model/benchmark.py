@@ -22,23 +22,18 @@ from pathlib import Path
 import torch
 
 from model.blocks import calibrating
-from model.config import PUBLISHED, ModelConfig, TrainingConfig
+from model.config import TrainingConfig
 from model.data import MonthPairs
-from model.device import pick_device, seeded
+from model.device import pick_device
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
-from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.noise import RESIDUAL_STAGES, SUBMISSION, Key, normals_of
+from model.monthly_diffusion import MonthInputs
+from model.noise import RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise
+from model.operations import operations
 from model.optimizer import RealAdamW
-from model.simulate import members_together, months_colored_together
+from model.simulate import in_blocks, members_together, months_colored_together
 from model.sphere import Grid
-
-FIELDS, FORCINGS, STATICS = 37, 3, 5
-RECIPES = {
-    "plain": (PUBLISHED["model"], PUBLISHED["training"]),
-    "v0p9": (PUBLISHED["model"], PUBLISHED["training"]),
-    "defaults": ({}, {}),
-}
+from model.synthetic import RECIPES, make_model, make_pairs
 
 
 class Stopwatch:
@@ -62,24 +57,6 @@ def load_plain():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def make_model(grid: Grid, device: torch.device, choices: dict) -> MonthlyDiffusion:
-    """Return a model of full-size ranks and random weights."""
-    config = ModelConfig(**choices)
-    inputs = FIELDS + FORCINGS + config.season_maps + STATICS
-    channels = torch.tensor([(number, number % 8) for number in range(inputs)])
-    with seeded(0):
-        model = MonthlyDiffusion(config, FIELDS, FORCINGS, torch.randn(STATICS, *grid), channels)
-    return model.to(device)
-
-
-def make_pairs(grid: Grid, batch: int, device: torch.device) -> MonthPairs:
-    """Return random pairs of months."""
-    fields, forcing = torch.randn(2, batch, FIELDS, *grid), torch.randn(2, batch, FORCINGS, *grid)
-    month = torch.arange(batch) % 12 + 1
-    pairs = MonthPairs(fields[0], forcing[0], month, fields[1], forcing[1], month % 12 + 1)
-    return MonthPairs(*(values.to(device) for values in pairs))
 
 
 def training_seconds(
@@ -115,15 +92,19 @@ def training_seconds(
 @torch.no_grad()
 def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, months: int) -> dict:
     """Return the seconds per member-month of the parts of a rollout."""
+    device = watch.device
     fast = FastModel(model.eval())
-    size = members_together(watch.device)
-    latents = [torch.randn(size, *model.latent_shape, device=watch.device) for _ in range(-(-members // size))]
-    ahead = months_colored_together(model)
-    white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=watch.device)
+    blocks = in_blocks(list(range(1, members + 1)), members_together(device, members))
+    latents = [torch.randn(len(block), *model.latent_shape, device=device) for block in blocks]
+    ahead, size = months_colored_together(model), len(blocks[0])
+    white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=device)
     before = fast.month(pairs.forcing, pairs.month)
     residual = model.residual
     states: list = [None] * len(latents)
-    scales = None if residual is None else residual.scales(1)
+    if residual is not None:
+        scales, rates = residual.scales(1), residual.rates()
+        shapes, number = dict(zip(RESIDUAL_STAGES, residual.shapes, strict=True)), torch.zeros_like(pairs.month)
+        drawing = [MonthlyNoise(Key(0, SUBMISSION, 0, 0, 0), shapes, block, device) for block in blocks]
     parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0, "residual": 0.0}
     for counted in [False] + [True] * months:
         start = watch.now()
@@ -131,18 +112,15 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
         colored = watch.now()
         month = fast.month(pairs.forcing, pairs.month)
         prepared = watch.now()
-        latents = [fast.sample_next(latent, before, noise) for latent in latents]
+        latents = [fast.sample_next(latent, before.denoiser, noise[:, : len(latent)]) for latent in latents]
         sampled = watch.now()
         fields = [fast.decode(latent, month) for latent in latents]
         decoded = watch.now()
         if residual is not None:
-            uniform = model.uniform_response(pairs.forcing, pairs.month)[0]
-            keys = [[Key(0, SUBMISSION, stage, member, 0) for member in range(size)] for stage in RESIDUAL_STAGES]
             for place, values in enumerate(fields):
-                drawn = zip(keys, residual.shapes, strict=True)
-                noises = (normals_of(given, shape, watch.device) for given, shape in drawn)
-                states[place] = residual.step(states[place], *noises)
-                residual.complete(values, month.added, uniform, scales, states[place])
+                noises = (each[0] for each in drawing[place](number))
+                states[place] = residual.step(states[place], *noises, rates)
+                residual.complete(values, month.added, scales.weight, scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)
@@ -252,6 +230,9 @@ def main() -> None:
     parser.add_argument("--members", nargs="+", type=int, default=[5, 50], help="sizes of the ensemble")
     parser.add_argument("--batches", nargs="+", type=int, default=[4, 16], help="batches of the training step")
     parser.add_argument("--rounds", type=int, default=1, help="how often to measure everything")
+    parser.add_argument(
+        "--operations", action="store_true", help="count operations per month and step in place of time, as JSON"
+    )
     parser.add_argument("--one", nargs=3, metavar=("FORM", "WHAT", "SIZE"), help="measure this alone, in this process")
     arguments = parser.parse_args()
     grid = Grid(*arguments.grid)
@@ -261,6 +242,9 @@ def main() -> None:
         # The plain form makes tensors of its own; on a CPU the context would only cost time.
         with device if device.type == "cuda" else contextlib.nullcontext():
             print(json.dumps(measure(form, what, int(size), grid, device)))
+        return
+    if arguments.operations:
+        print(json.dumps(operations(grid, arguments.members[-1], arguments.batches[0]), indent=1))
         return
     result = benchmark(grid, arguments.members, arguments.batches, arguments.rounds)
     print(json.dumps(result, indent=1) if arguments.json else table(result))

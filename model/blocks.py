@@ -2,13 +2,12 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from model.contractions import Mix, Weigh
 from model.pointwise import ModulatedNorm, PointwiseNetwork, mean_square
 from model.spectral import LowRank, Resample, as_real, input_maps, output_maps
 from model.sphere import Grid, row_weights
@@ -41,25 +40,6 @@ class ConditionalNorm(nn.Module):
         if self.calibrated:
             self.register_buffer("scale", torch.tensor(1.0))
 
-    def modulation(self, conditions, first: "BothMaps", second: "BothMaps", bias) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the numbers (batch, 2 channels, n) and the maps (n, points) whose products are factors and shifts.
-
-        Args:
-            conditions: (batch, n, nlat, nlon), or their harmonics.
-            first: maps of the first operator.
-            second: maps of the second operator.
-            bias: to add to the shifts, (channels,).
-        """
-        hidden = self.first.fields(self.first.scores([conditions], constant=first.inner), first.outer)
-        hidden = functional.relu(hidden)
-        numbers = as_real(self.second.mix(self.second.scores([hidden], constant=second.inner)))
-        # w and b enter the numbers; a map of ones carries what does not depend on the conditions.
-        one = torch.ones_like(self.weight)
-        numbers = numbers * torch.cat([self.weight, one])[:, None]
-        constants = torch.cat([one, self.bias + bias])[:, None]
-        numbers = torch.cat([numbers, constants.expand(len(numbers), -1, -1)], dim=2)
-        return numbers, torch.cat([second.outer, torch.ones_like(second.outer[:1])])
-
     def forward(self, x, modulation, weight=None, bias=None) -> torch.Tensor:
         """Return the normalized and modulated `x` (batch, channels, points), or of that what a linear layer gives.
 
@@ -73,13 +53,6 @@ class ConditionalNorm(nn.Module):
         if self.calibrated and self.measuring:
             self.scale.copy_(mean_square(x, self.point_weights).mean().sqrt() + EPSILON)
         return ModulatedNorm.apply(x, *modulation, weights, scale, weight, bias)
-
-
-class BothMaps(NamedTuple):
-    """The maps of a low-rank operator, each (2 rank, points)."""
-
-    inner: torch.Tensor | None  # Bhat; None where the input comes as harmonics
-    outer: torch.Tensor  # Ahat
 
 
 @contextlib.contextmanager
@@ -139,30 +112,54 @@ class ConditionalBlock(nn.Module):
         batch = len(conditions)
         weight1, bias1 = self.mlp1.weight.flatten(1), self.mlp1.bias
         weight2, bias2 = self.mlp2.weight.flatten(1), self.mlp2.bias
+        assert bias1 is not None and bias2 is not None  # of Conv2d with its defaults
         if offset is not None:
-            assert bias1 is not None  # of a Conv2d with its defaults
             bias1 = bias1 + torch.mv(weight1, offset[:, 0])
         residual = [part.flatten(2).expand(batch, -1, -1) for part in residual]
-        first, second = self.modulations(conditions, (bias2, 0.0))
+        first, second = self.modulations(conditions, bias2)
         y = functional.gelu(self.spectral(parts, offset)).flatten(2)
         y = PointwiseNetwork.apply(self.norm1(y, first), weight1, bias1, weight2, *residual)
         y = self.norm2(y, second, self.out.weight.flatten(1), self.out.bias)
         return y.unflatten(2, self.spectral.target)
 
-    def modulations(self, conditions, biases) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return the modulations of both norms, each with a bias to add; the operators' maps are made together."""
-        norms = (self.norm1, self.norm2)
+    def modulations(self, conditions: torch.Tensor, bias: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return for each norm the numbers (batch, 2 channels, n) and maps (n, points) whose products modulate it.
+
+        Factors come before shifts. What both norms do is done together, their ranks one after the other.
+
+        Args:
+            conditions: (batch, n, nlat, nlon), or their harmonics.
+            bias: to add to the first norm's shifts, (channels,).
+        """
+        norms, batch = (self.norm1, self.norm2), len(conditions)
         firsts, seconds = [norm.first for norm in norms], [norm.second for norm in norms]
-        inner: Sequence[torch.Tensor | None]
+        parts = 2 * len(firsts[0].W_in)  # real and imaginary, of a norm
         if conditions.is_complex():
-            inner = [None, None, *input_maps(seconds)]
+            inner = torch.cat([operator.input_spectra() for operator in firsts])
+            inner_hidden = input_maps(seconds)
         else:
-            inner = input_maps(firsts + seconds)
-        maps = [BothMaps(*both) for both in zip(inner, output_maps(firsts + seconds), strict=True)]
-        return [
-            norm.modulation(conditions, first, second, bias)
-            for norm, first, second, bias in zip(norms, maps[:2], maps[2:], biases, strict=True)
-        ]
+            inner, inner_hidden = input_maps(firsts + seconds).split(2 * parts)
+        outer_hidden, outer = output_maps(firsts + seconds).split(2 * parts)
+
+        # gamma and beta = K2(ReLU(K1(conditions))).
+        scores = Weigh.apply(firsts[0].inner(conditions, inner), torch.cat([operator.W_in for operator in firsts]))
+        mixed = as_real(Mix.apply(scores, torch.cat([operator.W_out for operator in firsts], dim=1)))
+        mixed = mixed.unflatten(2, (2, parts)).permute(2, 0, 1, 3).flatten(1, 2)
+        hidden = functional.relu(torch.bmm(mixed, outer_hidden.unflatten(0, (2, parts))))
+        products = torch.bmm(hidden, inner_hidden.unflatten(0, (2, parts)).mT).view(2, batch, -1, parts // 2, 2)
+        products = torch.view_as_complex(products).permute(1, 2, 0, 3).flatten(2)
+        scores = Weigh.apply(products, torch.cat([operator.W_in for operator in seconds]))
+        numbers = as_real(Mix.apply(scores, torch.cat([operator.W_out for operator in seconds], dim=1)))
+        numbers = numbers.unflatten(2, (2, parts)).permute(2, 0, 1, 3)
+
+        # w and b enter the numbers; a map of ones carries what does not depend on the conditions.
+        one = torch.ones_like(bias)
+        weights = torch.cat([self.norm1.weight, one, self.norm2.weight, one]).view(2, 1, -1, 1)
+        constants = torch.cat([one, self.norm1.bias + bias, one, self.norm2.bias]).view(2, 1, -1, 1)
+        numbers = torch.cat([numbers * weights, constants.expand(-1, batch, -1, -1)], dim=3)
+        row = torch.ones_like(outer[:1])
+        maps = torch.cat([outer[:parts], row, outer[parts:], row]).unflatten(0, (2, parts + 1))
+        return list(zip(numbers, maps, strict=True))
 
 
 class ChannelEmbedding(nn.Module):

@@ -211,15 +211,20 @@ class ToPhysical:
     def __init__(self, metadata: Metadata, device: torch.device):
         self.scale = torch.from_numpy(metadata.scale).to(device)[:, None, None]
         self.center = torch.from_numpy(metadata.center).to(device)
-        self.transforms = [(i, INVERSE[c.transform]) for i, c in enumerate(metadata.channels) if c.transform != "none"]
+        # Neighbors of one transform, such as humidity on all levels, together.
+        kinds = [channel.transform for channel in metadata.channels]
+        edges = [0, *(i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]), len(kinds)]
+        runs = zip(edges, edges[1:], strict=False)
+        self.transforms = [(slice(*run), INVERSE[kinds[run[0]]]) for run in runs if kinds[run[0]] != "none"]
 
     def __call__(self, normalized: torch.Tensor, month: int) -> torch.Tensor:
         """Return physical values of normalized fields (..., channels, nlat, nlon) of calendar `month`."""
         values = torch.addcmul(self.center[month - 1], normalized, self.scale)
-        for index, inverse in self.transforms:
-            values[..., index, :, :] = inverse(values[..., index, :, :])
+        for some, inverse in self.transforms:
+            inverse(values[..., some, :, :])
         return values
 
 
 # Square roots below zero have no physical counterpart: they stand for zero.
-INVERSE = {"sqrt": lambda x: x.clamp_min(0).square(), "logit": torch.sigmoid}
+# In place.
+INVERSE = {"sqrt": lambda x: x.clamp_min_(0).square_(), "logit": torch.sigmoid_}

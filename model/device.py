@@ -45,3 +45,10 @@ def generator(*key: int) -> torch.Generator:
     """Return a CPU generator for the random numbers of `key`, such as (seed, step); other keys are independent."""
     number = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(number >> np.uint64(1)))
+
+
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return `values` on the device; the host does not wait until they are there."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

@@ -4,6 +4,7 @@ x_t = sqrt(ab) x0 + sqrt(1 - ab) eps = cos(phi) x0 + sin(phi) eps, and v = cos(p
 (Salimans and Ho 2022): the predicted v is the velocity of the sample along the angle phi.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -32,6 +33,11 @@ class Diffusion(nn.Module):
         self.register_buffer("alpha_bar", alpha_bar.float())
         self.register_buffer("posterior_variance", (beta * (1 - before) / (1 - alpha_bar)).float())
         self.largest_angle = math.acos(math.sqrt(alpha_bar[-1].item()))
+        # What the ancestral steps t = T..1 multiply x, v and noise by: as numbers, for which no device is asked.
+        beta, alpha_bar = self.beta, self.alpha_bar
+        by_v = beta * (alpha_bar / ((1 - alpha_bar) * (1 - beta))).sqrt()
+        factors = (1 - beta).sqrt(), by_v, self.posterior_variance.sqrt()
+        self.ancestral_factors = torch.stack(factors, dim=1).flip(0).tolist()
 
     def time(self, phi: torch.Tensor) -> torch.Tensor:
         """Return the diffusion time t / T in [0, 1] of the noise angle `phi`: the cosine schedule, inverted."""
@@ -53,14 +59,13 @@ class Diffusion(nn.Module):
     def second_order(self, velocity: Callable, start: torch.Tensor, evaluations: int) -> torch.Tensor:
         """Integrate dx / dphi = v from pure noise `start` to phi = 0 by the two-step Adams-Bashforth method.
 
-        `velocity(x, time)` is called `evaluations` times. Deterministic given `start`. Exact for data of unit
-        variance, whose velocity is zero, whatever the steps; angles gather at 0, where data of small variance need it.
+        `velocity(x, number)` is called `evaluations` times, at the time of that number. Deterministic given `start`.
+        Exact for data of unit variance, whose velocity is zero, whatever the steps; angles gather at 0, where data of
+        small variance need it.
         """
-        angles = self.angles(evaluations)
-        times = self.time(angles)
         x, before, last = start, None, 0.0
-        for number, step in enumerate(angles.diff().tolist()):
-            v = velocity(x, times[number].expand(len(x)))
+        for number, step in enumerate(second_order_steps(self.largest_angle, evaluations)):
+            v = velocity(x, number)
             if before is None:
                 x = x + step * v
             else:
@@ -71,21 +76,33 @@ class Diffusion(nn.Module):
 
     def angles(self, evaluations: int) -> torch.Tensor:
         """Return the angles (evaluations + 1,) of the second-order sampler, from the largest to 0."""
-        left = 1 - torch.arange(evaluations + 1, dtype=torch.float64) / evaluations
-        return (self.largest_angle * left**CLUSTERING).to(self.alpha_bar)
+        return second_order_angles(self.largest_angle, evaluations).to(self.alpha_bar)
 
     def step_times(self) -> torch.Tensor:
         """Return the times t / T (T,) of the ancestral sampler, from T to 1."""
         return torch.arange(self.steps, 0, -1, device=self.beta.device) / self.steps
 
     def ancestral(self, velocity: Callable, noise: torch.Tensor) -> torch.Tensor:
-        """Sample by the published ancestral steps t = T..1; `noise`: the start, then one draw per step but the last."""
+        """Sample by the published ancestral steps t = T..1; `noise`: the start, then one draw per step but the last.
+
+        `velocity(x, number)` is called at the time of each number of `step_times`.
+        """
         x = noise[0]
-        for step, time in zip(reversed(range(self.steps)), self.step_times(), strict=True):
-            alpha_bar, beta = self.alpha_bar[step], self.beta[step]
-            v = velocity(x, time.expand(len(x)))
-            # The mean of x_{t-1} is (x - beta / sqrt(1 - ab) eps) / sqrt(1 - beta), eps = sqrt(ab) v + sqrt(1 - ab) x.
-            x = (1 - beta).sqrt() * x - beta * (alpha_bar / ((1 - alpha_bar) * (1 - beta))).sqrt() * v
-            if step > 0:
-                x += self.posterior_variance[step].sqrt() * noise[self.steps - step]
+        # The mean of x_{t-1} is (x - beta / sqrt(1 - ab) eps) / sqrt(1 - beta), eps = sqrt(ab) v + sqrt(1 - ab) x.
+        for number, (by_x, by_v, by_noise) in enumerate(self.ancestral_factors):
+            x = by_x * x - by_v * velocity(x, number)
+            if number + 1 < self.steps:
+                x += by_noise * noise[number + 1]
         return x
+
+
+def second_order_angles(largest: float, evaluations: int) -> torch.Tensor:
+    """Return the angles (evaluations + 1,) from the largest to 0, on the CPU."""
+    left = 1 - torch.arange(evaluations + 1, dtype=torch.float64, device="cpu") / evaluations
+    return (largest * left**CLUSTERING).float()
+
+
+@functools.lru_cache(maxsize=16)
+def second_order_steps(largest: float, evaluations: int) -> list[float]:
+    """Return the differences of the angles, as numbers."""
+    return second_order_angles(largest, evaluations).diff().tolist()

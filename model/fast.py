@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from model.blocks import EPSILON, ConditionalBlock, ConditionalNorm
 from model.monthly_diffusion import Conditions, MonthlyDiffusion
-from model.pointwise import add_product, mean_square, tiles
+from model.pointwise import mean_square, product_and, tiles
 from model.spectral import LowRank, as_real, input_maps, output_maps
 
 TILE = 3200  # points whose hidden channels a CPU's cache can hold
@@ -25,9 +25,9 @@ class Operator:
         self.operator = operator
         outputs = len(operator.W_out)
         maps = operator.maps_win(inputs, operator.source, len(operator.packed_in), kept=True)
-        self.constant_in = input_maps([operator])[0] if maps else operator.input_spectra()
+        self.constant_in = input_maps([operator]) if maps else operator.input_spectra()
         maps = operator.maps_win(outputs, operator.target, len(operator.packed_out), kept=True)
-        self.constant_out = output_maps([operator])[0] if maps else operator.output_spectra()
+        self.constant_out = output_maps([operator]) if maps else operator.output_spectra()
         self.weight_in = operator.W_in.T.contiguous()
 
     def scores(self, u: torch.Tensor, first: int = 0) -> torch.Tensor:
@@ -50,7 +50,7 @@ class Norm:
     def __init__(self, norm: ConditionalNorm, bias: torch.Tensor, weight: torch.Tensor | None = None):
         channels = len(norm.weight)
         self.first = Operator(norm.first, norm.first.W_in.shape[1])
-        maps = output_maps([norm.second])[0]
+        maps = output_maps([norm.second])
         self.maps = torch.cat([maps, torch.ones_like(maps[:1])])
         factor, shift = norm.second.W_out.split(channels)
         factor = factor * norm.weight[:, None]
@@ -60,7 +60,7 @@ class Norm:
         self.calibrated = norm.calibrated
         if self.calibrated:
             factor, constants[0] = factor / norm.scale, constants[0] / norm.scale
-        self.second, self.second_maps = norm.second, input_maps([norm.second])[0]
+        self.second, self.second_maps = norm.second, input_maps([norm.second])
         self.weight_out = torch.cat([factor, shift])
         self.constants = torch.cat([constants[0], constants[1] + bias])[None, :, None]
         self.point_weights = norm.point_weights
@@ -121,21 +121,20 @@ class Block:
             if not norm1.calibrated:
                 part.mul_(inverse_root(squares[0, sample]))
             torch.addcmul(shift, part, factor, out=part)
-            hidden = scratch[..., : part.shape[-1]].copy_(known[sample, :, points])
-            add_product(hidden, weight1, u[sample, :, points])
-            add_product(part, self.weight2, torch.ops.aten.gelu_(hidden))
+            hidden = scratch[..., : part.shape[-1]]
+            product_and(known[sample, :, points], weight1, u[sample, :, points], out=hidden)
+            product_and(part, self.weight2, torch.ops.aten.gelu_(hidden), out=part)
             if not norm2.calibrated:
                 squares[1, sample] += mean_square(part, norm2.point_weights[points])
 
         def close(part, sample, points):
             factor, shift = torch.matmul(numbers2[sample], norm2.maps[:, points]).split(outputs, dim=-2)
-            tile = out[sample, :, points].copy_(shift)
             if added is not None:
-                tile += added[:, points]
+                shift = shift + added[:, points]
             weight = self.weight_out
             if not norm2.calibrated:
                 weight = weight * inverse_root(squares[1, sample])
-            add_product(tile, weight, part.mul_(factor))
+            product_and(shift, weight, part.mul_(factor), out=out[sample, :, points])
 
         for steps in [[activate, mix, close]] if norm1.calibrated else [[activate], [mix], [close]]:
             for part in parts:
@@ -153,7 +152,7 @@ class Block:
 
 def inverse_root(squares: torch.Tensor) -> torch.Tensor:
     """Return 1 / r, shape (..., 1, 1), of mean squares (...)."""
-    return (1 / (squares.sqrt() + EPSILON))[..., None, None]
+    return squares.sqrt().add_(EPSILON).reciprocal_()[..., None, None]
 
 
 class Given(NamedTuple):
@@ -172,6 +171,7 @@ class Month(NamedTuple):
     decoder_rows: torch.Tensor  # conditions and statics on the fields' grid, (1, n, points)
     decoder_numbers: list[torch.Tensor]  # of the norms, each (1, 2 fields, maps)
     added: torch.Tensor  # to what is decoded: the forced response less the offset, (fields, points)
+    uniform: torch.Tensor | None  # mean SST anomaly over the sea (1, 1, 1), or none
 
 
 class FastModel:
@@ -183,11 +183,12 @@ class FastModel:
         latent = model.config.latent_channels
         self.latent = latent
         self.denoiser, self.decoder = Block(model.denoiser, latent), Block(model.decoder, latent)
-        maps = model.time(torch.cat(model.sampler_times()))[:, :, None, None].expand(-1, -1, *model.latent_grid)
+        maps = model.time(model.sampler_times())[:, :, None, None].expand(-1, -1, *model.latent_grid)
         times = self._given(maps, latent + model.forcings + model.config.season_maps)
         # The first layer's weights of x, with a bias, for each time: what a time adds is the same at every point.
         bias = times.hidden[:, :, :1] + self.denoiser.bias1
         self.times = times._replace(hidden=bias)
+        self.rows = torch.empty(0)  # memory for x and a row of ones, whose weight is a bias
         self.weights1 = torch.cat([self.denoiser.weight1[:, :latent].expand(len(bias), -1, -1), bias], dim=2)
 
     def _given(self, maps: torch.Tensor, first: int) -> Given:
@@ -211,16 +212,18 @@ class FastModel:
         numbers = [norm.numbers(norm.first.scores(given.fine)) for norm in block.norms]
         rows = torch.cat([block.resample(given.coarse).flatten(2), model.statics_smooth[None].flatten(2)], dim=1)
         assert given.added is not None  # of conditions_of alone, in training
-        return Month(self._given(given.coarse, self.latent), scores, rows, numbers, given.added[0].flatten(1))
+        denoiser, uniform = self._given(given.coarse, self.latent), given.uniform
+        added = given.added[0].flatten(1)
+        return Month(denoiser, scores, rows, numbers, added, None if uniform is None else uniform[..., None])
 
     @torch.no_grad()
-    def sample_next(self, state: torch.Tensor, before: Month, noise: torch.Tensor) -> torch.Tensor:
+    def sample_next(self, state: torch.Tensor, month: Given, noise: torch.Tensor) -> torch.Tensor:
         """Return the next latent as MonthlyDiffusion.sample_given does.
 
-        `before` is the month of `state`; `noise` is as MonthlyDiffusion.color gives it.
+        `month` is what the month of `state` gives the denoiser; `noise` is as MonthlyDiffusion.color gives it.
         """
         standard = self.model.standardize(state)
-        now, month = self._given(self.model.seen(standard), 0), before.denoiser
+        now = self._given(self.model.seen(standard), 0)
         scores = self.times.scores[:, None] + (now.scores + month.scores)
         parts = zip(self.times.norm_scores, now.norm_scores, month.norm_scores, strict=True)
         norm_scores = [time[:, None] + (here + given) for time, here, given in parts]
@@ -230,14 +233,16 @@ class FastModel:
             for norm, each in zip(self.denoiser.norms, norm_scores, strict=True)
         ]
         hidden = now.hidden.add_(month.hidden)
-        evaluations = iter(zip(self.weights1, scores, *numbers, strict=True))
-        return self.model.sample_by(lambda x, _: self._velocity(x, hidden, *next(evaluations)), standard, noise)
+        evaluations = list(zip(self.weights1, scores, *numbers, strict=True))
+        return self.model.sample_by(lambda x, number: self._velocity(x, hidden, *evaluations[number]), standard, noise)
 
     def _velocity(self, x, hidden, weight1, scores, *numbers) -> torch.Tensor:
         block, flat = self.denoiser, x.flatten(2)
-        rows = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
+        if len(self.rows) != len(flat):
+            self.rows = torch.ones(len(flat), self.latent + 1, flat.shape[2], device=flat.device)
+        self.rows[:, : self.latent] = flat
         y = block.spectral.fields(block.spectral.scores(x) + scores)
-        return block.finish(y, rows, weight1, hidden, numbers).view_as(x)
+        return block.finish(y, self.rows, weight1, hidden, numbers).view_as(x)
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor, month: Month) -> torch.Tensor:

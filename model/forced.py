@@ -100,11 +100,6 @@ class ForcedResponse(nn.Module):
             response = torch.addcmul(response, place[:, None], local)
         return response
 
-    def uniform(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
-        """Return p_0 R_0, (batch, fields, nlat, nlon), of `forcing` (batch, forcings, nlat, nlon) of `month`."""
-        mean = self.amplitudes(self.anomalies(forcing, month))[:, :1]
-        return torch.tensordot(mean, self.response[:1], dims=1)
-
     def respond(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `forcing` (batch, forcings, nlat, nlon) of `month` (batch,) as the networks see it, and L."""
         anomalies = self.anomalies(forcing, month)

@@ -1,5 +1,6 @@
 """The joint loss of autoencoder and diffusion, and the fixed score that chooses the checkpoint."""
 
+import functools
 import math
 from collections.abc import Iterable
 
@@ -111,12 +112,28 @@ class MeanSquare(torch.autograd.Function):
 
 def model_rows(nlat: int, model: MonthlyDiffusion, like: torch.Tensor) -> torch.Tensor:
     """Return the weight of each row (nlat, 1), mean one: its area, or one where the config does not weigh by area."""
-    return (row_weights(nlat) if model.config.area_weighted else torch.ones(nlat, 1)).to(like)
+    return _rows(nlat, model.config.area_weighted, like.device)
+
+
+@functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _rows(nlat: int, area_weighted: bool, device: torch.device) -> torch.Tensor:
+    """Return the weights of `model_rows`, kept: a GPU waits for what comes from the host."""
+    return (row_weights(nlat) if area_weighted else torch.ones(nlat, 1)).to(device)
 
 
 def total(terms: dict[str, torch.Tensor], config: TrainingConfig) -> torch.Tensor:
     """Return the weighted sum of the terms."""
     return sum(getattr(config, f"{name}_weight") * value for name, value in terms.items())
+
+
+def gradients(model, pairs: MonthInputs, config: TrainingConfig, noise) -> dict[str, torch.Tensor]:
+    """Give the model's parameters their gradients; return the loss, then its terms."""
+    terms = loss_terms(model, pairs, noise, config)
+    loss = total(terms, config)
+    model.zero_grad(set_to_none=True)
+    loss.backward()
+    return {name: value.detach() for name, value in [("loss", loss), *terms.items()]}
 
 
 @torch.no_grad()

@@ -35,10 +35,12 @@ class Conditions(NamedTuple):
     fine: torch.Tensor  # on the fields' grid, (batch, n, nlat, nlon), or its harmonics, complex (batch, n, harmonics)
     coarse: torch.Tensor  # on the latent grid, (batch, n, *latent_grid)
     added: torch.Tensor | None  # to what is decoded: forced response less offset, (batch, fields, nlat, nlon), or none
+    uniform: torch.Tensor | None = None  # mean SST anomaly over the sea (batch, 1), or none
 
     def first(self, batch: int) -> "Conditions":
         """Return the conditions of the first `batch` months."""
-        return Conditions(self.fine[:batch], self.coarse[:batch], None if self.added is None else self.added[:batch])
+        added, uniform = (None if values is None else values[:batch] for values in (self.added, self.uniform))
+        return Conditions(self.fine[:batch], self.coarse[:batch], added, uniform)
 
 
 class MonthlyDiffusion(nn.Module):
@@ -147,12 +149,6 @@ class MonthlyDiffusion(nn.Module):
             return forcing, None
         return self.forced.respond(forcing, month)
 
-    def uniform_response(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
-        """Return the fields' response (batch, fields, nlat, nlon) to the mean SST anomaly; 0 where none is modelled."""
-        if self.forced is None:
-            return forcing.new_zeros(len(forcing), self.fields, *self.grid)
-        return self.forced.uniform(forcing, month)
-
     def departures(self, fields: torch.Tensor, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return `fields` less their linear response to a month's forcing, all of them where that is not modelled."""
         _, response = self.split_forced(forcing, month)
@@ -161,10 +157,16 @@ class MonthlyDiffusion(nn.Module):
     def conditions(self, forcing: torch.Tensor, month: torch.Tensor) -> Conditions:
         """Return the conditions of a month, for the methods whose names end in `_given`."""
         month = month.reshape(len(forcing))
-        forcing, response = self.split_forced(forcing, month)
-        fine = torch.cat([forcing, self.season(month)], dim=1)
         offset = self.climate_offset[month.long() - 1]
-        return Conditions(fine, self.coarsen(fine), -offset if response is None else response - offset)
+        if self.forced is None:
+            seen, added, uniform = forcing, -offset, None
+        else:
+            anomalies = self.forced.anomalies(forcing, month)
+            amplitudes = self.forced.amplitudes(anomalies)
+            seen = self.forced.without_mean(anomalies, amplitudes)
+            added, uniform = self.forced(seen, amplitudes, month) - offset, amplitudes[:, :1]
+        fine = torch.cat([seen, self.season(month)], dim=1)
+        return Conditions(fine, self.coarsen(fine), added, uniform)
 
     def conditions_of(self, inputs: MonthInputs) -> Conditions:
         """Return the conditions of months of data, by harmonics, and without what decoding adds."""
@@ -238,15 +240,17 @@ class MonthlyDiffusion(nn.Module):
 
     def sample_given(self, state, coarse, following, noise) -> torch.Tensor:
         """Sample with the month's coarse conditions, the number of the month that follows and the noise at hand."""
-        standard = self.standardize(state)
+        standard, times = self.standardize(state), self.sampler_times()
         return self.sample_by(
-            lambda x, time: self.denoise_given(x, standard, coarse, time), standard, self.color(noise, following)
+            lambda x, number: self.denoise_given(x, standard, coarse, times[number].expand(len(x))),
+            standard,
+            self.color(noise, following),
         )
 
     def sample_by(self, velocity, standard: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Return the latent that the config's sampler makes of `noise` as `color` gives it, after the `standard` state.
 
-        `velocity(x, time)` stands in for `denoise`.
+        `velocity(x, number)` stands in for `denoise` at the time of that number of `sampler_times`.
         """
         if self.config.sampler == "ancestral":
             sample = self.diffusion.ancestral(velocity, noise)
@@ -266,11 +270,11 @@ class MonthlyDiffusion(nn.Module):
         """Return what the denoiser sees of a standardized state: all but its slow modes."""
         return standard if self.latents is None else standard - self.latents.slow(standard)
 
-    def sampler_times(self) -> tuple[torch.Tensor, ...]:
-        """Return the diffusion times, each (1,), at which the config's sampler evaluates the denoiser, in order."""
+    def sampler_times(self) -> torch.Tensor:
+        """Return the diffusion times (n,) at which the config's sampler evaluates the denoiser, in order."""
         if self.config.sampler == "ancestral":
-            return self.diffusion.step_times().split(1)
-        return self.diffusion.time(self.diffusion.angles(self.config.evaluations)[:-1]).split(1)
+            return self.diffusion.step_times()
+        return self.diffusion.time(self.diffusion.angles(self.config.evaluations)[:-1])
 
     @property
     def draws(self) -> int:

@@ -17,7 +17,7 @@ numpy computes on a CPU, where it takes half of torch's time, and torch on other
 import functools
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85  # added to the key after each round
 ROUNDS = 10
 WORD = 0xFFFFFFFF
-CPU_TILE, TILE = 1 << 15, 1 << 22  # blocks at a time: in a CPU's cache, and not all of a device's memory
+CPU_TILE, TILE = 1 << 14, 1 << 24  # blocks at a time: in a CPU's cache, and not all of a device's memory
 
 Array = Any  # a tensor, or an array of numpy
 
@@ -75,16 +75,79 @@ def normals_of(keys: Sequence[Key], shape: Sequence[int], device: torch.device |
         ValueError: as `normals`.
     """
     count, device = math.prod(shape), torch.device(device)
-    blocks = -(-count // 4)
-    if blocks > WORD + 1:
-        raise ValueError(f"the noise of a key has at most {4 * (WORD + 1)} numbers; {tuple(shape)} are {count}.")
-    out = torch.empty(len(keys), 4, blocks, device=device)
+    out = torch.empty(len(keys), 4, blocks_of(shape), device=device)
     words = np.array([_words(key) for key in keys], np.int64).reshape(-1, 5, 1)
     if device.type == "cpu":
         fill(np, words, out.numpy(), CPU_TILE)
     else:
         fill(torch, torch.from_numpy(words).to(device), out, TILE)
     return out.flatten(1)[:, :count].reshape(len(keys), *shape)
+
+
+def blocks_of(shape: Sequence[int]) -> int:
+    """Return how many blocks of four numbers an array takes; more than the counter has are refused."""
+    count = math.prod(shape)
+    if -(-count // 4) > WORD + 1:
+        raise ValueError(f"the noise of a key has at most {4 * (WORD + 1)} numbers; {tuple(shape)} are {count}.")
+    return -(-count // 4)
+
+
+class MonthlyNoise:
+    """White noise of a block of members, month after month; on a GPU of all stages and members in one pass.
+
+    Args:
+        key: of any member and month; its seed, stream and experiment count.
+        shapes: of the noise of each stage.
+        members: their numbers.
+        device: to draw on.
+        joined: whether all is drawn in one pass, by torch; None: everywhere but on a CPU, whose cache holds no pass.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        shapes: Mapping[int, Sequence[int]],
+        members: Sequence[int],
+        device: torch.device,
+        joined: bool | None = None,
+    ):
+        self.key, self.shapes, self.members, self.device = key, dict(shapes), list(members), device
+        self.joined = device.type != "cpu" if joined is None else joined
+        if not self.joined:
+            return
+        # One counter after the other: the blocks of the first stage, of the second ...
+        self.blocks = [blocks_of(shape) for shape in self.shapes.values()]
+        keys = [_philox_key(key.seed, key.stream, stage) for stage in self.shapes]
+        words = np.repeat(np.array(keys, np.int64).T, self.blocks, axis=1)[:, None]
+        block = np.concatenate([np.arange(count, dtype=np.int64) for count in self.blocks])
+        known = np.array([_words(key._replace(member=member))[2::2] for member in self.members], np.int64)
+        self.words, self.block, self.known = (
+            torch.from_numpy(values).to(device) for values in (words, block, known.T[:, :, None].copy())
+        )
+
+    def __call__(self, months: torch.Tensor) -> list[torch.Tensor]:
+        """Return the normals (months, members, *shape) of each stage.
+
+        months: as `month_number` counts them, (months,), int64, on the device.
+        """
+        if not self.joined:
+            return [self._drawn_apart(stage, shape, months.tolist()) for stage, shape in self.shapes.items()]
+        keys, blocks = len(months) * len(self.members), len(self.block)
+        month = months.repeat_interleave(len(self.members), output_size=keys)[:, None]
+        odd = self.known.repeat(1, len(months), 1)
+        out = torch.empty(keys, 4, blocks, device=self.device)
+        together = max(1, TILE // max(1, blocks))
+        for first in range(0, keys, together):
+            some = slice(first, first + together)
+            even = paired(torch, self.block, month[some])
+            box_muller(torch, *philox(torch, even, odd[:, some], self.words), out[some])
+        shares = zip(out.split(self.blocks, dim=2), self.shapes.values(), strict=True)
+        lead = len(months), len(self.members)
+        return [share.flatten(1)[:, : math.prod(shape)].reshape(*lead, *shape) for share, shape in shares]
+
+    def _drawn_apart(self, stage: int, shape: Sequence[int], months: list[int]) -> torch.Tensor:
+        keys = [self.key._replace(stage=stage, member=each, month=month) for month in months for each in self.members]
+        return normals_of(keys, shape).unflatten(0, (len(months), len(self.members)))
 
 
 def _words(key: Key) -> list[int]:
@@ -118,49 +181,57 @@ def fill(xp, words: Array, out: Array, tile: int) -> None:
     together = max(1, tile // max(1, blocks))
     for first in range(0, keys, together):
         some = slice(first, first + together)
-        key0, key1, member, month, experiment = (words[some, number] for number in range(5))
+        key, odd = (words[some, places].swapaxes(0, 1) for places in (slice(0, 2), slice(2, 5, 2)))
         for start in range(0, blocks, tile):
-            block = xp.arange(start, min(blocks, start + tile), dtype=xp.int64, device=words.device)[None]
-            drawn = philox((block, member, month, experiment), (key0, key1))
-            box_muller(xp, drawn, out[some, :, start : start + tile])
+            block = xp.arange(start, min(blocks, start + tile), dtype=xp.int64, device=words.device)
+            even = paired(xp, block, words[some, 3])
+            box_muller(xp, *philox(xp, even, odd, key), out[some, :, start : start + tile])
 
 
-def philox(counter: Sequence[Array], key: Sequence[Array]) -> tuple[Array, ...]:
-    """Return the four words of Philox4x32-10, from 0 to 2^32 - 1, of the broadcast shape of the counters.
+def paired(xp, block: Array, month: Array) -> Array:
+    """Return the first and third word of the counters (2, keys, blocks) of `block` (blocks,) and `month` (keys, 1)."""
+    even = xp.empty((2, len(month), len(block)), dtype=xp.int64, device=block.device)
+    even[0], even[1] = block, month
+    return even
+
+
+@functools.lru_cache(maxsize=16)
+def _pair(xp, words: tuple[int, int], device) -> Array:
+    """Return two words for the two halves of `philox`, (2, 1, 1), kept: a GPU waits for what comes from the host."""
+    return xp.asarray(words, dtype=xp.int64, device=device).reshape(2, 1, 1)
+
+
+def philox(xp, even: Array, odd: Array, key: Array) -> tuple[Array, Array]:
+    """Return the four words of Philox4x32-10, from 0 to 2^32 - 1: first and third, then second and fourth.
 
     Args:
-        counter: four arrays of words, int64.
-        key: two of them, whose shapes broadcast to each counter's.
+        xp: numpy or torch, of whose arrays, int64, the others are.
+        even: first and third word of the counters, (2, keys, blocks).
+        odd: second and fourth, of a shape that broadcasts to that.
+        key: its two words, likewise.
     """
-    word0, word1, word2, word3 = counter
-    key0, key1 = key
+    multipliers, weyl = (_pair(xp, words, even.device) for words in (MULTIPLIERS, WEYL))
     for number in range(ROUNDS):
         if number:
-            key0, key1 = (key0 + WEYL[0]) & WORD, (key1 + WEYL[1]) & WORD
+            key = key + weyl
         # Products of 64 bits wrap around the sign. Their low words are left in them: only those bits are looked at.
-        product0, product1 = word0 * MULTIPLIERS[0], word2 * MULTIPLIERS[1]
-        word0, word2 = _mixed(product1, word1, key0), _mixed(product0, word3, key1)
-        word1, word3 = product1, product0
-    return word0, word1 & WORD, word2, word3 & WORD
+        product = xp.flip(even * multipliers, (0,))
+        even = product >> 32
+        even ^= odd
+        even ^= key
+        even &= WORD
+        odd = product
+    return even, odd & WORD
 
 
-def _mixed(product: Array, word: Array, key: Array) -> Array:
-    """Return the exclusive or of a product's high word, a word and the key's."""
-    mixed = (product >> 32) ^ word
-    mixed ^= key
-    mixed &= WORD
-    return mixed
-
-
-def box_muller(xp, words: Sequence[Array], out: Array) -> None:
-    """Write the normals (keys, 4, blocks) of four words, each (keys, blocks), by numpy or torch."""
-    for first in (0, 2):
-        radius, angle = (xp.asarray(word, dtype=xp.float32) for word in words[first : first + 2])
-        radius += 0.5
-        radius *= 2**-32
-        radius = xp.log(radius, out=radius)
-        radius *= -2
-        radius = xp.sqrt(radius, out=radius)
-        angle *= 2 * math.pi / 2**32
-        xp.multiply(radius, xp.cos(angle), out=out[:, first])
-        xp.multiply(radius, xp.sin(angle, out=angle), out=out[:, first + 1])
+def box_muller(xp, even: Array, odd: Array, out: Array) -> None:
+    """Write the normals (keys, 4, blocks) of the words that `philox` gives, by numpy or torch."""
+    radius, angle = (xp.asarray(words, dtype=xp.float32) for words in (even, odd))
+    radius += 0.5
+    radius *= 2**-32
+    radius = xp.log(radius, out=radius)
+    radius *= -2
+    radius = xp.sqrt(radius, out=radius)
+    angle *= 2 * math.pi / 2**32
+    xp.multiply(radius, xp.cos(angle), out=out[:, 0::2].swapaxes(0, 1))
+    xp.multiply(radius, xp.sin(angle, out=angle), out=out[:, 1::2].swapaxes(0, 1))

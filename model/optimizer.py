@@ -39,12 +39,19 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fraction)))
 
 
+def clip(model, config: TrainingConfig) -> torch.Tensor:
+    """Shorten the gradients to the norm that the config allows, if any, and return the norm that they had."""
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
+
+
 @torch.no_grad()
 def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: int) -> None:
     """Move the averaged weights toward the model's; early on the average forgets faster. Buffers do not change."""
     decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-    for name, value in model.named_parameters():
-        average[name].lerp_(value, 1 - decay)
+    names, values = zip(*model.named_parameters(), strict=True)
+    # One operation for all: complex ones too, part by part.
+    averages = [as_parts(average[name]) for name in names]
+    torch._foreach_lerp_(averages, [as_parts(value) for value in values], 1 - decay)
 
 
 def clone_state(model: MonthlyDiffusion) -> dict:

@@ -37,8 +37,9 @@ class PointwiseNetwork(torch.autograd.Function):
         """
         weight1 = torch.cat([weight1, bias1[:, None]], dim=1)
         for sample, points in tiles(y):
-            hidden = torch.matmul(weight1, rows_and_one(parts, sample, points))
-            add_product(y[sample, :, points], weight2, torch.ops.aten.gelu_(hidden))
+            hidden = product(weight1, rows_and_one(parts, sample, points))
+            tile = y[sample, :, points]
+            product_and(tile, weight2, torch.ops.aten.gelu_(hidden), out=tile)
         ctx.mark_dirty(y)
         ctx.save_for_backward(weight1, weight2, *parts)
         return y
@@ -50,18 +51,18 @@ class PointwiseNetwork(torch.autograd.Function):
         weight1, weight2, *parts = ctx.saved_tensors
         grads = [torch.empty_like(part) if ctx.needs_input_grad[4 + i] else None for i, part in enumerate(parts)]
         columns = weight1[:, :-1].split([part.shape[1] for part in parts], dim=1)
-        grad1, grad2 = torch.zeros_like(weight1.T), torch.zeros_like(weight2)
+        grad1 = grad2 = None
         for sample, points in tiles(gradient):
             outside = gradient[sample, :, points]
             rows = rows_and_one(parts, sample, points)
-            before = torch.matmul(weight1, rows)
-            add_outer(grad2, outside, functional.gelu(before))
-            hidden = torch.matmul(weight2.T, outside)
+            before = product(weight1, rows)
+            grad2 = add_outer(grad2, outside, functional.gelu(before))
+            hidden = product(weight2.T, outside)
             torch.ops.aten.gelu_backward.grad_input(hidden, before, grad_input=hidden)
-            add_outer(grad1, rows, hidden)
+            grad1 = add_outer(grad1, rows, hidden)
             for weight, grad in zip(columns, grads, strict=True):
                 if grad is not None:
-                    torch.matmul(weight.T, hidden, out=grad[sample, :, points])
+                    product(weight.T, hidden, out=grad[sample, :, points])
         return gradient, grad1[:-1].T, grad1[-1], grad2, *grads
 
 
@@ -71,20 +72,28 @@ def rows_and_one(parts: Sequence[torch.Tensor], sample: int | slice, points: sli
     return torch.cat([*rows, torch.ones_like(rows[0][..., :1, :])], dim=-2)
 
 
-def add_product(total: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> None:
-    """Add weight x to `total`, in place; of a sample, (channels, points), or of several."""
+def product(weight: torch.Tensor, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    """Return weight x of a sample, (channels, points), or of several; written to `out`, if given."""
     if x.ndim == 2:
-        total.addmm_(weight, x)
+        return torch.mm(weight, x, out=out)
+    # Not matmul, which would copy all of x to have a single product.
+    return torch.bmm(weight.expand(len(x), -1, -1), x, out=out)
+
+
+def product_and(constant: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, out: torch.Tensor) -> None:
+    """Write constant + weight x to `out`, which may be the constant; of a sample, (channels, points), or of several."""
+    if x.ndim == 2:
+        torch.addmm(constant, weight, x, out=out)
     else:
-        total.baddbmm_(weight.expand(len(x), -1, -1), x)
+        torch.baddbmm(constant, weight.expand(len(x), -1, -1), x, out=out)
 
 
-def add_outer(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
-    """Add a b^T to `total`, in place, summed over points, and over samples where there are several."""
+def add_outer(total: torch.Tensor | None, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return `total`, if there is one yet, plus a b^T, summed over points, and over samples if there are several."""
     if a.ndim == 2:
-        total.addmm_(a, b.T)
-    else:
-        total += torch.bmm(a, b.mT).sum(0)
+        return torch.mm(a, b.T) if total is None else total.addmm_(a, b.T)
+    summed = torch.bmm(a, b.mT).sum(0)
+    return summed if total is None else total.add_(summed)
 
 
 class ModulatedNorm(torch.autograd.Function):
@@ -122,7 +131,7 @@ class ModulatedNorm(torch.autograd.Function):
             if weight is None:
                 torch.addcmul(shift, x[sample, :, points], factor, out=tile)
             else:
-                add_product(tile.copy_(known[:, points]), weight, shift.addcmul_(x[sample, :, points], factor))
+                product_and(known[:, points], weight, shift.addcmul_(x[sample, :, points], factor), out=tile)
         ctx.save_for_backward(x, scaled, maps, weights, size, weight)
         ctx.scale = scale
         return out
@@ -133,22 +142,26 @@ class ModulatedNorm(torch.autograd.Function):
         """Return the gradients of x, modulation, maps, weight and bias."""
         x, scaled, maps, weights, size, weight = ctx.saved_tensors
         channels = x.shape[1]
-        grad_x, grad_maps, grad_scaled = torch.empty_like(x), torch.zeros_like(maps), torch.zeros_like(scaled)
-        grad_weight = grad_bias = None
-        if weight is not None:
-            grad_weight, grad_bias = torch.zeros_like(weight), gradient.sum((0, 2))
-        for sample, points in tiles(x, WIDE):
+        grad_x, parts = torch.empty_like(x), tiles(x, WIDE)
+        grad_weight, grad_bias = None, None if weight is None else gradient.sum((0, 2))
+        if len(parts) > 1:
+            grad_maps, grad_scaled = torch.zeros_like(maps), torch.zeros_like(scaled)
+        for sample, points in parts:
             outside, inside, part = gradient[sample, :, points], x[sample, :, points], maps[:, points]
             if weight is None:
                 factor = torch.matmul(scaled[sample][..., :channels, :], part)
             else:
                 factor, shift = torch.matmul(scaled[sample], part).split(channels, dim=-2)
-                add_outer(grad_weight, outside, shift.addcmul_(inside, factor))
-                outside = torch.matmul(weight.T, outside)
+                grad_weight = add_outer(grad_weight, outside, shift.addcmul_(inside, factor))
+                outside = product(weight.T, outside)
             torch.mul(outside, factor, out=grad_x[sample, :, points])
             both = torch.cat([outside * inside, outside], dim=-2)
-            grad_scaled[sample] += torch.matmul(part, both.mT).mT
-            add_outer(grad_maps[:, points], scaled[sample].mT, both.mT)
+            by_numbers, numbers = product(part, both.mT).mT, scaled[sample].mT
+            if len(parts) > 1:
+                grad_scaled[sample] += by_numbers
+                add_outer(grad_maps[:, points], numbers, both.mT)
+            else:
+                grad_scaled, grad_maps = by_numbers, add_outer(None, numbers, both.mT)
         by_factor = grad_scaled[:, :channels]
         if weights is not None:
             # d r / d x = w x / (r - scale), and the output depends on r through 1 / r alone.

@@ -54,6 +54,16 @@ class Scales(NamedTuple):
     deviation: torch.Tensor  # s, (fields, nlat, nlon)
     held: torch.Tensor  # places of the fields whose k is below 1
     weight: torch.Tensor  # their w, of mean square 1, (held, nlat, nlon)
+    excess: torch.Tensor  # their 1 - k, (held, 1, 1)
+
+
+class Rates(NamedTuple):
+    """What the noise keeps from month to month, r, and what comes new, sqrt(1 - r^2)."""
+
+    kept: torch.Tensor  # of the harmonics, (harmonics,)
+    new: torch.Tensor
+    cells_kept: torch.Tensor  # of the cells, ()
+    cells_new: torch.Tensor
 
 
 class ResidualNoise(nn.Module):
@@ -67,6 +77,8 @@ class ResidualNoise(nn.Module):
     detail: torch.Tensor
     mixing: torch.Tensor
     memory: torch.Tensor
+    padded: torch.Tensor
+    unpadded: torch.Tensor
 
     def __init__(self, fields: int, grid: Grid):
         super().__init__()
@@ -82,6 +94,12 @@ class ResidualNoise(nn.Module):
         self.register_buffer("rows", row_weights(grid.nlat), persistent=False)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
         self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
+        # The harmonics of each degree, padded to the number of the most, and where they are there.
+        counts = torch.bincount(self.harmonics.degree)
+        first, place = counts.cumsum(0) - counts, torch.arange(int(counts.max()))
+        padded = (first[:, None] + place).clamp_max(len(self.harmonics.degree) - 1)
+        self.register_buffer("padded", padded.flatten(), persistent=False)
+        self.register_buffer("unpadded", (place < counts[:, None]).flatten().nonzero()[:, 0], persistent=False)
 
     def reset(self) -> None:
         """Forget what was measured."""
@@ -96,16 +114,24 @@ class ResidualNoise(nn.Module):
         shape = self.known.shape[1:]
         return (shape[0], len(self.harmonics.degree)), shape
 
-    def step(self, state: NoiseState | None, harmonics: torch.Tensor, cells: torch.Tensor) -> NoiseState:
-        """Return the state of the next month, or of the first, from white noise (batch, fields, ...) of both kinds."""
-        degree = self.harmonics.degree
-        new = NoiseState(harmonics, cells)
+    def rates(self) -> Rates:
+        """Return what `step` takes of the memory, the same in every month."""
+        kept, cells = self.memory[:-1][self.harmonics.degree], self.memory[-1]
+        return Rates(kept, (1 - kept.square()).sqrt(), cells, (1 - cells.square()).sqrt())
+
+    def step(
+        self, state: NoiseState | None, harmonics: torch.Tensor, cells: torch.Tensor, rates: Rates | None = None
+    ) -> NoiseState:
+        """Return the state of the next month, or of the first, from white noise (batch, fields, ...) of both kinds.
+
+        rates: as `rates` gives them, if at hand.
+        """
         if state is None:
-            return new
-        keep, last = self.memory[:-1][degree], self.memory[-1]
+            return NoiseState(harmonics, cells)
+        kept, new, cells_kept, cells_new = self.rates() if rates is None else rates
         return NoiseState(
-            keep * state.harmonics + (1 - keep.square()).sqrt() * new.harmonics,
-            last * state.cells + (1 - last.square()).sqrt() * new.cells,
+            torch.addcmul(new * harmonics, kept, state.harmonics),
+            torch.addcmul(cells_new * cells, cells_kept, state.cells),
         )
 
     def scales(self, month: int) -> "Scales":
@@ -116,18 +142,15 @@ class ResidualNoise(nn.Module):
         held = (self.mean_kept < 1).nonzero()[:, 0]
         weight = wave(self.weight[:, held], month)
         size = (weight.square() * self.rows).mean((1, 2), keepdim=True).clamp_min(TINY).sqrt()
-        return Scales(kept.sqrt(), deviation, held, weight / size)
+        return Scales(kept.sqrt(), deviation, held, weight / size, (1 - self.mean_kept[held])[:, None, None])
 
     def maps(self, state: NoiseState) -> torch.Tensor:
         """Return u (batch, fields, nlat, nlon) of a state."""
-        mixed = torch.empty_like(state.harmonics)
-        first = 0
-        for degree in range(self.harmonics.keep.lmax):
-            last = first + int((self.harmonics.degree == degree).sum())
-            mixed[..., first:last] = self.mixing[degree] @ state.harmonics[..., first:last]
-            first = last
+        # One product for all degrees.
+        degrees = state.harmonics.index_select(-1, self.padded).unflatten(-1, (self.harmonics.keep.lmax, -1))
+        mixed = torch.matmul(self.mixing[:-1], degrees.transpose(1, 2)).transpose(1, 2).flatten(2)
         cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
-        return self.harmonics.maps(mixed).add_(cells)
+        return self.harmonics.maps(mixed.index_select(-1, self.unpadded)).add_(cells)
 
     def complete(self, decoded, added, uniform, scales: "Scales", state: NoiseState | None) -> torch.Tensor:
         """Return a month's fields (batch, fields, nlat, nlon), x = L + g d + e; without e where `state` is None.
@@ -135,19 +158,17 @@ class ResidualNoise(nn.Module):
         Args:
             decoded: what the decoder gives and what is added to it, (batch, fields, nlat, nlon).
             added: L less the offset, of as many numbers as a field of each kind has.
-            uniform: U of the month, (fields, nlat, nlon).
+            uniform: U of the fields that `scales` holds, (held, nlat, nlon).
             scales: of the month.
             state: of the noise.
         """
-        added = added.view_as(uniform)
-        fields = torch.lerp(added, decoded, scales.kept)
+        fields = torch.lerp(added.view_as(decoded[0]), decoded, scales.kept)
         if state is not None:
             fields = torch.addcmul(fields, scales.deviation, self.maps(state))
-        held, weight = scales.held, scales.weight
-        if len(held):
-            departure = fields[:, held] - uniform[held]
-            mean = (departure * weight * self.rows).mean((2, 3), keepdim=True)
-            fields[:, held] -= (1 - self.mean_kept[held])[:, None, None] * mean * weight
+        if len(scales.held):
+            held = fields.index_select(1, scales.held)
+            mean = ((held - uniform) * scales.weight * self.rows).mean((2, 3), keepdim=True)
+            fields.index_copy_(1, scales.held, held - scales.excess * mean * scales.weight)
         return fields
 
     @torch.no_grad()

@@ -1,14 +1,14 @@
 """Roll Monthly Diffusion out under a prescribed forcing: `python -m model.rollout --help`.
 
 Each member has noise of its own, from the seed, the experiment, the member's number and the month (model/noise.py), and
-is computed by itself on a CPU: it is the same alone and in any block. Memory does not grow with the number of months.
+is computed by itself on a CPU: it is the same alone and in any block. On a GPU all members of a block are computed
+together. Memory does not grow with the number of months.
 """
 
 import argparse
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import netCDF4
@@ -20,12 +20,11 @@ from model import checkpoint, data
 from model.data import Metadata, Months
 from model.device import pick_device
 from model.noise import experiment_number
-from model.output import MemberFile
+from model.output import MemberFile, Output
 from model.progress import Progress, fail, open_log
 from model.simulate import simulate
 
 CONTROL = "aimip"  # AIMIP's name of the experiment that others are held against
-BUFFER_BYTES = 100_000_000  # of all members, before months are written; as much again while they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,26 +176,18 @@ def rollout(
         ]
         progress = Progress(f"rollout {Path(forcing_path).stem} members {members[0]}-{members[-1]}", len(forcing.dates))
         physical = data.ToPhysical(metadata, device)
-        with ThreadPoolExecutor(max_workers=1) as writer:  # writes months while the next ones are computed
-            try:
-                given = model, fields, observed, forcing.dates, forcing.month, members, seed
-                months = simulate(*given, experiment=experiment)
-                for index, normalized in enumerate(months):
-                    year, month = forcing.dates[index]
-                    values = physical(normalized, month)
-                    lows, highs = values.amin((2, 3)).cpu().numpy(), values.amax((2, 3)).cpu().numpy()
-                    for file, fields_of_month, low, high in zip(files, values.cpu().numpy(), lows, highs, strict=True):
-                        file.add(fields_of_month)
-                        check_bounds(file, low, high, metadata, year, month)
-                    if files[0].pending * values.nbytes > BUFFER_BYTES:
-                        for file in files:
-                            file.flush(writer)
-                    progress.update(index + 1)
-                for file in files:
-                    file.finish(writer)
-            finally:
-                for file in files:
-                    file.abandon(writer)
+
+        def check(index: int, low: np.ndarray, high: np.ndarray) -> None:
+            for file, lowest, highest in zip(files, low, high, strict=True):
+                check_bounds(file, lowest, highest, metadata, *forcing.dates[index])
+
+        with Output(files, len(forcing.dates), check) as output:
+            given = model, fields, observed, forcing.dates, forcing.month, members, seed
+            months = simulate(*given, experiment=experiment)
+            for index, normalized in enumerate(months):
+                output.add(physical(normalized, forcing.dates[index][1]))
+                progress.update(index + 1)
+            output.finish()
         progress.close()
 
 

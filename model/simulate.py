@@ -1,24 +1,22 @@
-"""The months of an ensemble, one after the other."""
+"""The months of an ensemble, one after the other.
 
-import functools
+What takes the members from a month to the next asks the host for nothing, so that a GPU has it as one graph
+(model/graph.py): what does not change is made before the first month, and what does is given as tensors.
+"""
+
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from model.data import Months
-from model.fast import FastModel
+from model.device import to_device
+from model.fast import FastModel, Given
+from model.graph import Captured
 from model.monthly_diffusion import MonthlyDiffusion
-from model.noise import (
-    DIFFUSION,
-    INITIAL,
-    RESIDUAL_STAGES,
-    SUBMISSION,
-    Key,
-    month_number,
-    normals_of,
-)
-from model.residual import NoiseState
+from model.noise import DIFFUSION, INITIAL, RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise, month_number
+from model.residual import NoiseState, Scales
 
 NOISE_DRAWS = 8  # of a member that are colored together: the patterns of the color are many times their memory
 
@@ -28,18 +26,97 @@ def months_colored_together(model: MonthlyDiffusion) -> int:
     return max(1, NOISE_DRAWS // model.draws)
 
 
-def members_together(device: torch.device) -> int:
-    """Return how many members are computed at a time: always as many, so that a member's numbers depend on no other.
+def members_together(device: torch.device, members: int) -> int:
+    """Return how many of the members are computed at a time: one on a CPU, which stays in cache, all on a GPU.
 
-    On a CPU it is one, which stays in cache; on a GPU ten, the last of a block more than once if need be.
+    On a CPU a member's numbers so depend on no other; on a GPU they do by rounding.
     """
-    return 1 if device.type == "cpu" else 10
+    return 1 if device.type == "cpu" else members
 
 
-def filled(numbers: list[int], size: int) -> list[list[int]]:
-    """Return the numbers in blocks of `size`; the last block is filled up with the last number."""
-    blocks = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-    return [block + block[-1:] * (size - len(block)) for block in blocks]
+def in_blocks(numbers: list[int], size: int) -> list[list[int]]:
+    """Return the numbers in blocks of `size`, of which the last may have fewer."""
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+class Now(NamedTuple):
+    """What sets a month apart from others."""
+
+    forcing: torch.Tensor  # normalized, (1, forcings, nlat, nlon)
+    calendar: torch.Tensor  # month, (1,), 1..12
+    number: torch.Tensor  # as `month_number` counts, (1,)
+    scales: Scales | None  # of what the decoder does not give; none if the model gives all
+
+
+class Carried(NamedTuple):
+    """What a month leaves to the next."""
+
+    conditions: Given  # what it gives the denoiser
+    latents: list[torch.Tensor]  # of each block of members
+    noise: list[NoiseState]  # likewise; empty where the fields have none
+
+
+class Ensemble:
+    """Members in blocks, and what takes them from a month to the next.
+
+    Args:
+        model: in evaluation mode.
+        blocks: numbers of the members that are computed together.
+        key: of the noise, of any member, month and stage.
+        scales: of any month, if the model has residual noise.
+        noisy: whether fields have that noise.
+        prepare: makes of the model what steps the latents.
+    """
+
+    def __init__(
+        self,
+        model: MonthlyDiffusion,
+        blocks: list[list[int]],
+        key: Key,
+        scales: Scales | None,
+        noisy: bool,
+        prepare: Callable[[MonthlyDiffusion], FastModel] = FastModel,
+    ):
+        self.fast, self.residual = prepare(model), model.residual
+        self.uniform: torch.Tensor | float = 0.0
+        if scales is not None and model.forced is not None:
+            self.uniform = model.forced.response[0].index_select(0, scales.held)
+        self.white: list[MonthlyNoise] = []
+        if noisy and model.residual is not None:
+            self.rates = model.residual.rates()
+            shapes, device = dict(zip(RESIDUAL_STAGES, model.residual.shapes, strict=True)), model.latent_mean.device
+            self.white = [MonthlyNoise(key, shapes, block, device) for block in blocks]
+
+    def start(self, now: Now, latents: list[torch.Tensor]) -> tuple[list[torch.Tensor], Carried]:
+        """Return the fields of the first month by blocks, each (members, fields, nlat, nlon), and what it leaves."""
+        return self._month(now, latents, [None] * len(latents))
+
+    def advance(self, now: Now, before: Carried, noise: list[torch.Tensor]) -> tuple[list[torch.Tensor], Carried]:
+        """Return what `start` does of the month that follows `before`.
+
+        noise: of the diffusion of each block, colored, (draws, members, *latent_shape).
+        """
+        latents = [
+            self.fast.sample_next(latent, before.conditions, drawn)
+            for latent, drawn in zip(before.latents, noise, strict=True)
+        ]
+        return self._month(now, latents, before.noise)
+
+    def _month(
+        self, now: Now, latents: list[torch.Tensor], before: list[NoiseState] | list[None]
+    ) -> tuple[list[torch.Tensor], Carried]:
+        given = self.fast.month(now.forcing, now.calendar)
+        fields = [self.fast.decode(latent, given) for latent in latents]
+        states: list[NoiseState] = []
+        if now.scales is not None and self.residual is not None:
+            uniform = self.uniform if given.uniform is None else given.uniform * self.uniform
+            for place, decoded in enumerate(fields):
+                if self.white:
+                    harmonics, cells = (each[0] for each in self.white[place](now.number))
+                    states.append(self.residual.step(before[place], harmonics, cells, self.rates))
+                state = states[-1] if states else None
+                fields[place] = self.residual.complete(decoded, given.added, uniform, now.scales, state)
+        return fields, Carried(given.denoiser, latents, states)
 
 
 @torch.inference_mode()
@@ -55,6 +132,7 @@ def simulate(
     stream: int = SUBMISSION,
     residual: bool = True,
     experiment: int = 0,
+    graphs: bool = True,
 ) -> Iterator[torch.Tensor]:
     """Yield the normalized fields (members, fields, nlat, nlon) of each month, on the model's device.
 
@@ -75,59 +153,58 @@ def simulate(
         stream: of model/noise.py, what kind of run it is; the noise of others is independent.
         residual: whether fields have the noise of what the decoder does not give, if the model has one.
         experiment: its number, as of model/noise.py.
+        graphs: whether a month is one graph where the device has them.
     """
+    # Made once, for all months.
     device = model.latent_mean.device
-    size, ahead = members_together(device), months_colored_together(model)
-    blocks = filled(members, size)
-    numbers = [month_number(*date) for date in dates]
+    blocks = in_blocks(members, members_together(device, len(members)))
+    key = Key(seed, stream, DIFFUSION, 0, 0, experiment)
+    calendar = torch.tensor([month for _, month in dates], device=device)
+    numbers = torch.tensor([month_number(*date) for date in dates], device=device)
+    scales: dict[int, Scales] = {}
+    noisy = False
+    if model.residual is not None:
+        scales = {month: model.residual.scales(month) for month in {month for _, month in dates}}
+        # None that is measured, none to draw.
+        noisy = residual and bool(model.residual.mixing.any())
+    ensemble = Ensemble(model, blocks, key, scales.get(dates[0][1]), noisy, prepare)
+    advance = Captured(ensemble.advance, device) if graphs else ensemble.advance
 
-    def draw(stage, block, months, shape):
-        run = 0 if stage == INITIAL else experiment
-        keys = [Key(seed, stream, stage, member, month, run) for month in months for member in block]
-        return normals_of(keys, shape, device).unflatten(0, (len(months), size))
-
-    def noises(block):
-        for months in filled(numbers[1:], ahead):
-            white = draw(DIFFUSION, block, months, (model.draws, *model.latent_shape)).transpose(1, 2)
-            calendar = torch.tensor(months, device=device) % 12 + 1
-            yield from model.color(white, calendar[:, None, None])
-
-    def number(index):
-        return torch.tensor([dates[index][1]], device=device)
-
-    mean, log_variance = model.encode(initial.to(device), observed.to(device), number(0))
+    mean, log_variance = model.encode(initial.to(device), observed.to(device), calendar[:1])
     latents = []
     for block in blocks:
-        latent = mean.expand(size, -1, -1, -1)
+        latent = mean.expand(len(block), -1, -1, -1)
         if model.config.initial_state == "posterior":
-            latent = latent + torch.exp(0.5 * log_variance) * draw(INITIAL, block, numbers[:1], model.latent_shape)[0]
+            # The same in every experiment.
+            white = MonthlyNoise(key._replace(experiment=0), {INITIAL: model.latent_shape}, block, device)
+            latent = latent + torch.exp(0.5 * log_variance) * white(numbers[:1])[0][0]
         latents.append(latent)
+    colored = [diffusion_noise(model, key, block, numbers, calendar) for block in blocks]
 
-    completing = model.residual
-    scales = functools.cache(completing.scales) if completing is not None else None
-    # None that is measured, none to draw.
-    noisy = residual and completing is not None and bool(completing.mixing.any())
-    left: list[NoiseState | None] = [None] * len(blocks)
-    fast, before, noise = prepare(model), None, [noises(block) for block in blocks]
-    for index in range(len(dates)):
-        sea = forcing(index).to(device)
-        given = fast.month(sea, number(index))
-        if before is not None:
-            latents = [
-                fast.sample_next(latent, before, next(drawn)) for latent, drawn in zip(latents, noise, strict=True)
-            ]
-        before = given
-        fields = [fast.decode(latent, given) for latent in latents]
-        if completing is not None and scales is not None:
-            month = dates[index][1]
-            constant = given.added, model.uniform_response(sea, number(index))[0], scales(month)
-            for place, block in enumerate(blocks):
-                if noisy:
-                    parts = zip(RESIDUAL_STAGES, completing.shapes, strict=True)
-                    white = (draw(stage, block, numbers[index : index + 1], shape)[0] for stage, shape in parts)
-                    left[place] = completing.step(left[place], *white)
-                fields[place] = completing.complete(fields[place], *constant, left[place])
-        yield torch.cat(fields)[: len(members)]
+    carried: Carried | None = None
+    for index, (_, month) in enumerate(dates):
+        at = slice(index, index + 1)
+        now = Now(to_device(forcing(index), device), calendar[at], numbers[at], scales.get(month))
+        if carried is None:
+            fields, carried = ensemble.start(now, latents)
+        else:
+            fields, carried = advance(now, carried, [next(drawn) for drawn in colored])
+        yield torch.cat(fields)
+
+
+def diffusion_noise(
+    model: MonthlyDiffusion, key: Key, block: list[int], numbers: torch.Tensor, calendar: torch.Tensor
+) -> Iterator[torch.Tensor]:
+    """Yield the colored noise (draws, members, *latent_shape) of each month but the first, several at a time."""
+    white = MonthlyNoise(key, {DIFFUSION: (model.draws, *model.latent_shape)}, block, numbers.device)
+    ahead = months_colored_together(model)
+    for start in range(1, len(numbers), ahead):
+        # As many every time, or the last months of a run would be others' by rounding.
+        places = [min(place, len(numbers) - 1) for place in range(start, start + ahead)]
+        months = torch.stack([numbers[place] for place in places])
+        season = torch.stack([calendar[place] for place in places])
+        (drawn,) = white(months)
+        yield from model.color(drawn.transpose(1, 2), season[:, None, None])
 
 
 def free_run(

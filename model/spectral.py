@@ -16,6 +16,7 @@ import torch
 import torch_harmonics
 from torch import nn
 
+from model.contractions import Mix, Take, Weigh
 from model.sphere import (
     Grid,
     Truncation,
@@ -144,7 +145,7 @@ class LowRank(nn.Module):
         """
         if constant.is_complex():
             return torch.matmul(u if u.is_complex() else self.harmonics(u), constant.T)
-        return torch.complex(*torch.matmul(u.flatten(2), constant.T).chunk(2, dim=-1))
+        return torch.view_as_complex(torch.matmul(u.flatten(2), constant.T).unflatten(2, (-1, 2)))
 
     def outer(self, mixed: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
         """Return the output fields (batch, outputs, nlat, nlon) of W_out s.
@@ -175,49 +176,31 @@ class LowRank(nn.Module):
         if constant is None:
             fields = sum(len(part) * part.shape[1] for part in parts)
             maps = not parts[0].is_complex() and self.maps_win(fields, self.source, len(self.packed_in))
-            constant = input_maps([self])[0] if maps else self.input_spectra()
+            constant = input_maps([self]) if maps else self.input_spectra()
         inner = torch.cat([self.inner(part, constant).expand(batch, -1, -1) for part in parts], dim=1)
         if offset is not None:
             if constant.is_complex():
                 unit = torch.matmul(self.unit, constant.T)
             else:
-                unit = torch.complex(*constant.sum(1).chunk(2))
+                unit = torch.view_as_complex(constant.sum(1).unflatten(0, (-1, 2)))
             inner = inner + offset * unit
-        return (inner * self.W_in.T).sum(1)
+        return Weigh.apply(inner, self.W_in)
 
     def mix(self, scores: torch.Tensor) -> torch.Tensor:
         """Return W_out s, complex (batch, outputs, rank), of `scores` (batch, rank)."""
-        return self.W_out * scores[:, None]
+        return Mix.apply(scores, self.W_out)
 
     def fields(self, scores: torch.Tensor, constant: torch.Tensor | None = None) -> torch.Tensor:
         """Return the output fields (batch, outputs, nlat, nlon) of `scores`; `constant`: A, or its maps, if at hand."""
         mixed = self.mix(scores)
         if constant is None:
             maps = self.maps_win(mixed.shape[0] * mixed.shape[1], self.target, len(self.packed_out))
-            constant = output_maps([self])[0] if maps else self.output_spectra()
+            constant = output_maps([self]) if maps else self.output_spectra()
         return self.outer(mixed, constant)
 
     def forward(self, parts: list[torch.Tensor], offset: torch.Tensor | None = None) -> torch.Tensor:
         """Return fields (batch, outputs, nlat_out, nlon_out) of an input in parts, as `scores` takes them."""
         return self.fields(self.scores(parts, offset))
-
-
-class Take(torch.autograd.Function):
-    """Entries `places` of a dimension of x, no entry twice: so its gradient is a copy back, where torch's would add."""
-
-    @staticmethod
-    def forward(ctx, x, dim, places):
-        """Return `x` at the places."""
-        ctx.save_for_backward(places)
-        ctx.shape, ctx.dim = x.shape, dim
-        return x.index_select(dim, places)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
-        """Return the gradient of x, zero at all other places."""
-        (places,) = ctx.saved_tensors
-        return gradient.new_zeros(ctx.shape).index_copy_(ctx.dim, places, gradient), None, None
 
 
 def synthesize(rows: torch.Tensor, legendre: torch.Tensor, fourier: torch.Tensor) -> torch.Tensor:
@@ -232,32 +215,32 @@ def synthesize(rows: torch.Tensor, legendre: torch.Tensor, fourier: torch.Tensor
     return maps.view(rows.shape[1] // 2, -1)
 
 
-def input_maps(operators: list[LowRank]) -> list[torch.Tensor]:
-    """Return Bhat (2 rank, points) of operators of one source grid, of the real, then of the imaginary scores."""
+def input_maps(operators: list[LowRank]) -> torch.Tensor:
+    """Return Bhat (2 rank, points) of operators of one source grid, in turn: each score's real, then imaginary part."""
     first = operators[0]
-    return _maps([operator.B for operator in operators], first.analysis, first.fourier_in)
+    return _maps([operator.B for operator in operators], first.analysis, first.fourier_in, conjugate=True)
 
 
-def output_maps(operators: list[LowRank]) -> list[torch.Tensor]:
-    """Return Ahat (2 rank, points) of operators of one target grid, to weigh by real, then by imaginary parts."""
+def output_maps(operators: list[LowRank]) -> torch.Tensor:
+    """Return Ahat (2 rank, points) of operators of one target grid, in turn, for the parts of each s."""
     first = operators[0]
     orders = len(first.synthesis)
-    spectra = [torch.conj_physical(operator.A[:, :, :orders]) for operator in operators]
-    return _maps(spectra, first.synthesis.mT, first.fourier_out)
+    return _maps([operator.A[:, :, :orders] for operator in operators], first.synthesis.mT, first.fourier_out)
 
 
-def _maps(spectra: list[torch.Tensor], legendre: torch.Tensor, fourier: torch.Tensor) -> list[torch.Tensor]:
-    """Return for each of the complex spectra (rank, degrees, orders) its real, then its imaginary maps."""
-    real, imag = torch.view_as_real(torch.cat(spectra)).permute(2, 3, 0, 1).unbind(1)
-    rows = torch.stack([torch.stack([real, imag], 1), torch.stack([-imag, real], 1)], 1).flatten(1, 3)
-    maps = synthesize(rows, legendre, fourier)
-    shares = maps.view(2, -1, maps.shape[1]).split([len(each) for each in spectra], dim=1)
-    return [share.flatten(0, 1) for share in shares]
+def _maps(
+    spectra: list[torch.Tensor], legendre: torch.Tensor, fourier: torch.Tensor, conjugate: bool = False
+) -> torch.Tensor:
+    """Return the maps of each of the complex spectra (rank, degrees, orders), or conjugates, and of i times each."""
+    spectrum = torch.cat(spectra)
+    spectrum = spectrum.conj_physical() if conjugate else spectrum
+    both = torch.view_as_real(torch.stack([spectrum, 1j * spectrum], dim=1))
+    return synthesize(both.permute(3, 4, 0, 1, 2).flatten(1, 3), legendre, fourier)
 
 
 def as_real(z: torch.Tensor) -> torch.Tensor:
-    """Return complex (..., n) as real (..., 2 n): real parts, then imaginary parts."""
-    return torch.cat([z.real, z.imag], dim=-1)
+    """Return complex (..., n) as real (..., 2 n): the real and the imaginary part of each."""
+    return torch.view_as_real(z).flatten(-2)
 
 
 def packed_harmonics(keep: Truncation, orders: int) -> torch.Tensor:

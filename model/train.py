@@ -23,10 +23,10 @@ from model.device import generator, pick_device, seeded
 from model.first_guess import uniform_warming
 from model.free_run import status as free_run_status
 from model.free_run import write_validation
-from model.loss import draw_noise, loss_terms, total, validation_score
+from model.loss import draw_noise, gradients, loss_terms, validation_score
 from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.optimizer import RealAdamW, clone_state, learning_rate, update_average
+from model.optimizer import RealAdamW, clip, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
 from model.train_state import State, load_state, termination, write_state
 
@@ -249,15 +249,12 @@ def epoch_order(training: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 def training_step(model, optimizer, pairs: MonthInputs, config: TrainingConfig, seed: list[int]) -> dict[str, float]:
     """Take one step and return the loss and its terms; the noise depends on `seed` alone."""
     noise = draw_noise(model, len(pairs.month) // 2, generator(*seed), pairs.month.device)
-    terms = loss_terms(model, pairs, noise, config)
-    loss = total(terms, config)
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
+    terms = gradients(model, pairs, config, noise)
+    norm = clip(model, config)
     if torch.isfinite(norm):
         optimizer.step()
-    finite, *values = torch.stack([torch.isfinite(norm), loss.detach(), *terms.values()]).tolist()
-    return {"loss": values[0] if finite else math.nan, **dict(zip(terms, values[1:], strict=True))}
+    finite, *values = torch.stack([torch.isfinite(norm), *terms.values()]).tolist()
+    return {name: value if finite or name != "loss" else math.nan for name, value in zip(terms, values, strict=True)}
 
 
 def refuse_divergence(terms: dict[str, float], state: State, epoch: int) -> None:

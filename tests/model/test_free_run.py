@@ -127,15 +127,15 @@ def test_members_of_a_free_run_stand_alone_and_are_none_of_the_submission(known)
 
 def drawn(monkeypatch, run):
     """Return the keys of the noise that a run draws, and what they give."""
-    seen = {}
+    seen, draw = {}, noise.normals_of
 
-    def recorded(keys, shape, device):
-        found = noise.normals_of(keys, shape, device)
+    def recorded(keys, shape):
+        found = draw(keys, shape)
         seen.update(zip(keys, found, strict=True))
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulate, "normals_of", recorded)
+        patch.setattr(noise, "normals_of", recorded)
         run()
     return seen
 
@@ -167,15 +167,15 @@ def test_a_run_that_begins_later_or_in_other_blocks_has_the_same_noise(monkeypat
     """What reaches the sampler, colored: by member and month, of a run of 20 months and of its last 13."""
     model = make_model(noise_modes=8, sampler=sampler, diffusion_steps=3).eval()
     pairs, dates = make_pairs(batch=1), model_data.months((1990, 5), 20)
-    monkeypatch.setattr(simulate, "members_together", lambda device: together)
+    monkeypatch.setattr(simulate, "members_together", lambda device, members: together)
 
     def noises(dates, members):
         class Recording(FastModel):
             seen = []
 
-            def sample_next(self, state, before, noise):
+            def sample_next(self, state, month, noise):
                 self.seen.append(noise)
-                return super().sample_next(state, before, noise)
+                return super().sample_next(state, month, noise)
 
         given = model, pairs.fields, pairs.forcing, dates, lambda index: pairs.forcing, members, 7
         fields = list(simulate.simulate(*given, Recording))

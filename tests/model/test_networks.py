@@ -80,13 +80,13 @@ def test_the_fast_form_of_rollouts_equals_the_model(recipe, grid, tile, monkeypa
     month = fast.month(*given)
     state, noise = torch.randn(3, *model.latent_shape), torch.randn(model.draws, 3, *model.latent_shape)
     given = tuple(values.expand(3, *values.shape[1:]) for values in given)
-    following = fast.sample_next(state, month, model.color(noise, pairs.month % 12 + 1))
+    following = fast.sample_next(state, month.denoiser, model.color(noise, pairs.month % 12 + 1))
     assert relative(following, model.sample_next(state, *given, noise=noise)) < 1e-5
     assert relative(fast.decode(state, month), model.decode(state, *given)) < 1e-5
     assert relative(fast.decode(state, month), plain.decode(model, state, *given)) < 1e-5
     if model.config.sampler == "ancestral":
         assert relative(following, plain.sample_ancestral(model, state, *given, noise)) < 1e-5
-    alone = fast.sample_next(state[1:2], month, model.color(noise, pairs.month % 12 + 1)[:, 1:2])
+    alone = fast.sample_next(state[1:2], month.denoiser, model.color(noise, pairs.month % 12 + 1)[:, 1:2])
     assert relative(alone, following[1:2]) < 1e-5
 
 

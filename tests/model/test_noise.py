@@ -8,7 +8,18 @@ import torch
 from scipy import stats
 
 from model import noise
-from model.noise import CALIBRATION, DIFFUSION, INITIAL, LONG_RUN, SUBMISSION, VALIDATION_RUN, Key, normals, normals_of
+from model.noise import (
+    CALIBRATION,
+    DIFFUSION,
+    INITIAL,
+    LONG_RUN,
+    SUBMISSION,
+    VALIDATION_RUN,
+    Key,
+    MonthlyNoise,
+    normals,
+    normals_of,
+)
 
 KEY = Key(20260413, SUBMISSION, DIFFUSION, 2, noise.month_number(1978, 10))
 # Counter, key and words of Random123's known answers (kat_vectors, philox4x32 10).
@@ -47,18 +58,25 @@ def plain_normals(key, count):
     return found.ravel()[:count]
 
 
-@pytest.mark.parametrize("make", [np.array, torch.tensor], ids=["numpy", "torch"])
+def words(xp, counter, key):
+    """The four words (4, n) of counters (4, n) and keys (2, n or 1), by numpy or torch."""
+    counter, key = (xp.asarray(np.asarray(each))[:, None] for each in (counter, key))
+    even, odd = noise.philox(xp, counter[0::2], counter[1::2], key)
+    return np.stack([even[0, 0], odd[0, 0], even[1, 0], odd[1, 0]])
+
+
+@pytest.mark.parametrize("xp", [np, torch])
 @pytest.mark.parametrize(("counter", "key", "wanted"), PUBLISHED)
-def test_the_words_are_the_published_ones(make, counter, key, wanted):
-    drawn = noise.philox([make([word]) for word in counter], [make([word]) for word in key])
-    assert [int(word[0]) for word in drawn] == wanted == list(plain_philox(counter, key))
+def test_the_words_are_the_published_ones(xp, counter, key, wanted):
+    drawn = words(xp, np.array(counter)[:, None], np.array(key)[:, None])
+    assert drawn[:, 0].tolist() == wanted == list(plain_philox(counter, key))
 
 
 def test_words_of_numpy_torch_and_python_are_equal():
     random = np.random.default_rng(1)
     counter, key = random.integers(2**32, size=(4, 5000)), random.integers(2**32, size=(2, 1))
-    found = np.stack(noise.philox(counter, key))
-    assert np.array_equal(found, np.stack(noise.philox(torch.from_numpy(counter), torch.from_numpy(key))))
+    found = words(np, counter, key)
+    assert np.array_equal(found, words(torch, counter, key))
     wanted = [plain_philox(column, key[:, 0].tolist()) for column in counter.T.tolist()]
     assert np.array_equal(found.T, wanted)
 
@@ -79,6 +97,22 @@ def test_torch_as_on_a_gpu_draws_what_numpy_draws():
     assert np.abs(ours - theirs.numpy()).max() < 2e-6
 
 
+@pytest.mark.parametrize("tile", [noise.TILE, 1000, 10])
+def test_stages_and_members_drawn_in_one_pass_are_those_drawn_one_by_one(monkeypatch, tile):
+    """As a GPU draws them; of more numbers than memory is wanted for, some members after the others."""
+    monkeypatch.setattr(noise, "TILE", tile)
+    shapes, members, months = {2: (5, 9), 3: (5, 7, 11)}, [1, 2, 7], [KEY.month, KEY.month + 3]
+    joined = MonthlyNoise(KEY, shapes, members, torch.device("cpu"), joined=True)(torch.tensor(months))
+    assert len(joined) == len(shapes)
+    for found, (stage, shape) in zip(joined, shapes.items(), strict=True):
+        for place, month in enumerate(months):
+            for number, member in enumerate(members):
+                alone = normals(KEY._replace(stage=stage, member=member, month=month), shape)
+                assert (found[place, number] - alone).abs().max() < 2e-6
+    apart = MonthlyNoise(KEY, shapes, members, torch.device("cpu"))(torch.tensor(months))
+    assert all((one - other).abs().max() < 2e-6 for one, other in zip(joined, apart, strict=True))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_draws_what_a_cpu_draws():
     keys = [KEY._replace(member=member) for member in range(3)]
@@ -90,12 +124,12 @@ def test_a_gpu_draws_what_a_cpu_draws():
 def test_no_word_gives_more_than_the_largest_normal(xp):
     """All pairs of words at the ends, at the quarters of the circle, and where float32 rounds to one."""
     ends = [0, 1, 2**30, 2**31 - 1, 2**31, 3 * 2**30, 2**32 - 129, 2**32 - 128, 2**32 - 2, 2**32 - 1]
-    sizes, turns = (xp.asarray(each.reshape(1, -1)) for each in np.meshgrid(ends, ends))
+    sizes, turns = (each.reshape(1, -1) for each in np.meshgrid(ends, ends))
     out = xp.empty((1, 4, len(ends) ** 2), dtype=xp.float32)
-    noise.box_muller(xp, (sizes, turns, turns, sizes), out)
+    noise.box_muller(xp, xp.asarray(np.stack([sizes, turns])), xp.asarray(np.stack([turns, sizes])), out)
     found = np.asarray(out)[0]
     assert np.isfinite(found).all() and abs(found).max() == pytest.approx(math.sqrt(66 * math.log(2)), rel=1e-6)
-    u = (np.asarray(sizes[0]).astype("f4") + np.float32(0.5)).astype("f8") / 2**32
+    u = (sizes[0].astype("f4") + np.float32(0.5)).astype("f8") / 2**32
     assert u.max() == 1 and np.allclose(np.hypot(found[0], found[1]), np.sqrt(-2 * np.log(u)), rtol=1e-6)
 
 

@@ -16,12 +16,17 @@ def angle(time):
     return torch.acos(cosine.clamp(max=1)).clamp(1e-6, DIFFUSION.largest_angle)[:, None]
 
 
-def perfect(deviation):
+def second_order_times(evaluations):
+    """The times at which the second-order sampler asks for a velocity."""
+    return DIFFUSION.time(DIFFUSION.angles(evaluations)[:-1])
+
+
+def perfect(deviation, times):
     """The velocity field of Gaussian data of mean 0 and the given standard deviation, counting its evaluations."""
 
-    def velocity(x, time):
+    def velocity(x, number):
         velocity.calls += 1
-        phi = angle(time)
+        phi = angle(times[number].expand(len(x)))
         cos, sin = torch.cos(phi), torch.sin(phi)
         # E[v | x] for x = cos x0 + sin eps: covariance of v with x over the variance of x.
         return (cos * sin * (1 - deviation**2) / (cos**2 * deviation**2 + sin**2) * x).float()
@@ -34,7 +39,7 @@ def perfect(deviation):
 @pytest.mark.parametrize("deviation", [1.0, 0.5, 0.2])
 def test_second_order_sampler_keeps_the_spread(deviation, evaluations):
     torch.manual_seed(0)
-    velocity, start = perfect(deviation), torch.randn(1, 200)
+    velocity, start = perfect(deviation, second_order_times(evaluations)), torch.randn(1, 200)
     sample = DIFFUSION.second_order(velocity, start, evaluations)
     # Every step is linear: the factor from noise to sample is the standard deviation, without sampling error.
     assert torch.allclose(sample / start, (sample / start).mean(), rtol=1e-3)
@@ -46,16 +51,16 @@ def test_second_order_sampler_keeps_the_spread(deviation, evaluations):
 def test_published_sampler_loses_spread_as_measured(deviation, kept):
     torch.manual_seed(0)
     noise = torch.randn(15, 1, 200_000)
-    sample = DIFFUSION.ancestral(perfect(deviation), noise)
+    sample = DIFFUSION.ancestral(perfect(deviation, DIFFUSION.step_times()), noise)
     assert sample.std().item() / deviation == pytest.approx(kept, abs=0.01)
 
 
 def test_a_point_is_sampled_exactly():
     """Data without spread: every sample is the point, whatever the noise (the zero-noise limit)."""
-    point = torch.tensor([0.7, -1.3])
+    point, times = torch.tensor([0.7, -1.3]), second_order_times(15)
 
-    def velocity(x, time):
-        phi = angle(time).float()
+    def velocity(x, number):
+        phi = angle(times[number].expand(len(x))).float()
         # x0 is known, so eps = (x - cos x0) / sin and v = cos eps - sin x0.
         return torch.cos(phi) * (x - torch.cos(phi) * point) / torch.sin(phi) - torch.sin(phi) * point
 
@@ -66,7 +71,8 @@ def test_a_point_is_sampled_exactly():
 def test_the_second_order_sampler_is_of_second_order():
     def error(evaluations):
         start = torch.ones(1, 1)
-        return abs(DIFFUSION.second_order(perfect(0.5), start, evaluations).item() - 0.5)
+        velocity = perfect(0.5, second_order_times(evaluations))
+        return abs(DIFFUSION.second_order(velocity, start, evaluations).item() - 0.5)
 
     assert error(80) < error(40) / 3
 

@@ -1,0 +1,157 @@
+"""A captured function: what it gives, and on which memory, by a graph that runs its work again on a CPU."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch.utils import _pytree as pytree
+
+from model import graph, simulate
+from model.graph import WARM_UP, Captured
+from model.noise import DIFFUSION, SUBMISSION, Key
+from model.simulate import Ensemble, Now, diffusion_noise
+from tests.helpers import model_data
+from tests.helpers.model_networks import make_model, make_pairs
+
+CPU = torch.device("cpu")
+
+
+class AgainGraph:
+    """Does its work again at each replay and puts what it gives where the capture left it, as a graph on a GPU does.
+
+    The capture itself does no work there, so that what it gives is no number yet.
+    """
+
+    def capture(self, work):
+        self.work, self.outputs = work, work()
+        for leaf in pytree.tree_leaves(self.outputs):
+            leaf.fill_(torch.nan if leaf.is_floating_point() or leaf.is_complex() else -1)
+        return self.outputs
+
+    def replay(self):
+        for kept, new in zip(pytree.tree_leaves(self.outputs), pytree.tree_leaves(self.work()), strict=True):
+            kept.copy_(new)
+
+
+class Pair(NamedTuple):
+    total: torch.Tensor
+    parts: list
+
+
+def grown(pair, x):
+    return Pair(pair.total * 0.5 + x, [part + x.sum() for part in pair.parts])
+
+
+def recorded(function):
+    def call(*inputs):
+        call.seen.append([leaf.data_ptr() for leaf in pytree.tree_leaves(inputs)])
+        return function(*inputs)
+
+    call.seen = []
+    return call
+
+
+def test_what_is_carried_from_call_to_call_is_that_of_plain_calls():
+    function = recorded(grown)
+    captured = Captured(function, CPU, AgainGraph)
+    plain = carried = Pair(torch.ones(3), [torch.zeros(()), torch.ones(2)])
+    for number in range(6):
+        x = torch.tensor([1.0, 2.0, 3.0]) * number
+        plain, carried = grown(plain, x), captured(carried, x)
+        for found, wanted in zip(pytree.tree_leaves(carried), pytree.tree_leaves(plain), strict=True):
+            assert torch.equal(found, wanted), number
+        if number == WARM_UP:
+            kept = [leaf.data_ptr() for leaf in pytree.tree_leaves(carried)]
+        if number > WARM_UP:
+            assert [leaf.data_ptr() for leaf in pytree.tree_leaves(carried)] == kept, "the memory of the capture"
+            assert all(seen == function.seen[WARM_UP] for seen in function.seen[WARM_UP:]), "and its inputs'"
+    assert not set(kept) & set(function.seen[-1]), "what is given is no memory of what it was made of"
+
+
+def test_inputs_are_copied_not_kept():
+    captured, x = Captured(lambda x: (2 * x,), CPU, AgainGraph), torch.ones(2)
+    for number in range(5):
+        x += 1
+        (found,) = captured(x)
+        assert found.tolist() == [2 * (number + 2)] * 2 and x.tolist() == [number + 2] * 2
+
+
+def test_inputs_of_another_shape_or_structure_are_refused():
+    captured = Captured(grown, CPU, AgainGraph)
+    captured(Pair(torch.ones(3), []), torch.ones(3))
+    for wrong in (Pair(torch.ones(3), [torch.ones(1)]), Pair(torch.ones(1), [])):
+        with pytest.raises(ValueError, match="inputs of the same structure and shapes at every call"):
+            captured(wrong, torch.ones(3))
+
+
+def test_a_device_without_graphs_and_a_capture_that_fails_call_the_function():
+    class Failing(AgainGraph):
+        def capture(self, work):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    assert Captured(grown, CPU).make is None
+    plain, failing = Captured(grown, CPU), Captured(grown, CPU, Failing)
+    one = two = Pair(torch.ones(3), [])
+    with pytest.warns(UserWarning, match="no graph of grown, which is slower without one: operation not permitted"):
+        for _ in range(5):
+            one, two = plain(one, torch.ones(3)), failing(two, torch.ones(3))
+    assert torch.equal(one.total, two.total)
+
+
+@torch.no_grad()
+def measured_noise(model):
+    model.residual.mixing.normal_(0, 0.3)
+    model.residual.known.normal_().abs_()
+    model.residual.memory.fill_(0.4)
+    model.residual.mean_kept[:2] = 0.5
+    model.residual.weight[0] = 1
+    return model
+
+
+@pytest.mark.parametrize("sampler", ["second_order", "ancestral"])
+def test_the_months_of_a_run_are_those_of_plain_calls_whatever_is_captured(monkeypatch, sampler):
+    """All members of a block at once, as on a GPU, with noise of all stages drawn from the month's number."""
+    model = measured_noise(make_model(noise_modes=8, sampler=sampler, diffusion_steps=3, residual_noise=True).eval())
+    dates, members = model_data.months((1990, 5), 9), [1, 2, 3]
+    seas = make_pairs(batch=len(dates)).forcing
+    given = model, make_pairs(1).fields, seas[:1], dates, lambda index: seas[index : index + 1], members, 7
+    monkeypatch.setattr(simulate, "members_together", lambda device, members: members)
+    plain = torch.stack(list(simulate.simulate(*given, graphs=False)))
+    monkeypatch.setattr(simulate, "Captured", lambda function, device: Captured(function, device, AgainGraph))
+    assert torch.equal(torch.stack(list(simulate.simulate(*given))), plain)
+    assert plain.std() > 0.1 and (plain[1:] - plain[:-1]).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("sampler", ["second_order", "ancestral"])
+@torch.no_grad()
+def test_a_month_asks_the_host_for_nothing(sampler):
+    """On tensors that have no numbers to ask for; what goes to and from other devices fails there too."""
+    model = measured_noise(make_model(noise_modes=8, sampler=sampler, diffusion_steps=3, residual_noise=True).eval())
+    meta, month = torch.device("meta"), torch.tensor([24000])
+    scales = type(model.residual.scales(1))(*(value.to(meta) for value in model.residual.scales(1)))
+    model = model.to(meta)
+    key, number = Key(7, SUBMISSION, DIFFUSION, 0, 0), month.to(meta)
+    ensemble = Ensemble(model, [[1, 2, 3]], key, scales, noisy=True)
+    now = Now(make_pairs(1).forcing.to(meta), number, number, scales)
+    _, carried = ensemble.start(now, [torch.empty(3, *model.latent_shape, device=meta)])
+    colored = diffusion_noise(model, key, [1, 2, 3], number.expand(4), number.expand(4))
+    for noise in colored:
+        fields, after = ensemble.advance(now, carried, [noise])
+        assert fields[0].shape == (3, model.fields, *model.grid)
+        before, carried = carried, after
+        shapes = [[leaf.shape for leaf in pytree.tree_leaves(each)] for each in (before, after)]
+        assert shapes[0] == shapes[1] and all(leaf.is_meta for leaf in pytree.tree_leaves(after))
+    with pytest.raises(RuntimeError):
+        fields[0].sum().item()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_s_graph_gives_what_plain_calls_give():
+    device = torch.device("cuda")
+    captured = Captured(grown, device)
+    plain = carried = Pair(torch.ones(3, device=device), [torch.zeros((), device=device)])
+    for number in range(6):
+        x = torch.full((3,), float(number), device=device)
+        plain, carried = grown(plain, x), captured(carried, x)
+        assert torch.equal(carried.total, plain.total) and torch.equal(carried.parts[0], plain.parts[0])
+    assert isinstance(captured.graph, graph.CudaGraph)
