@@ -1,13 +1,15 @@
 """CMOR against plain netCDF4 on one simulation: time, memory and the ratio that docs/performance.md quotes.
 
     python benchmarks/cmorize.py --work /tmp/cmorize [--resolution 1.5] [--period 1978-10 2024-12]
+    python benchmarks/cmorize.py --read FILE...
 
 Makes a rollout and a forcing file of that size in the folder ``--work`` (2.5 GB at 1.5 degrees, removed at the end),
 then runs, each in a process of its own under CMOR's Python (CMOR_PYTHON, else /usr/bin/python3):
 cmorize/simulation.py on the native grid; the same values written with netCDF4 with CMOR's own chunks, deflate level and
 shuffle; both again with the writes alone timed, the calls of CMOR and of netCDF4 without what reads and derives the
 values; and check/simulation.py under this Python. Prints one line for each: seconds of wall clock, seconds of processor
-time, peak memory. Nothing else should run beside it.
+time, peak memory. Nothing else should run beside it. Last, as ``--read`` does for any files: how long one month of all
+places takes to read and how long all months of one place, of the files of tas and ta, which are in memory then.
 """
 
 import argparse
@@ -58,8 +60,9 @@ class WatchedCmor:
 def write_with_cmor(rollout, forcing, tables, folder):
     """Seconds of wall clock and of processor time of CMOR's own calls in cmorize/simulation.py on the native grid."""
     from workflow.scripts.cmorize import writing
+    from workflow.scripts.submission import cmor_python
 
-    watch, cmor = Watch(), writing.import_cmor()
+    watch, cmor = Watch(), cmor_python.import_cmor()
     writing.import_cmor = lambda: WatchedCmor(cmor, watch)
     writing.cmorize(rollout, forcing, ROOT / "config" / "variables.csv", tables, "aimip", 1, ["gn"], folder)
     return watch.wall, watch.busy
@@ -81,14 +84,15 @@ def write_plain(rollout, forcing, tables, folder):
     watch = Watch()
     with netCDF4.Dataset(rollout) as made, netCDF4.Dataset(forcing) as prescribed:
         simulation = Simulation(made, prescribed, sources, settings["sst_offset"])
-        for name in writing.read_entries(tables):
+        for name, entry in writing.read_entries(tables).items():
             shape = simulation.read(name, slice(0, 1)).shape
+            chunks = writing.chunk_sizes(entry, [months, *([1] if len(shape) == 4 else []), *shape[-2:]])
             with watch:
                 file = netCDF4.Dataset(folder / f"{name}.nc", "w", format="NETCDF4_CLASSIC")
                 names = ("time", "plev", "lat", "lon") if len(shape) == 4 else ("time", "lat", "lon")
                 for axis, size in zip(names, shape, strict=True):
                     file.createDimension(axis, None if axis == "time" else size)
-                storage = {"zlib": True, "complevel": settings["deflate"], "shuffle": True, "chunksizes": shape}
+                storage = {"zlib": True, "complevel": settings["deflate"], "shuffle": True, "chunksizes": chunks}
                 values = file.createVariable(name, "f4", names, **storage)
             for start in range(0, months, writing.SLAB):
                 slab = slice(start, min(start + writing.SLAB, months))
@@ -128,6 +132,24 @@ def writes_alone(way, rollout, forcing, tables, work):
     print(f"{'writes alone, ' + way:<28} {wall:8.1f} s   processor {busy:8.1f} s", flush=True)
     shutil.rmtree(folder)
     return wall, busy
+
+
+def read_times(path):
+    """Print how long one month and one place's series of a file's variable take to read, opening included."""
+    import netCDF4
+
+    name = path.name.partition("_")[0]
+    took = []
+    with netCDF4.Dataset(path) as file:
+        values = file[name]
+        chunks, (months, *levels, nlat, nlon) = values.chunking(), values.shape
+    every = [slice(None)] * len(levels)
+    for part in ((months // 2, *every), (slice(None), *every, nlat // 3, nlon // 3)):
+        start, busy = time.perf_counter(), time.process_time()
+        with netCDF4.Dataset(path) as file:
+            file[name][part]
+        took.append(f"{time.perf_counter() - start:6.3f} s, processor {time.process_time() - busy:6.3f} s")
+    print(f"{name}, chunks {chunks}: one month {took[0]}; one place {took[1]}", flush=True)
 
 
 def with_cmor():
@@ -180,6 +202,8 @@ def compare(work, resolution, period):
         measure("check/simulation.py", [sys.executable, "-c", check])
         size = sum(path.stat().st_size for path in (work / "submission").rglob("*.nc"))
         print(f"submitted files of one simulation: {size / 1e9:.2f} GB")
+        for name in ("tas", "ta"):
+            read_times(next((work / "submission").rglob(f"{name}_*.nc")))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -187,12 +211,17 @@ def compare(work, resolution, period):
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder for the made files")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--work", type=Path, help="folder for the made files")
+    what.add_argument("--read", type=Path, nargs="+", metavar="FILE", help="only read these files of a submission")
     parser.add_argument("--resolution", type=float, default=1.5, help="native grid, degrees")
     parser.add_argument("--period", nargs=2, default=("1978-10", "2024-12"), help="first and last month")
     parser.add_argument("--alone", nargs=4, metavar=("WAY", "ROLLOUT", "FORCING", "TABLES"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.alone:
+    if given.read:
+        for path in given.read:
+            read_times(path)
+    elif given.alone:
         way, *files = given.alone
         print(*{"CMOR": write_with_cmor, "netCDF4": write_plain}[way](*files, given.work))
     else:

@@ -1,8 +1,7 @@
 """Read checkpoints of Monthly Diffusion v0.9 as published: `python -m model.published FOLDER --out CHECKPOINT`.
 
-A published folder holds `weights.pt`, a state_dict, and a pickled config. Only the weights are read, and without
-executing anything pickled: sizes follow from their shapes, and the order of the fields from the encoder's channel map,
-whose numbers are places in the sorted list of variable names.
+A published folder holds `weights.pt`, a state_dict, and `config.pkl`, a pickled config with the constant maps. Nothing
+pickled is executed: sizes follow from the weights' shapes, the order of fields and maps from the encoder's channel map.
 """
 
 import argparse
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import checkpoint, data
+from model import checkpoint, data, pickled
 from model.config import PUBLISHED, ModelConfig
 from model.data import Channel, Metadata
 from model.monthly_diffusion import MonthlyDiffusion
@@ -46,6 +45,7 @@ OTHERS = {
     "seasonality_embedding.spatial_basis": "season.basis",
     "seasonality_embedding.": "season.",
 }
+CHANNEL_MAP = "encoder.first_layer.embedding.channel_map"
 # The other inputs of the encoder, whose names share the sorted list with the fields'.
 FORCINGS = ("SSTK", "CI", "nanmask")
 STATICS = ("SDOR", "ANOR", "ISOR", "SLOR", "LSM")
@@ -99,8 +99,7 @@ def from_state_dict(state_dict: dict, statics, field_names: list[str]) -> Monthl
     for name in state:
         if name.endswith((".A", ".B")) and state[name].shape != own[name].shape:
             state[name] = _without_dead_column(name, state[name], own[name].shape)
-    ours = ("diffusion.", "statics", "climate_offset")
-    state = {name: own[name] for name in own if name.startswith(ours)} | state
+    state = {name: own[name] for name in own if name.startswith(("diffusion.", "statics", "climate_offset"))} | state
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -168,7 +167,7 @@ def field_order(channel_map: np.ndarray, names: list[str]) -> list[str]:
         names: the names of all fields, in any order.
     """
     split = {name: split_name(name) for name in names}
-    variables = sorted({variable for variable, _ in split.values()} | {*FORCINGS, *STATICS, *SEASON})
+    variables = variables_of(names)
     levels = [None, *sorted({level for _, level in split.values() if level is not None})]
     places = {(variables.index(variable), levels.index(level)): name for name, (variable, level) in split.items()}
     rows = [tuple(row) for row in np.asarray(channel_map).tolist()[: len(names)]]
@@ -179,6 +178,20 @@ def field_order(channel_map: np.ndarray, names: list[str]) -> list[str]:
             f"statistics table; give the table of this checkpoint with --statistics."
         )
     return [places[row] for row in rows]
+
+
+def static_order(channel_map: np.ndarray, names: list[str]) -> list[str]:
+    """Return the published variables of the constant maps, the encoder's last inputs; arguments as `field_order`."""
+    variables, rows = variables_of(names), np.asarray(channel_map)[-len(STATICS) :, 0].tolist()
+    found = [variables[row] for row in rows if row < len(variables)]
+    if set(found) != set(STATICS):
+        raise ValueError(f"the encoder's last inputs are {', '.join(found)} where {', '.join(STATICS)} belong.")
+    return found
+
+
+def variables_of(names: list[str]) -> list[str]:
+    """Return the sorted variables of the fields `names` and of all other inputs, which the channel map numbers."""
+    return sorted({split_name(name)[0] for name in names} | {*FORCINGS, *STATICS, *SEASON})
 
 
 def split_name(name: str) -> tuple[str, float | None]:
@@ -197,8 +210,8 @@ def read_statistics(path: str | Path) -> dict[str, dict]:
     return {row["published_name"]: row for row in rows}
 
 
-def metadata_of(names: list[str], statistics: dict[str, dict], grid: Grid) -> Metadata:
-    """Return the metadata of a published checkpoint: one mean and standard deviation per channel."""
+def metadata_of(names: list[str], statistics: dict[str, dict], statics: list[str], grid: Grid) -> Metadata:
+    """Return the metadata of a published checkpoint: one mean and standard deviation per channel; names are its own."""
     channels = []
     for name in names:
         variable, level = split_name(name)
@@ -209,15 +222,14 @@ def metadata_of(names: list[str], statistics: dict[str, dict], grid: Grid) -> Me
     def column(key, rows):
         return np.array([float(statistics[name][key]) for name in rows], dtype="f4")
 
-    center = np.repeat(column("mean", names)[None, :, None, None], 12, axis=0)
     sea = ["SSTKSFC", "CISFC"]
     return Metadata(
         channels=channels,
         forcings=["sst", "siconc", "lsm"],
-        statics=["sdor", "anor", "isor", "slor", "lsm"],
+        statics=[name.lower() for name in statics],
         lat=np.linspace(-90, 90, grid.nlat),
         lon=np.arange(grid.nlon) * 360 / grid.nlon,
-        center=center,
+        center=np.repeat(column("mean", names)[None, :, None, None], 12, axis=0),
         scale=column("std", names),
         forcing_center=np.append(column("mean", sea), np.float32(0)),
         forcing_scale=np.append(column("std", sea), np.float32(1)),
@@ -225,26 +237,24 @@ def metadata_of(names: list[str], statistics: dict[str, dict], grid: Grid) -> Me
 
 
 def import_checkpoint(
-    folder: str, out: str, statics_path: str | None = None, statistics_path: str | Path = STATISTICS
+    folder: str, out: str, config: str | None = None, statistics_path: str | Path = STATISTICS
 ) -> None:
     """Write our checkpoint of a published folder; nothing pickled is executed.
 
     Args:
         folder: the published checkpoint, with `weights.pt` in it.
         out: checkpoint to write.
-        statics_path: a normalized file (training.nc) of the same grid, for the constant maps, which the published
-            weights do not hold; None: their means, zero, take their place.
+        config: the published config, for the constant maps; None: `config.pkl` in the folder.
         statistics_path: table of the fields' statistics.
     """
-    path = Path(folder) / "weights.pt"
+    path, config_path = Path(folder) / "weights.pt", Path(config or Path(folder) / "config.pkl")
     try:
         state_dict = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds; each means that this is no plain state_dict
         raise ValueError(f"{path} cannot be read as weights alone: {str(error).splitlines()[0]}") from error
-    if "encoder.first_layer.embedding.channel_map" not in state_dict:
+    if CHANNEL_MAP not in state_dict:
         raise ValueError(f"{path} holds no state_dict of Monthly Diffusion v0.9: it lacks the encoder's channel map.")
-    statics = read_statics(statics_path, state_dict)
-    statistics = read_statistics(statistics_path)
+    statics, statistics = read_statics(config_path), read_statistics(statistics_path)
     fields = [name for name in statistics if name not in ("SSTKSFC", "CISFC")]
     outputs = len(state_dict["decoder.first_layer.out.weight"])
     if outputs != len(fields):
@@ -252,33 +262,36 @@ def import_checkpoint(
             f"the weights of {path} decode {outputs} fields, {statistics_path} has {len(fields)}; give the table of "
             f"this checkpoint with --statistics."
         )
-    names = field_order(state_dict["encoder.first_layer.embedding.channel_map"].numpy(), fields)
+    names = field_order(state_dict[CHANNEL_MAP], fields)
     model = from_state_dict(state_dict, statics, names)
-    provenance = {"imported_from": "published Monthly Diffusion v0.9", "weights_sha256": data.sha256(path)}
-    metadata = metadata_of(names, statistics, model.grid)
+    provenance = {"imported_from": "published Monthly Diffusion v0.9"}
+    provenance |= {"weights_sha256": data.sha256(path), "config_sha256": data.sha256(config_path)}
+    metadata = metadata_of(names, statistics, static_order(state_dict[CHANNEL_MAP], fields), model.grid)
     checkpoint.save(out, model, model.state_dict(), metadata, provenance)
 
 
-def read_statics(path: str | None, state_dict: dict) -> torch.Tensor:
-    """Return the constant maps of a normalized file, or maps of zero on the grid of the weights."""
-    if path is None:
-        grid = state_dict["seasonality_embedding.spatial_basis"].shape[-2:]
-        print("the constant maps are taken as zero, their mean; --statics gives a file with them.", file=sys.stderr)
-        return torch.zeros(len(STATICS), *grid)
-    with data.open_dataset(path) as dataset:
-        return torch.from_numpy(data.need(dataset, "statics")[:].astype("f4"))
+def read_statics(path: Path) -> np.ndarray:
+    """Return a published config's constant maps as the networks see them: (statics, nlat, nlon), from the south."""
+    if not path.is_file():
+        raise ValueError(f"there is no {path}, which holds the constant maps; --config names it if it lies elsewhere.")
+    config = pickled.read(path)
+    found = config.get("statics") if isinstance(config, dict) else None
+    statics = found if isinstance(found, np.ndarray) and found.dtype.kind == "f" else np.empty(0)
+    if statics.shape[:-2] != (len(STATICS),) or not np.isfinite(statics).all():
+        raise ValueError(f"{path} is no config of v0.9: its 'statics' are not {len(STATICS)} maps of finite numbers.")
+    return statics
 
 
 def main() -> None:
     """Read the command line and import."""
     parser = argparse.ArgumentParser(prog="python -m model.published", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="published checkpoint: a folder with weights.pt")
+    parser.add_argument("folder", help="published checkpoint: a folder with weights.pt and config.pkl")
     parser.add_argument("--out", required=True, help="checkpoint to write")
-    parser.add_argument("--statics", help="normalized file with the constant maps (training.nc)")
+    parser.add_argument("--config", help="published config with the constant maps, if not config.pkl in the folder")
     parser.add_argument("--statistics", default=STATISTICS, help="table of means and standard deviations (CSV)")
     arguments = parser.parse_args()
     try:
-        import_checkpoint(arguments.folder, arguments.out, arguments.statics, arguments.statistics)
+        import_checkpoint(arguments.folder, arguments.out, arguments.config, arguments.statistics)
     except (ValueError, OSError) as error:
         sys.exit(f"model.published: {error}")
 

@@ -1,5 +1,7 @@
 """What the files say beside their values, and what CMOR is asked for in which order."""
 
+import sys
+
 import netCDF4
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from tests.helpers import made
 from workflow.scripts.cmorize import writing
 from workflow.scripts.cmorize.tables import write_tables
 from workflow.scripts.common.months import mid_times, month_range, time_bounds
+from workflow.scripts.submission import cmor_python
 
 
 def test_time_is_the_middle_of_each_month_with_contiguous_bounds():
@@ -59,15 +62,18 @@ def test_history_says_what_made_the_file():
 
 
 class RecordedCmor:
-    """Stands in for the module cmor, newer or older, and notes what is asked of it in which order."""
+    """Stands in for the module cmor, newer, or older without ``absent``; notes what is asked of it in which order."""
 
     CMOR_REPLACE, CMOR_NORMAL = 1, 0
     CMOR_VERSION_MAJOR, CMOR_VERSION_MINOR, CMOR_VERSION_PATCH = 3, 11, 0
 
-    def __init__(self):
-        self.calls, self.axes = [], {}
+    def __init__(self, absent=()):
+        self.calls, self.absent = [], absent
 
     def __getattr__(self, name):
+        if name in self.absent:
+            raise AttributeError(name)
+
         def call(*arguments, **options):
             self.calls.append((name, arguments, options))
             return len(self.calls)
@@ -78,14 +84,14 @@ class RecordedCmor:
         return [(arguments, options) for each, arguments, options in self.calls if each == name]
 
 
-@pytest.fixture
-def recorded(tmp_path, monkeypatch):
+@pytest.fixture(params=[()])
+def recorded(tmp_path, monkeypatch, request):
     """The calls for one simulation of 30 months on both grids, made under this Python and its numpy."""
     period = ("1978-10", "1981-03")
     write_tables(tmp_path / "tables", made.FACTS, made.VARIABLES, "aimip", 0, made.SUBMISSION, 15.0, period)
     rollout = made.write_rollout(tmp_path / "r1.nc", period=period)
     forcing = made.write_forcing(tmp_path / "forcing.nc", period=period)
-    recorder = RecordedCmor()
+    recorder = RecordedCmor(request.param)
     monkeypatch.setattr(writing, "import_cmor", lambda: recorder)
     writing.cmorize(rollout, forcing, made.VARIABLES, tmp_path / "tables", "aimip", 1, ["gn", "gr"], tmp_path)
     return recorder
@@ -108,3 +114,52 @@ def test_time_goes_to_cmor_in_slabs_of_a_year_without_a_gap(recorded):
 
 def test_deflate_and_shuffle_are_asked_for(recorded):
     assert {arguments[1:] for arguments, _ in recorded.named("set_deflate")} == {(1, 1, 1)}
+
+
+def test_a_newer_cmor_is_given_the_chunks_of_the_table_and_no_length_of_time(recorded):
+    sizes = [tuple(arguments[1]) for arguments, _ in recorded.named("set_chunking")]
+    assert set(sizes) == {(12, 1, 13, 24), (12, 13, 24), (12, 1, 18, 36), (12, 18, 36)}  # on small grids: all of it
+    (axis, *_) = [options for arguments, options in recorded.named("axis") if arguments[0] == "time"]
+    assert "length" not in axis
+
+
+@pytest.mark.parametrize("recorded", [("set_chunking",)], indirect=True)
+def test_an_older_cmor_knows_the_length_of_time_to_which_it_cuts_the_chunks_of_the_table(recorded):
+    assert not recorded.named("set_chunking")
+    assert [options["length"] for arguments, options in recorded.named("axis") if arguments[0] == "time"] == [30, 30]
+
+
+def test_chunks_are_those_of_the_table_no_longer_than_the_dimensions():
+    entry = {"chunk_dimensions": "12 1 61 60"}
+    assert writing.chunk_sizes(entry, [555, 1, 121, 240]) == [12, 1, 61, 60]
+    assert writing.chunk_sizes(entry, [555, 121, 240]) == [12, 61, 60]
+    assert writing.chunk_sizes(entry, [6, 13, 24]) == [6, 13, 24]
+
+
+def test_a_year_of_a_variable_is_whole_chunks():
+    entries = writing.read_entries(made.FACTS)
+    assert len(entries) == 14
+    assert all(writing.SLAB % int(entry["chunk_dimensions"].split()[0]) == 0 for entry in entries.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "chunks"), [("ta", [12, 1, 13, 24]), ("zg", [12, 1, 13, 24]), ("pr", [12, 13, 24])]
+)
+def test_files_have_the_chunks_of_the_table(variable, chunks):
+    with netCDF4.Dataset(made.submission_file(made.tree(), variable)) as file:
+        assert file[variable].chunking() == chunks
+        assert file["time"].chunking() != [1]
+
+
+def test_a_cmor_that_cannot_be_told_chunks_is_said_once(caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(cmor_python, "mend_interpreter", lambda: None)
+    monkeypatch.setitem(sys.modules, "cmor", RecordedCmor(("set_chunking",)))
+    cmor_python.import_cmor()
+    assert [r.message for r in caplog.records if "chunk" in r.message] == [
+        "CMOR 3.11.0 has no set_chunking: chunks are the tables' chunk_dimensions"
+    ]
+    caplog.clear()
+    monkeypatch.setitem(sys.modules, "cmor", RecordedCmor())
+    cmor_python.import_cmor()
+    assert not [r.message for r in caplog.records if "chunk" in r.message]

@@ -19,25 +19,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workflow.scripts.submission.cmor_python import mend_interpreter
+from workflow.scripts.submission.cmor_python import import_prepare
 
 TABLES = ("Amon", "coordinate", "formula_terms", "CV")
 
 
-def load_prepare():
-    """PrePARE's module, or None where this CMOR has none."""
-    mend_interpreter()
-    try:
-        from cmip6_cv.PrePARE import PrePARE
-    except ImportError:
-        return None
-    PrePARE.BCOLORS = PrePARE.BColors()  # what its own main sets
-    return PrePARE
-
-
 def check_prepared(paths, tables):
     """Put PrePARE to files. Returns {path: its findings} of those that it does not take, None without PrePARE."""
-    prepare = load_prepare()
+    prepare = import_prepare()
     if prepare is None:
         return None
     import cmip6_cv

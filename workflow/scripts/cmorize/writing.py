@@ -5,7 +5,6 @@ Needs numpy and netCDF4 only beside CMOR, so CMOR's interpreter can import it.
 
 import json
 import logging
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ from workflow.scripts.cmorize.fields import Regridder, Simulation, check_rollout
 from workflow.scripts.common import grids as latlon
 from workflow.scripts.common.experiments import history_entry, stated
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range, time_bounds
-from workflow.scripts.submission.cmor_python import mend_interpreter
+from workflow.scripts.submission.cmor_python import cmor_version, import_cmor, set_chunks, time_axis
 
-SLAB = 12  # months in memory at a time
+SLAB = 12  # months in memory at a time; a multiple of the chunks' months, so that each chunk is compressed once
 MISSING = np.float32(1e20)
 
 
@@ -55,25 +54,12 @@ def cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels
             write_grid(cmor, simulation, settings, label, member, tables, folder, history(made, settings, label, cmor))
 
 
-def import_cmor():
-    """The cmor module, or OSError that says what to set where there is none."""
-    mend_interpreter()
-    try:
-        import cmor
-    except ImportError as error:
-        raise OSError(f"{sys.executable} cannot import cmor ({error}): set CMOR_PYTHON to a Python that can") from error
-    return cmor
-
-
 def history(rollout, settings, label, cmor):
     """One line of what made the files of a grid: the rollout's global attributes, the config's keys, the software."""
     made = {key: rollout.getncattr(key) for key in sorted(rollout.ncattrs()) if key not in ("Conventions", "history")}
-    version = ".".join(
-        str(part) for part in (cmor.CMOR_VERSION_MAJOR, cmor.CMOR_VERSION_MINOR, cmor.CMOR_VERSION_PATCH)
-    )
     made |= {"period": "..".join(settings["period"])}
     made |= {"grid": f"{label} {settings['grids'][label]['resolution']:g} degrees", "deflate": settings["deflate"]}
-    made |= {"cmor": version, "numpy": np.__version__}
+    made |= {"cmor": cmor_version(cmor), "numpy": np.__version__}
     return "; ".join([*(f"{key}={value}" for key, value in made.items()), history_entry(stated(settings))])
 
 
@@ -130,15 +116,17 @@ def write_grid(cmor, simulation, settings, label, member, tables, folder, made_b
     cmor.set_cur_dataset_attribute("further_info_url", settings["attributes"]["further_info_url"])
     cmor.load_table("AIMIP_Amon.json")
 
-    entries = read_entries(tables)
-    axes = declare_axes(cmor, grid, simulation, entries)
+    entries, months = read_entries(tables), month_range(*settings["period"])
+    axes = declare_axes(cmor, grid, simulation, entries, len(months))
+    lengths = {"time": len(months), "latitude": len(grid[0]), "longitude": len(grid[1])}
     handles = {}
     for name, entry in entries.items():
         # A height of 2 or 10 m is a constant of the coordinate table, which CMOR adds itself.
-        ids = [axes[dimension] for dimension in reversed(entry["dimensions"].split()) if "height" not in dimension]
+        dimensions = [each for each in reversed(entry["dimensions"].split()) if "height" not in each]
+        ids = [axes[dimension] for dimension in dimensions]
         handles[name] = cmor.variable(name, simulation.units(name), ids, missing_value=MISSING)
         cmor.set_deflate(handles[name], 1, int(settings["deflate"] > 0), settings["deflate"])
-    months = month_range(*settings["period"])
+        set_chunks(cmor, handles[name], chunk_sizes(entry, [lengths.get(each, 1) for each in dimensions]))
     for name, handle in handles.items():
         for start in range(0, len(months), SLAB):
             slab = slice(start, min(start + SLAB, len(months)))
@@ -150,11 +138,21 @@ def write_grid(cmor, simulation, settings, label, member, tables, folder, made_b
     cmor.close()
 
 
-def declare_axes(cmor, grid, simulation, entries):
-    """CMOR's axes by their names in the table: {name: id}; levels (Pa) are those of the channels."""
+def chunk_sizes(entry, lengths):
+    """Sizes of a variable's chunks from its entry's chunk_dimensions (time, level, lat, lon), at most ``lengths``.
+
+    ``lengths``: of the variable's dimensions, three or four; of levels 1, since each has chunks of its own.
+    """
+    time, level, *place = (int(size) for size in entry["chunk_dimensions"].split())
+    sizes = [time, level, *place] if len(lengths) == 4 else [time, *place]
+    return [min(pair) for pair in zip(sizes, lengths, strict=True)]
+
+
+def declare_axes(cmor, grid, simulation, entries, months):
+    """CMOR's axes of so many months by their names in the table: {name: id}; levels (Pa) are those of the channels."""
     lat, lon = grid
     axes = {
-        "time": cmor.axis("time", units=TIME_UNITS),
+        "time": time_axis(cmor, TIME_UNITS, months),
         "latitude": cmor.axis(
             "latitude", units="degrees_north", coord_vals=lat, cell_bounds=latlon.bounds(latlon.lat_edges(lat))
         ),
