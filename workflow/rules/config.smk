@@ -58,6 +58,8 @@ LAND = "results/aggregate/" + ("static.nc" if "lsm" in STATICS else "forcing/sim
 # A centre's forcing file may hold monthly means; AIMIP's and the planet's hold values at the starts of months.
 FORCING_VALUES = config["local"]["forcing_values"] if config["source"] == "local" else "start"
 PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
+# Scores of AIMIP's published submissions, which stand beside ours.
+PUBLISHED = BASE / "workflow/scripts/evaluate/data/aimip_published_scores.csv"
 # The networks' own settings; a checkpoint that the config names takes the place of training.
 NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
 RECIPE = {key: value for key, value in config["training"].items() if key != "checkpoint_minutes"}

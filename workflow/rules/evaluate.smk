@@ -142,6 +142,7 @@ rule evaluate:
         static=LAND,
         truth=TRUTH,
         models=expand("results/evaluate/models/{model}", model=MODELS),
+        published=PUBLISHED,
         modules=scripts("evaluate/evaluation.py"),
     output:
         csv=report(

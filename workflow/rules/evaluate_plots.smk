@@ -84,6 +84,7 @@ rule plot_lines:
         reference="results/evaluate/reference.nc",
         static=LAND,
         summaries=SUMMARIES,
+        published=PUBLISHED,
         modules=scripts("evaluate/plots/lines.py"),
     output:
         figure("scores", "scores", "E1 bias", figure="RMSB of all fields"),

@@ -19,6 +19,7 @@ from workflow.scripts.evaluate.plots.seasons import seasonal_response_figure
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,
+    GREY,
     NO_FIELD,
     SKY,
     band,
@@ -31,6 +32,7 @@ from workflow.scripts.evaluate.plots.style import (
     symmetric_limit,
 )
 from workflow.scripts.evaluate.plots.variability import indices_figure, spectra_figure, stratosphere_figure
+from workflow.scripts.evaluate.published import comparable, read_scores, responses_of
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means, summary_paths
 
 
@@ -135,7 +137,10 @@ def zonal_figure(results, period):
 
 
 def land_sea_figure(results):
-    """Response over land, over sea and of the globe in each warmed experiment, members as dots, and the truth."""
+    """Response over land, over sea and of the globe in each warmed experiment, members as dots, and the truth.
+
+    Where the reference is ERA5, grey marks are the published submissions of AIMIP (published.py).
+    """
     names = [name for name in results.experiments if name != results.control]
     fields = [
         field for field in ("tas", "pr", "huss") if results.table.fields("E5_response_land", "simulation").count(field)
@@ -146,6 +151,8 @@ def land_sea_figure(results):
     figure, grid = plt.subplots(1, len(fields), figsize=(7.6, 2.9), layout="constrained", squeeze=False)
     figure.suptitle(f"{title}\nin titles: ratio of land to sea, median member")
     kinds = ("E5_response_land", "land"), ("E5_response_sea", "sea"), ("E5_response", "globe")
+    beside = comparable(results.periods, results.truth)
+    published = read_scores(without={key[0] for key in results.table.values}) if beside else []
     places = [(name, metric, label) for name in names for metric, label in kinds]
     for axes, field in zip(grid.flat, fields, strict=True):
         factor, units = scale_of(field, results.table.units("E5_response", field))
@@ -154,6 +161,9 @@ def land_sea_figure(results):
             axes.bar(place, np.median(ours), color=SKY, label=f"{results.source}, median" if not place else None)
             label = f"members ({ours.size})" if not place else None
             axes.plot(np.full(ours.size, place), ours, ".", color=BLUE, markersize=3, label=label)
+            others = list(responses_of(published, metric, results.experiments[name], field).values())
+            label = "published submissions" if not place else None
+            axes.plot(np.full(len(others), place + 0.3), others, "_", color=GREY, markersize=5, label=label)
             truth = results.table.members("truth", metric, "simulation", field, name) * factor
             if truth.size:
                 label = f"truth of {results.truth}" if not place else None

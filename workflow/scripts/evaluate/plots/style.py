@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.evaluate.display import split_field
 
+GREY = "#999999"
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#000000 #E69F00 #56B4E9 #009E73 #0072B2 #D55E00 #CC79A7".split()
 NO_FIELD = "none of the fields that it draws is there"  # where a table of variables leaves them out
 WET = ("pr", "hus", "huss")

@@ -1,6 +1,7 @@
 """The scorecard for people: plain text for the terminal, and a table for the front page of the report."""
 
 from html import escape
+from textwrap import wrap
 
 from workflow.scripts.evaluate.display import number
 from workflow.scripts.evaluate.scorecard.baselines import ERRORS, SPREAD, spread_word
@@ -22,6 +23,7 @@ STYLE = """<style>
 .scorecard table .section th {text-align: left; padding-top: 3px; border-bottom: 1px solid #999}
 .scorecard .better {color: #0072B2; font-weight: bold}
 .scorecard .worse {color: #D55E00; font-weight: bold}
+.scorecard .published {color: #777}
 .scorecard p {font-size: 10px; line-height: 1.2; margin: 2px 0}
 </style>"""
 
@@ -90,6 +92,41 @@ def baselines_html(card):
     return "\n".join([notes, "<table>", *rows, "</table>"])
 
 
+def published_text(card):
+    """Lines of the table of published submissions, a model a line, of at most 100 columns; none without rows."""
+    published = card["published"]
+    if not published["rows"]:
+        return []
+    ours = {} if published["rows"][0]["ours"] is None else {"ours": [row["ours"] for row in published["rows"]]}
+    models = {model: [row["values"].get(model) for row in published["rows"]] for model in published["columns"]}
+    keys = (f"({place}) {row['name']}, {row['units']}" for place, row in enumerate(published["rows"], 1))
+    heads = "".join(f"{f'({place})':>7}" for place in range(1, len(published["rows"]) + 1))
+    out = ["", *wrap(published["title"], 100), *wrap("; ".join(keys), 98, initial_indent="  ", subsequent_indent="  ")]
+    out.append(f"{'':<16}{heads}")
+    return out + [
+        f"{name:<16}" + "".join(f"{number(value):>7}" for value in row) for name, row in (ours | models).items()
+    ]
+
+
+def published_html(card):
+    """The table of published submissions as HTML, in grey."""
+    published = card["published"]
+    if not published["rows"]:
+        return ""
+    ours = [] if published["rows"][0]["ours"] is None else ["ours"]
+    names = "".join(f"<th>{escape(name)}</th>" for name in ("", "units", *ours, *published["columns"]))
+    rows = [f"<tr>{names}</tr>"]
+    for row in published["rows"]:
+        values = {"ours": row["ours"], **row["values"]}
+        cells = "".join(f"<td>{escape(text)}</td>" for text in (row["name"], row["units"]))
+        cells += "".join(f"<td>{escape(number(row['ours']))}</td>" for _ in ours)
+        cells += "".join(
+            f'<td class="published">{escape(number(values.get(name)))}</td>' for name in published["columns"]
+        )
+        rows.append(f"<tr>{cells}</tr>")
+    return "\n".join([f"<p>{escape(published['title'])}</p>", "<table>", *rows, "</table>"])
+
+
 def format_table(title, lines, spread="members"):
     """Lines of a card as text of at most 100 columns; spread: what their lowest and highest value are of."""
     out, section = [title], None
@@ -105,7 +142,14 @@ def format_table(title, lines, spread="members"):
 
 def format_text(card):
     """The scorecard as text of at most 100 columns, the closing sentences aside."""
-    parts = [format_table(heading(card), card["lines"]), "", *baselines_text(card), "", *closing(card)]
+    parts = [
+        format_table(heading(card), card["lines"]),
+        "",
+        *baselines_text(card),
+        *published_text(card),
+        "",
+        *closing(card),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -123,5 +167,5 @@ def format_html(card):
         rows.append(f'<tr>{cells}<td class="{kind}">{escape(row["verdict"])}</td></tr>')
     table = "\n".join(["<table>", *rows, "</table>"])
     notes = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in closing(card))
-    parts = [STYLE, f"<p>{escape(heading(card))}</p>", table, baselines_html(card), notes]
+    parts = [STYLE, f"<p>{escape(heading(card))}</p>", table, baselines_html(card), published_html(card), notes]
     return "\n".join(['<div class="scorecard">', *parts, "</div>"]) + "\n"

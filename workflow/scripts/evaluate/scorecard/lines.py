@@ -17,6 +17,7 @@ from workflow.scripts.evaluate.metrics.table import (
     scored,
 )
 from workflow.scripts.evaluate.scorecard.baselines import baseline_table
+from workflow.scripts.evaluate.scorecard.published import published_table
 
 STRATOSPHERE = ("ta100", "ta50", "ua100", "ua50")
 ONE_DEGREE = ("tas", "pr", "zg500")
@@ -196,7 +197,8 @@ def response_lines(table, source, control, experiments, owner):
 
 
 def build_scorecard(rows, source, control, experiments, settings, skipped):
-    """The scorecard as a dict for JSON: lines, baselines, the skill criterion and what was skipped, with reasons.
+    """The scorecard as a dict for JSON: lines, baselines, the skill criterion, published submissions and what was
+    skipped, with reasons.
 
     criterion: {field: baselines that are not beaten}.
     """
@@ -216,5 +218,6 @@ def build_scorecard(rows, source, control, experiments, settings, skipped):
         "criterion_met": bool(criterion) and not any(criterion.values()),
         "baselines": baselines,
         "lines": lines,
+        "published": published_table(table, source, control, experiments, settings),
         "skipped": skipped,
     }

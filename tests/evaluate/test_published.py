@@ -1,0 +1,141 @@
+"""AIMIP's published submissions beside ours: the numbers of their table, where they belong and not twice."""
+
+import csv
+
+import matplotlib.pyplot as plt
+import pytest
+
+from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.metrics.table import Table
+from workflow.scripts.evaluate.plots import lines as plots
+from workflow.scripts.evaluate.published import SCORES, comparable, read_scores, responses_of, scores_of
+from workflow.scripts.evaluate.scorecard.layout import published_html, published_text
+from workflow.scripts.evaluate.scorecard.published import published_table
+
+EXPERIMENTS = {
+    "aimip": {"sst_offset": 0},
+    "aimip-p4k": {"sst_offset": 4.0},
+    "aimip-melt": {"sst_offset": 4, "ice": "follow"},
+    "aimip-p3k": {"sst_offset": 3},
+}
+PROTOCOL = {
+    "simulation": ["1978-10", "2024-12"],
+    "training": ["1985-01", "2014-12"],
+    "validation": ["1979-01", "1984-12"],
+    "test": ["2015-01", "2024-12"],
+}
+
+
+def settings(reference="ERA5", **periods):
+    return {"periods": evaluation_periods({**PROTOCOL, **periods}), "reference_name": reference}
+
+
+def rows(*others):
+    """Rows of metrics of two members, and of other models that are evaluated from files."""
+    known = [
+        ("MD", "aimip", "E1_rmsb_1deg", "test", "tas", 0.4, "K"),
+        ("MD", "aimip", "E1_rmsb_1deg", "test", "tas", 0.6, "K"),
+        ("MD", "aimip", "E1_rmsb_1deg", "test", "pr", 1e-5, "kg m-2 s-1"),
+        ("MD", "aimip", "trend_global", "training", "tas", 0.15, "K decade-1"),
+        *(("MD", name, "E5_response", "simulation", "tas", 4.2, "K") for name in list(EXPERIMENTS)[1:]),
+        *((name, "aimip", "E1_rmsb_1deg", "test", "tas", 0.5, "K") for name in others),
+    ]
+    columns = ("source", "experiment", "metric", "period", "field", "value", "units")
+    return [dict(zip(columns, row, strict=True)) for row in known]
+
+
+def table_of(*others, **changes):
+    return published_table(Table(rows(*others)), "MD", "aimip", EXPERIMENTS, settings(**changes))
+
+
+def raw(**wanted):
+    """{model: value} of the file as it stands."""
+    with open(SCORES, newline="", encoding="utf-8") as file:
+        found = csv.DictReader(line for line in file if not line.startswith("#"))
+        return {row["model"]: float(row["value"]) for row in found if wanted.items() <= row.items()}
+
+
+def test_values_are_those_of_the_file_in_the_units_that_people_read():
+    tas, rain, trend, response = table_of()["rows"]
+    assert tas["values"] == raw(metric="E1_rmsb", grid_or_region="1deg", period="test", field="tas")
+    assert rain["values"] == pytest.approx(raw(metric="E1_rmsb", grid_or_region="1deg", period="test", field="pr"))
+    assert (tas["ours"], rain["ours"], rain["units"]) == (pytest.approx(0.5), pytest.approx(0.864), "mm/day")
+    with_era5 = raw(metric="E2_trend", period="training", field="tas")
+    assert trend["values"] == {name: value for name, value in with_era5.items() if name != "ERA5"}
+    assert response["values"] == raw(metric="E5_response_4K", grid_or_region="global", field="tas")
+    assert response["name"] == "E5 aimip-p4k, globe", "nobody published ice that follows, or +3 K"
+    # In AIMIP's figures heights are in m, pressures in Pa, which people read as hPa.
+    published = raw(metric="E1_rmsb", grid_or_region="1deg", period="test", field="psl")
+    shown = scores_of(read_scores(), "E1_rmsb", "1deg", "psl", "test")
+    assert shown == pytest.approx({name: value / 100 for name, value in published.items()})
+
+
+def test_a_model_whose_files_are_evaluated_is_not_there_twice():
+    assert "MD-1p5" in table_of()["columns"]
+    once = table_of("MD-1p5")
+    assert "MD-1p5" not in once["columns"]
+    assert all("MD-1p5" not in row["values"] for row in once["rows"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reference": "synthetic planet"},
+        {"reference": "SPEEDY"},
+        {"test": ["2015-01", "2019-12"]},
+        {"training": ["1990-01", "2014-12"], "validation": ["1985-01", "1989-12"]},
+    ],
+)
+def test_against_another_truth_or_over_other_years_they_are_context_without_ours(changes):
+    table = table_of(**changes)
+    assert "for context" in table["title"] and table["rows"]
+    assert all(row["ours"] is None for row in table["rows"])
+    card = {"published": table}
+    assert "ours" not in "\n".join(published_text(card)) and "<th>ours</th>" not in published_html(card)
+
+
+def test_local_files_of_era5_are_era5():
+    assert comparable(settings()["periods"], "ERA5 (local files)")
+    assert table_of(reference="ERA5 (local files)")["rows"][0]["ours"] == pytest.approx(0.5)
+
+
+def test_text_fits_a_terminal_and_both_forms_have_every_number():
+    card = {"published": table_of()}
+    text, html = "\n".join(published_text(card)), published_html(card)
+    assert max(map(len, text.splitlines())) <= 100
+    for row in card["published"]["rows"]:
+        for value in (row["ours"], *row["values"].values()):
+            assert f"{value:.3g}" in text and f">{value:.3g}<" in html
+
+
+@pytest.mark.parametrize(("reference", "marked"), [("ERA5", True), ("synthetic planet", False)])
+def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked):
+    class Results:
+        table = Table(
+            [
+                {**row, "metric": metric}
+                for row in rows()
+                if row["metric"] == "E5_response"
+                for metric in ("E5_response", "E5_response_land", "E5_response_sea", "E5_land_sea_ratio")
+            ]
+        )
+        experiments, control, source, truth = EXPERIMENTS, "aimip", "MD", reference
+        periods = settings()["periods"]
+
+        def span(self, period):
+            return period
+
+        def members(self, metric, period, field, experiment):
+            return self.table.members("MD", metric, period, field, experiment)
+
+    figure = plots.land_sea_figure(Results())
+    (axes,) = figure.axes
+    marks = [line for line in axes.lines if line.get_marker() == "_"]
+    drawn = sorted(value for line in marks for value in line.get_ydata())
+    plt.close(figure)
+    published = [
+        value
+        for metric in ("E5_response_land", "E5_response_sea", "E5_response")
+        for value in responses_of(read_scores(), metric, {"sst_offset": 4}, "tas").values()
+    ]
+    assert drawn == (sorted(published) if marked else [])

@@ -1,0 +1,45 @@
+"""The scorecard's table of AIMIP's published submissions, beside ours where both are held against ERA5."""
+
+import numpy as np
+
+from workflow.scripts.evaluate.display import long_name, scale_of
+from workflow.scripts.evaluate.published import FILE_UNITS, comparable, read_scores, responses_of, scores_of
+
+FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
+
+
+def published_table(table, source, control, experiments, settings):
+    """The table for the card: {title, columns: names of models, rows: [{name, units, ours, values: {model: value}}]}.
+
+    ``ours``, of the median member, is None where the two are not comparable. Models that ``table`` has rows of are left
+    out. settings: with ``periods`` of ``evaluation_periods`` and ``reference_name``.
+    """
+    rows = read_scores(without={key[0] for key in table.values})
+    beside = comparable(settings["periods"], settings["reference_name"])
+    wanted = [
+        (f"E1 RMSB, test, {long_name(field)}", "E1_rmsb_1deg", "test", field, control)
+        + (scores_of(rows, "E1_rmsb", "1deg", field, "test"),)
+        for field in FIELDS
+    ]
+    wanted += [
+        (f"E2 trend of the global mean, {period}", "trend_global", period, "tas", control)
+        + (scores_of(rows, "E2_trend", "global", "tas", period),)
+        for period in ("training", "test")
+    ]
+    wanted += [
+        (f"E5 {name}, {place}", metric, "simulation", "tas", name) + (responses_of(rows, metric, sea, "tas"),)
+        for name, sea in experiments.items()
+        if name != control
+        for metric, place in (("E5_response", "globe"), ("E5_response_land", "land"))
+    ]
+    found = []
+    for name, metric, period, field, experiment, values in wanted:
+        members = table.members(source, metric, period, field, experiment)
+        factor, units = scale_of(field, table.units(metric, field) or FILE_UNITS[field.rstrip("0123456789")])
+        if values and members.size:
+            ours = float(np.median(members)) * factor if beside else None
+            found.append({"name": name, "units": units, "ours": ours, "values": values})
+    title = "AIMIP's published submissions, read off the figures of its evaluation (E1 on 1 degree, E5 of a decade)"
+    if not beside:
+        title += f"; for context: against ERA5, not {settings['reference_name']} over our periods"
+    return {"title": title, "columns": sorted({model for row in found for model in row["values"]}), "rows": found}
