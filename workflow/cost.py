@@ -11,7 +11,6 @@ whether they follow the cells of the model's grid. The table is of one core: a G
 """
 
 import argparse
-import csv
 import json
 import math
 import os
@@ -24,16 +23,17 @@ import numpy as np
 import yaml
 from scipy.optimize import nnls
 
+from workflow.growth import axes, cells, growth, read_rules
 from workflow.scripts.common.grids import centres
 
 ROOT = Path(__file__).parents[1]
 MEASURED = (4.5, 3, 2.25, 1.5)  # degrees
 GRIDS = (3, 1.5, 0.75)
 MEMBERS = (5, 50, 500)
-REFERENCE = 1.5  # the grid of benchmarks/rules.csv
 CALIBRATING_RUNS = 4  # of a model with residual noise: variance by place, by degree, mean, and global means
 FIELDS = 37  # of a month in a rollout's file, float32; training has the forcings too
 FORCINGS = 3
+COMPUTED = {"train", "rollout"}  # measured by this program
 CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
 
 
@@ -44,16 +44,6 @@ def is_grid(step):
     except ValueError:
         return False
     return 0.25 <= step <= 15
-
-
-def axes(resolution):
-    """Latitudes and longitudes of a grid with poles."""
-    return round(180 / resolution) + 1, round(360 / resolution)
-
-
-def cells(resolution):
-    """Cells of a grid."""
-    return math.prod(axes(resolution))
 
 
 def months_of(period):
@@ -129,16 +119,6 @@ def fit(resolutions, values, transforms):
     return lambda resolution: float(np.dot(terms(resolution, transforms), found))
 
 
-def read_rules(path=ROOT / "benchmarks/rules.csv"):
-    """Rule -> {seconds, megabytes, grows} as measured at 1.5 degrees."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return {
-            row["rule"]: {"seconds": float(row["seconds"]), "megabytes": float(row["megabytes"]), "grows": row["grows"]}
-            for row in rows
-        }
-
-
 def cost(members, resolution, config, counts, fits, rules):
     """Hours of one core and GB of memory and disk for one number of members and grid, as a dict."""
     simulated = months_of(config["periods"]["simulation"])
@@ -146,11 +126,10 @@ def cost(members, resolution, config, counts, fits, rules):
     batch, block = config["training"]["batch"], config["rollout"]["block"]
     steps = (trained - 1) // batch * config["training"]["epochs"]
     data_mb = 4e-6 * (trained + watched) * (FIELDS + FORCINGS) * cells(resolution)
-    growth = cells(resolution) / cells(REFERENCE)
     others = sum(
-        count * rules[name]["seconds"] * (growth if rules[name]["grows"] == "yes" else 1)
+        count * rules[name]["seconds"] * (growth(resolution) if rules[name]["grows"] else 1)
         for name, count in counts.items()
-        if name in rules
+        if name in rules and name not in COMPUTED
     )
     # Each candidate runs freely: through the training months to be calibrated, and through the validation months.
     runs = CALIBRATING_RUNS if config["model"]["residual_noise"] else 1
@@ -186,7 +165,7 @@ def main():
         parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
     found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
-    rules = read_rules()
+    rules = read_rules(ROOT / "benchmarks/rules.csv")
     print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
     print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
     one, two = dry_run(block), dry_run(2 * block)
