@@ -91,7 +91,7 @@ class LatentStatistics(nn.Module):
         self.memory_to.zero_()[: len(patterns)] = (memory @ patterns).to(self.memory_to)
         self.slow_to.zero_()[: len(patterns)] = (slow_projector(memory) @ patterns).to(self.slow_to)
 
-        departures = anomalies[1:] - before @ memory @ patterns
+        departures = anomalies[1:].sub_(before @ memory @ patterns)  # in their place: the largest of the numbers here
         patterns, variance = leading_patterns(departures, len(self.patterns))
         squares = (departures @ patterns.T).square()
         rest = (departures.square().sum(1) - squares.sum(1)).clamp_min(0) / max(1, departures.shape[1] - len(patterns))

@@ -47,6 +47,14 @@ def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: i
         average[name].lerp_(value, 1 - decay)
 
 
-def clone_state(model: MonthlyDiffusion) -> dict:
-    """Return a copy of the model's state."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+def clone_state(model: MonthlyDiffusion, state: dict | None = None) -> dict:
+    """Return a copy of what training changes of a `state` of the model, by default its own; the rest is shared.
+
+    What is fitted before the first step (the forced response) or measured after the last (offset and noise) is by far
+    the largest part of a state, and need not be there again for each of its copies.
+    """
+    moving = {name for name, _ in model.named_parameters()}
+    if model.latents is not None:
+        moving |= {f"latents.{name}" for name, _ in model.latents.named_buffers()}
+    state = model.state_dict() if state is None else state
+    return {name: value.detach().clone() if name in moving else value.detach() for name, value in state.items()}
