@@ -1,6 +1,8 @@
 """How the weights move: the optimizer, its learning rate, and the average of the weights."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -45,6 +47,19 @@ def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: i
     decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
     for name, value in model.named_parameters():
         average[name].lerp_(value, 1 - decay)
+
+
+@contextlib.contextmanager
+def averaged(model: MonthlyDiffusion, average: dict) -> Iterator[None]:
+    """Lend the model its averaged weights, in evaluation mode: a second model would be a large part of the memory."""
+    own, training = clone_state(model), model.training
+    model.load_state_dict(average)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)
+        model.train(training)
 
 
 def clone_state(model: MonthlyDiffusion, state: dict | None = None) -> dict:

@@ -27,7 +27,7 @@ from model.free_run import write_validation
 from model.loss import draw_noise, loss_terms, total, validation_score
 from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.optimizer import RealAdamW, clone_state, learning_rate, update_average
+from model.optimizer import RealAdamW, averaged, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
 from model.train_state import State, load_state, termination, write_state
 
@@ -97,7 +97,6 @@ def train(
     if state is None:
         calibrate(model, inputs, training, config, batch, seed)
         state = State(0, {}, clone_state(model), {}, [], {}, [])
-    average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
     def save_state():
         if state_path:
@@ -134,9 +133,9 @@ def train(
                 row |= {name: value / steps_per_epoch for name, value in state.sums.items()}
                 state.sums = {}
                 if epoch % config.validate_every == 0 or epoch == config.epochs:
-                    average_model.load_state_dict(state.average)
                     fixed = validation_batches(inputs, watched, config.batch)
-                    score, parts = validation_score(average_model, fixed, config)
+                    with averaged(model, state.average):
+                        score, parts = validation_score(model, fixed, config)
                     row |= {"validation_score": score} | {f"validation_{name}": value for name, value in parts.items()}
                     weights = clone_state(model, state.average)
                     state.candidates = candidates.keep(state.candidates, state.step, score, weights, config)
@@ -155,6 +154,7 @@ def train(
 
         # Choose among the weights that were kept.
         del inputs
+        average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
         def measured(candidate):
             if candidate["found"]:

@@ -4,7 +4,7 @@ Jobs are counted by dry-runs and the groups of the Slurm profile. Training and r
 ``python -m model.benchmark`` on one core at four grids up to 1.5 degrees, and continued by a model of their cost:
 
     seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
-    memory   = a + b cells                   and for training its data beside it, twice while it is read
+    memory   = a + b cells                   and for training its data beside it
 
 All other rules take the seconds and memory of benchmarks/rules.csv, measured at 1.5 degrees; its column ``grows`` says
 whether they follow the cells of the model's grid. The table is of one core: a GPU changes training and rollouts only.
@@ -31,8 +31,8 @@ MEASURED = (4.5, 3, 2.25, 1.5)  # degrees
 GRIDS = (3, 1.5, 0.75)
 MEMBERS = (5, 50, 500)
 CALIBRATING_RUNS = 4  # of a model with residual noise: variance by place, by degree, mean, and global means
-FIELDS = 37  # of a month in a rollout's file, float32; training has the forcings too
-FORCINGS = 3
+FIELDS = 37  # of a month in a rollout's file, float32
+INPUTS = 50  # maps of a month that training holds: fields, and of these and 3 forcings harmonics and coarse maps
 COMPUTED = {"train", "rollout"}  # measured by this program
 CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
 
@@ -125,7 +125,7 @@ def cost(members, resolution, config, counts, fits, rules):
     trained, watched = (months_of(config["periods"][name]) for name in ("training", "validation"))
     batch, block = config["training"]["batch"], config["rollout"]["block"]
     steps = (trained - 1) // batch * config["training"]["epochs"]
-    data_mb = 4e-6 * (trained + watched) * (FIELDS + FORCINGS) * cells(resolution)
+    data_mb = 4e-6 * (trained + watched) * INPUTS * cells(resolution)
     others = sum(
         count * rules[name]["seconds"] * (growth(resolution) if rules[name]["grows"] else 1)
         for name, count in counts.items()
@@ -141,7 +141,7 @@ def cost(members, resolution, config, counts, fits, rules):
     month_gb = simulations * simulated * cells(resolution) / 1e9
     return {
         "training_h": training,
-        "training_gb": (fits["step_mb"](resolution) + 2 * data_mb) / 1000,
+        "training_gb": (fits["step_mb"](resolution) + data_mb) / 1000,
         "rollout_h": rollout,
         "rollout_gb": fits["month_mb"](resolution) / 1000,
         "core_h": training + rollout * counts["rollout"] + others / 3600,
