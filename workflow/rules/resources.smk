@@ -1,6 +1,5 @@
 """What jobs ask for: memory and time that grow, slots for requests, and what profiles set for rules in blocks."""
 
-
 from workflow.growth import memory_at, minutes_at, read_rules
 
 # What rules took at 1.5 degrees, and which of them grow with the cells of the model's grid.
