@@ -34,7 +34,7 @@ rule train:
         "../../envs/model.yaml"
     threads: 16
     resources:
-        # 4.4 GB on a CPU, two of them the data; a GPU's libraries take some of the host's memory too (not measured).
+        # 4.5 GB on a CPU, two of them the data; a GPU's libraries take some of the host's memory too (not measured).
         mem_mb=memory("train", 12000),
         # 6.5 hours of one core for 9167 steps. Training stops itself before this limit and goes on from its state in
         # the next attempt, so that the limit need not grow.
