@@ -27,24 +27,35 @@ HALVINGS = 30  # of the interval in which it is looked for
 LEAST_YEARS = 10  # whose means tell a deviation
 
 
-class Moments:
-    """Mean and variance in each calendar month of values of one shape."""
+class Means:
+    """Mean in each calendar month of values of one shape."""
 
     def __init__(self, shape: Sequence[int], device: torch.device):
         self.count = torch.zeros(12, *[1] * len(shape), dtype=torch.float64, device=device)
         self.sums = torch.zeros(12, *shape, dtype=torch.float64, device=device)
-        self.squares = torch.zeros_like(self.sums)
 
     def add(self, values: torch.Tensor, month: int) -> None:
         """Add values (batch, *shape) of a calendar month, 1..12."""
         self.count[month - 1] += len(values)
         self.sums[month - 1] += values.double().sum(0)
-        self.squares[month - 1] += values.double().square().sum(0)
 
     @property
     def mean(self) -> torch.Tensor:
         """The mean of each calendar month, (12, *shape)."""
         return self.sums / self.count.clamp_min(1)
+
+
+class Moments(Means):
+    """Mean and variance in each calendar month of values of one shape."""
+
+    def __init__(self, shape: Sequence[int], device: torch.device):
+        super().__init__(shape, device)
+        self.squares = torch.zeros_like(self.sums)
+
+    def add(self, values: torch.Tensor, month: int) -> None:
+        """Add values (batch, *shape) of a calendar month, 1..12."""
+        super().add(values, month)
+        self.squares[month - 1] += values.double().square().sum(0)
 
     @property
     def variance(self) -> torch.Tensor:
@@ -74,7 +85,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     if model.residual is not None and seasons:
         model.residual.fit_shape(lambda: residuals(model, months, inside))
         fit_noise(model, months, inside, members, seed)
-    run, known = Moments(shape, device), Moments((2, *shape), device)  # known: normalized and physical
+    run, known = Moments(shape, device), Means((2, *shape), device)  # known: normalized and physical
     physical = ToPhysical(months.metadata, device)
     for index, fields in run_of(model, months, inside, members, seed):
         month, observed = months.dates[index][1], months.fields[index]
@@ -119,7 +130,7 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     metadata, device = months.metadata, months.fields.device
     physical, rows = ToPhysical(metadata, device), row_weights(model.grid.nlat).to(device)
     roots = torch.tensor([channel.transform == "sqrt" for channel in metadata.channels], device=device)
-    weight = Moments(months.fields.shape[1:], device)
+    weight = Means(months.fields.shape[1:], device)
     series: list[torch.Tensor] = []
     for index, fields in run_of(model, months, inside, members, seed, residual=True):
         month, observed = months.dates[index][1], months.fields[index : index + 1]

@@ -13,13 +13,13 @@ from model.monthly_diffusion import MonthlyDiffusion
 def keep(candidates: list[dict], step: int, score: float, weights: dict, config: TrainingConfig) -> list[dict]:
     """Return the candidates after a validation: those of the best one-step scores, and the newest if there is room.
 
-    Each is {"step", "score", "weights"}. With a single candidate, or without a free run, the best one-step score alone
-    decides.
+    Each is {"step", "score", "weights"}; `weights` is a state of the model that nothing else changes. With a single
+    candidate, or without a free run, the best one-step score alone decides.
     """
     if not math.isfinite(score):
         return candidates
     limit = config.candidates if config.validation_members else 1
-    newest = {"step": step, "score": score, "weights": {name: value.clone() for name, value in weights.items()}}
+    newest = {"step": step, "score": score, "weights": weights}
     if limit == 1:
         return [min([*candidates, newest], key=lambda kept: kept["score"])]
     best = sorted(candidates, key=lambda kept: kept["score"])[: limit - 1]

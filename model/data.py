@@ -1,5 +1,6 @@
 """Reading normalized months (training.nc, initial.nc) and forcings, and the pairs of months that training draws."""
 
+import contextlib
 import dataclasses
 import hashlib
 import threading
@@ -43,13 +44,48 @@ class Metadata:
     forcing_scale: np.ndarray  # (forcings,)
 
 
+class Stored:
+    """A variable (time, ...) of an open file that is read when it is indexed, as a float32 tensor would be.
+
+    All months of the fields are most of a training's memory; there is room for one copy, which the networks learn from.
+
+    Args:
+        variable: of the file.
+        device: of what is read.
+        times: which times of the variable these are, (time,).
+    """
+
+    def __init__(self, variable: netCDF4.Variable, device: torch.device, times: np.ndarray):
+        self.variable, self.device, self.times = variable, device, times
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return (len(self.times), *self.variable.shape[1:])
+
+    def __len__(self) -> int:
+        """Return the number of times."""
+        return len(self.times)
+
+    def __getitem__(self, key) -> torch.Tensor:
+        """Return the values at a time, a slice or an array of times, and at places of the dimensions after it."""
+        time, *rest = key if isinstance(key, tuple) else (key,)
+        with NETCDF:
+            values = self.variable[(self.times[time], *rest)]
+        return torch.from_numpy(values.astype("f4", copy=False)).to(self.device)
+
+    def at(self, times: np.ndarray) -> "Stored":
+        """Return what is left of it at some of its times, in the file still."""
+        return Stored(self.variable, self.device, self.times[times])
+
+
 @dataclasses.dataclass(frozen=True)
 class Months:
     """Consecutive normalized months with their forcing."""
 
     metadata: Metadata
-    fields: torch.Tensor  # (time, channels, nlat, nlon)
-    forcings: torch.Tensor  # (time, forcings, nlat, nlon)
+    fields: torch.Tensor | Stored  # (time, channels, nlat, nlon), in memory or in their file
+    forcings: torch.Tensor | Stored  # (time, forcings, nlat, nlon)
     statics: torch.Tensor  # (statics, nlat, nlon)
     dates: list[tuple[int, int]]  # (year, month) of each time
     split: np.ndarray | None  # TRAINING or VALIDATION of each time
@@ -58,10 +94,6 @@ class Months:
     def number(self) -> torch.Tensor:
         """The calendar month, 1..12, of each time, on the device of the fields."""
         return torch.tensor([month for _, month in self.dates], device=self.fields.device)
-
-    def to(self, device: torch.device) -> "Months":
-        """Return the months with fields and forcings on a device."""
-        return dataclasses.replace(self, fields=self.fields.to(device), forcings=self.forcings.to(device))
 
 
 class MonthPairs(NamedTuple):
@@ -124,15 +156,42 @@ def read_months(path: str | Path) -> Months:
         dates = read_dates(dataset)
         metadata = read_metadata(dataset)
         arrays = {
-            name: torch.from_numpy(need(dataset, name)[:].astype("f4", copy=False))
-            for name in ("fields", "forcings", "statics")
+            name: torch.from_numpy(need(dataset, name)[:].astype("f4", copy=False)) for name in ("fields", "forcings")
         }
-        split = dataset["split"][:] if "split" in dataset.variables else None
-    for name in ("fields", "forcings"):
-        refuse_missing(arrays[name], dates, f"{name} of {path}")
-    if not arrays["statics"].isfinite().all():
-        raise ValueError(f"statics of {path} hold numbers that are not finite; make the file again.")
-    return Months(metadata, dates=dates, split=split, **arrays)
+        statics, split = read_statics(dataset), read_split(dataset)
+    for name, values in arrays.items():
+        refuse_missing(values, dates, f"{name} of {path}")
+    return Months(metadata, statics=statics, dates=dates, split=split, **arrays)
+
+
+@contextlib.contextmanager
+def open_months(path: str | Path, device: torch.device) -> Iterator[Months]:
+    """Open a normalized file, whose fields and forcings are read onto the device when they are asked for.
+
+    Raises:
+        ValueError: as `read_months`, after a look at every month.
+    """
+    with open_dataset(path) as dataset:
+        dates, metadata = read_dates(dataset), read_metadata(dataset)
+        stored = {name: Stored(need(dataset, name), device, np.arange(len(dates))) for name in ("fields", "forcings")}
+        statics, split = read_statics(dataset), read_split(dataset)
+        for name, values in stored.items():
+            for index, date in enumerate(dates):
+                refuse_missing(values[index : index + 1], [date], f"{name} of {path}")
+        yield Months(metadata, statics=statics, dates=dates, split=split, **stored)
+
+
+def read_statics(dataset: netCDF4.Dataset) -> torch.Tensor:
+    """Return the statics (statics, nlat, nlon) of a normalized file."""
+    statics = torch.from_numpy(need(dataset, "statics")[:].astype("f4", copy=False))
+    if not statics.isfinite().all():
+        raise ValueError(f"statics of {dataset.filepath()} hold numbers that are not finite; make the file again.")
+    return statics
+
+
+def read_split(dataset: netCDF4.Dataset) -> np.ndarray | None:
+    """Return TRAINING or VALIDATION of each time of a normalized file; None where it does not tell."""
+    return dataset["split"][:] if "split" in dataset.variables else None
 
 
 def known_months(path: str | Path) -> tuple[list[tuple[int, int]], Iterator[Months]]:
@@ -144,7 +203,7 @@ def known_months(path: str | Path) -> tuple[list[tuple[int, int]], Iterator[Mont
     with open_dataset(path) as dataset:
         dates, metadata = read_dates(dataset), read_metadata(dataset)
         inside = np.flatnonzero(np.isin(need(dataset, "split")[:], (TRAINING, VALIDATION)))
-        statics = torch.from_numpy(need(dataset, "statics")[:].astype("f4", copy=False))
+        statics = read_statics(dataset)
 
     def each() -> Iterator[Months]:
         with open_dataset(path) as dataset:

@@ -29,6 +29,7 @@ MEMORY_MODES = 20  # patterns of z between which the memory a_jk is fitted
 SLOW = 0.7  # amplitude kept from month to month, by a mode that the networks have no part in
 LARGEST = 0.99  # amplitude that a mode keeps from month to month, at most
 SMALLEST = 0.1  # variance of a season, of the year's mean, at least
+PART = 1 << 14  # numbers of a latent at a time
 RIDGE = 1e-3  # of the variance; more would damp slow oscillations
 
 
@@ -91,10 +92,14 @@ class LatentStatistics(nn.Module):
         self.memory_to.zero_()[: len(patterns)] = (memory @ patterns).to(self.memory_to)
         self.slow_to.zero_()[: len(patterns)] = (slow_projector(memory) @ patterns).to(self.slow_to)
 
-        departures = anomalies[1:] - before @ memory @ patterns
+        # In place and in parts: on fine grids a copy of all latents in double precision is a gigabyte.
+        departures, kept = anomalies[1:], before @ memory
+        for part, pattern in zip(departures.split(PART, dim=1), patterns.split(PART, dim=1), strict=True):
+            part.sub_(kept @ pattern)
         patterns, variance = leading_patterns(departures, len(self.patterns))
         squares = (departures @ patterns.T).square()
-        rest = (departures.square().sum(1) - squares.sum(1)).clamp_min(0) / max(1, departures.shape[1] - len(patterns))
+        power = torch.cat([part.square().sum(1) for part in departures.split(12)])
+        rest = (power - squares.sum(1)).clamp_min(0) / max(1, departures.shape[1] - len(patterns))
         cycle = annual_cycle(torch.cat([squares, rest[:, None]], dim=1), months[1:])
         deviations, rest = cycle[:, :-1].sqrt(), cycle[:, -1:].sqrt()
         self.patterns.zero_()[: len(patterns)] = patterns.to(self.patterns)

@@ -299,7 +299,12 @@ class MonthlyDiffusion(nn.Module):
         latent = latent if self.latents is None else latent + self.latents.mean
         return latent * torch.exp(self.latent_log_sigma) + self.latent_mean
 
+    @torch.no_grad()
     def fit_latents(self, latents: torch.Tensor, months: torch.Tensor) -> None:
-        """Measure the statistics of `latents` (time, *latent_shape) of `months` (time,), where the config has them."""
+        """Measure the statistics of `latents` (time, *latent_shape) of `months` (time,), where the config has them.
+
+        The latents are scaled in place: all months of them are large.
+        """
         if self.latents is not None:
-            self.latents.fit((latents - self.latent_mean) * torch.exp(-self.latent_log_sigma), months)
+            scaled = latents.sub_(self.latent_mean).mul_(torch.exp(-self.latent_log_sigma))
+            self.latents.fit(scaled, months)

@@ -1,6 +1,8 @@
 """How the weights move: the optimizer, its learning rate, and the average of the weights."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -54,6 +56,27 @@ def update_average(average: dict, model: MonthlyDiffusion, decay: float, step: i
     torch._foreach_lerp_(averages, [as_parts(value) for value in values], 1 - decay)
 
 
-def clone_state(model: MonthlyDiffusion) -> dict:
-    """Return a copy of the model's state."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+@contextlib.contextmanager
+def averaged(model: MonthlyDiffusion, average: dict) -> Iterator[None]:
+    """Lend the model its averaged weights, in evaluation mode: a second model would be a large part of the memory."""
+    own, training = clone_state(model), model.training
+    model.load_state_dict(average)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)
+        model.train(training)
+
+
+def clone_state(model: MonthlyDiffusion, state: dict | None = None) -> dict:
+    """Return a copy of what training changes of a `state` of the model, by default its own; the rest is shared.
+
+    What is fitted before the first step (the forced response) or measured after the last (offset and noise) is by far
+    the largest part of a state, and need not be there again for each of its copies.
+    """
+    moving = {name for name, _ in model.named_parameters()}
+    if model.latents is not None:
+        moving |= {f"latents.{name}" for name, _ in model.latents.named_buffers()}
+    state = model.state_dict() if state is None else state
+    return {name: value.detach().clone() if name in moving else value.detach() for name, value in state.items()}

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ import torch
 from model import candidates, checkpoint, data
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
-from model.data import Months
+from model.data import Months, Stored, open_months
 from model.device import generator, pick_device, seeded
 from model.first_guess import uniform_warming
 from model.free_run import status as free_run_status
@@ -26,7 +27,7 @@ from model.free_run import write_validation
 from model.loss import draw_noise, gradients, loss_terms, validation_score
 from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
-from model.optimizer import RealAdamW, clip, clone_state, learning_rate, update_average
+from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
 from model.train_state import State, load_state, termination, write_state
 
@@ -68,36 +69,34 @@ def train(
     )
     config = build(TrainingConfig, "training", settings.get("training", {}))
     device = pick_device()
-    months = data.read_months(data_path).to(device)
-    training, watched = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
-    for name, indices in (("training", training), ("validation", watched)):
-        if len(indices) == 0:
-            raise ValueError(f"{data_path} has no two consecutive months of the {name} period.")
-    batch = min(config.batch, len(training))
-    steps_per_epoch = len(training) // batch
-    steps = steps_per_epoch * config.epochs
-    deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
-    identity = json.dumps([deciding, seed, data.sha256(data_path)], sort_keys=True)
+    with open_months(data_path, device) as months:
+        training, watched = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
+        for name, indices in (("training", training), ("validation", watched)):
+            if len(indices) == 0:
+                raise ValueError(f"{data_path} has no two consecutive months of the {name} period.")
+        batch = min(config.batch, len(training))
+        steps_per_epoch = len(training) // batch
+        steps = steps_per_epoch * config.epochs
+        deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
+        identity = json.dumps([deciding, seed, data.sha256(data_path)], sort_keys=True)
 
-    with seeded(seed):
-        model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)
-    optimizer = RealAdamW(model, lr=config.learning_rate, weight_decay=config.weight_decay)
+        with seeded(seed):
+            model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)
+        optimizer = RealAdamW(model, lr=config.learning_rate, weight_decay=config.weight_decay)
 
-    # Go on from the state of an unfinished run, or start.
-    state_path = Path(state_folder) / "state.pt" if state_folder else None
-    state = load_state(state_path, identity, device)
-    if state is None:
-        fit_forced(model, months)
-    else:
-        model.load_state_dict(state.model)
-        optimizer.load_state_dict(state.optimizer)
-    inputs = month_inputs(model, months)
-    metadata, statics, split = months.metadata, months.statics, months.split
-    del months  # the inputs took its memory
+        # Go on from the state of an unfinished run, or start.
+        state_path = Path(state_folder) / "state.pt" if state_folder else None
+        state = load_state(state_path, identity, device)
+        if state is None:
+            fit_forced(model, months)
+        else:
+            model.load_state_dict(state.model)
+            optimizer.load_state_dict(state.optimizer)
+        inputs = month_inputs(model, months)
+        metadata, statics, split = months.metadata, months.statics, months.split
     if state is None:
         calibrate(model, inputs, training, config, batch, seed)
         state = State(0, {}, clone_state(model), {}, [], {}, [])
-    average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
     def save_state():
         if state_path:
@@ -134,11 +133,12 @@ def train(
                 row |= {name: value / steps_per_epoch for name, value in state.sums.items()}
                 state.sums = {}
                 if epoch % config.validate_every == 0 or epoch == config.epochs:
-                    average_model.load_state_dict(state.average)
                     fixed = validation_batches(inputs, watched, config.batch)
-                    score, parts = validation_score(average_model, fixed, config)
+                    with averaged(model, state.average):
+                        score, parts = validation_score(model, fixed, config)
                     row |= {"validation_score": score} | {f"validation_{name}": value for name, value in parts.items()}
-                    state.candidates = candidates.keep(state.candidates, state.step, score, state.average, config)
+                    weights = clone_state(model, state.average)
+                    state.candidates = candidates.keep(state.candidates, state.step, score, weights, config)
                 state.rows.append(row)
                 write_metrics(metrics, state.rows)
                 write_tensorboard(writer, row)
@@ -154,7 +154,7 @@ def train(
 
         # Choose among the weights that were kept.
         del inputs
-        months = data.read_months(data_path).to(device)
+        average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
         def measured(candidate):
             if candidate["found"]:
@@ -164,7 +164,8 @@ def train(
             if stop := ending.reason():
                 raise RuntimeError(f"stopped {stop} in its free runs after step {steps}; start again to go on.")
 
-        candidates.measure(state.candidates, average_model, months, config, seed, measured)
+        with open_months(data_path, device) as months:
+            candidates.measure(state.candidates, average_model, months, config, seed, measured)
 
     # Finish.
     chosen = candidates.choose(state.candidates)
@@ -191,23 +192,25 @@ def train(
 def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
     """Fit the forced response to the training months, if the config asks for it."""
     if model.forced is not None:
-        inside = torch.from_numpy(np.flatnonzero(months.split == data.TRAINING))
-        fields, forcings = months.fields[inside], months.forcings[inside]
-        guess = uniform_warming(months.metadata, fields, forcings)
-        model.forced.fit(fields, forcings, months.number[inside], guess)
+        inside = np.flatnonzero(months.split == data.TRAINING)
+        # In their file they stay there: the fit takes one field after the other.
+        fields = months.fields.at(inside) if isinstance(months.fields, Stored) else months.fields[inside]
+        forcings = months.forcings[inside]
+        guess = uniform_warming(months.metadata, cast(torch.Tensor, fields), forcings)
+        model.forced.fit(cast(torch.Tensor, fields), forcings, months.number[inside], guess)
 
 
 @torch.no_grad()
 def month_inputs(model: MonthlyDiffusion, months: Months, chunk: int = 12) -> MonthInputs:
-    """Return the inputs of all months; their departures take the place of the fields of `months`, which are lost."""
+    """Return the inputs of all months, made of `chunk` months at a time."""
     whole, given = None, (months.fields, months.forcings, months.number)
-    for index in torch.arange(len(months.dates)).split(chunk):
-        part = model.inputs(*(values[index] for values in given))
+    for first in range(0, len(months.dates), chunk):
+        some = slice(first, first + chunk)
+        part = model.inputs(*(values[some] for values in given))
         if whole is None:
-            rest = (values.new_empty(len(months.dates), *values.shape[1:]) for values in part[1:])
-            whole = MonthInputs(months.fields, *rest)
+            whole = MonthInputs(*(values.new_empty(len(months.dates), *values.shape[1:]) for values in part))
         for values, new in zip(whole, part, strict=True):
-            values[index] = new
+            values[some] = new
     assert whole is not None  # training has pairs, so there are months
     return whole
 
@@ -232,11 +235,12 @@ def fit_latents(model: MonthlyDiffusion, average: dict, inputs: MonthInputs, ins
     """Measure mean and covariance of the latents of the months `inside`, for the model and its average."""
     if model.latents is None:
         return
-    latents, inside = [], torch.as_tensor(inside, device=inputs.month.device)
-    for index in inside.split(2 * batch):
+    inside = torch.as_tensor(inside, device=inputs.month.device)
+    latents = torch.empty(len(inside), *model.latent_shape, device=inside.device)
+    for index, found in zip(inside.split(2 * batch), latents.split(2 * batch), strict=True):
         part = MonthInputs(*(values.index_select(0, index) for values in inputs))
-        latents.append(model.encode_given(part, model.conditions_of(part))[0])
-    model.fit_latents(torch.cat(latents), inputs.month[inside])
+        found.copy_(model.encode_given(part, model.conditions_of(part))[0])
+    model.fit_latents(latents, inputs.month[inside])
     for name, value in model.latents.named_buffers():
         average[f"latents.{name}"].copy_(value)
 

@@ -4,14 +4,13 @@ Jobs are counted by dry-runs and the groups of the Slurm profile. Training and r
 ``python -m model.benchmark`` on one core at four grids up to 1.5 degrees, and continued by a model of their cost:
 
     seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
-    memory   = a + b cells                   and for training its data beside it, twice while it is read
+    memory   = a + b cells                   and for training its data beside it
 
 All other rules take the seconds and memory of benchmarks/rules.csv, measured at 1.5 degrees; its column ``grows`` says
 whether they follow the cells of the model's grid. The table is of one core: a GPU changes training and rollouts only.
 """
 
 import argparse
-import csv
 import json
 import math
 import os
@@ -24,16 +23,17 @@ import numpy as np
 import yaml
 from scipy.optimize import nnls
 
+from workflow.growth import axes, cells, growth, read_rules
 from workflow.scripts.common.grids import centres
 
 ROOT = Path(__file__).parents[1]
 MEASURED = (4.5, 3, 2.25, 1.5)  # degrees
 GRIDS = (3, 1.5, 0.75)
 MEMBERS = (5, 50, 500)
-REFERENCE = 1.5  # the grid of benchmarks/rules.csv
 CALIBRATING_RUNS = 4  # of a model with residual noise: variance by place, by degree, mean, and global means
-FIELDS = 37  # of a month in a rollout's file, float32; training has the forcings too
-FORCINGS = 3
+FIELDS = 37  # of a month in a rollout's file, float32
+INPUTS = 50  # maps of a month that training holds: fields, and of these and 3 forcings harmonics and coarse maps
+COMPUTED = {"train", "rollout"}  # measured by this program
 CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
 
 
@@ -44,16 +44,6 @@ def is_grid(step):
     except ValueError:
         return False
     return 0.25 <= step <= 15
-
-
-def axes(resolution):
-    """Latitudes and longitudes of a grid with poles."""
-    return round(180 / resolution) + 1, round(360 / resolution)
-
-
-def cells(resolution):
-    """Cells of a grid."""
-    return math.prod(axes(resolution))
 
 
 def months_of(period):
@@ -129,28 +119,17 @@ def fit(resolutions, values, transforms):
     return lambda resolution: float(np.dot(terms(resolution, transforms), found))
 
 
-def read_rules(path=ROOT / "benchmarks/rules.csv"):
-    """Rule -> {seconds, megabytes, grows} as measured at 1.5 degrees."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return {
-            row["rule"]: {"seconds": float(row["seconds"]), "megabytes": float(row["megabytes"]), "grows": row["grows"]}
-            for row in rows
-        }
-
-
 def cost(members, resolution, config, counts, fits, rules):
     """Hours of one core and GB of memory and disk for one number of members and grid, as a dict."""
     simulated = months_of(config["periods"]["simulation"])
     trained, watched = (months_of(config["periods"][name]) for name in ("training", "validation"))
     batch, block = config["training"]["batch"], config["rollout"]["block"]
     steps = (trained - 1) // batch * config["training"]["epochs"]
-    data_mb = 4e-6 * (trained + watched) * (FIELDS + FORCINGS) * cells(resolution)
-    growth = cells(resolution) / cells(REFERENCE)
+    data_mb = 4e-6 * (trained + watched) * INPUTS * cells(resolution)
     others = sum(
-        count * rules[name]["seconds"] * (growth if rules[name]["grows"] == "yes" else 1)
+        count * rules[name]["seconds"] * (growth(resolution) if rules[name]["grows"] else 1)
         for name, count in counts.items()
-        if name in rules
+        if name in rules and name not in COMPUTED
     )
     # Each candidate runs freely: through the training months to be calibrated, and through the validation months.
     runs = CALIBRATING_RUNS if config["model"]["residual_noise"] else 1
@@ -162,7 +141,7 @@ def cost(members, resolution, config, counts, fits, rules):
     month_gb = simulations * simulated * cells(resolution) / 1e9
     return {
         "training_h": training,
-        "training_gb": (fits["step_mb"](resolution) + 2 * data_mb) / 1000,
+        "training_gb": (fits["step_mb"](resolution) + data_mb) / 1000,
         "rollout_h": rollout,
         "rollout_gb": fits["month_mb"](resolution) / 1000,
         "core_h": training + rollout * counts["rollout"] + others / 3600,
@@ -186,7 +165,7 @@ def main():
         parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
     found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
-    rules = read_rules()
+    rules = read_rules(ROOT / "benchmarks/rules.csv")
     print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
     print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
     one, two = dry_run(block), dry_run(2 * block)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.config import TrainingConfig
-from model.optimizer import RealAdamW, clone_state, learning_rate, update_average
+from model.optimizer import RealAdamW, averaged, clone_state, learning_rate, update_average
 from tests.helpers.model_networks import make_model, relative
 
 
@@ -45,3 +45,25 @@ def test_the_average_of_the_weights_is_what_the_decay_says():
     assert average["latent_mean"].item() == pytest.approx(0.1)
     update_average(average, model, 0.0, step=10_000)
     assert torch.equal(average["latent_mean"], model.latent_mean)
+
+
+def test_the_model_is_lent_its_average_and_has_its_own_weights_again():
+    model = make_model().train()
+    average = clone_state(model)
+    with torch.no_grad():
+        model.latent_mean += 1.0
+    own = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(RuntimeError, match="stop"), averaged(model, average):
+        assert not model.training and all(
+            torch.equal(value, average[name]) for name, value in model.state_dict().items()
+        )
+        raise RuntimeError("stop")
+    assert model.training and all(torch.equal(value, own[name]) for name, value in model.state_dict().items())
+
+
+def test_copies_of_a_state_have_their_own_of_what_moves_alone():
+    model = make_model()
+    copied, shared = clone_state(model), model.state_dict()
+    own = {name for name in copied if copied[name].data_ptr() != shared[name].data_ptr()}
+    assert own >= {name for name, _ in model.named_parameters()} | {"latents.patterns", "latents.mean"}
+    assert not own & {"forced.response", "forced.local", "climate_offset", "residual.known", "statics"}

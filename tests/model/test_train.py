@@ -9,6 +9,7 @@ import sys
 import time
 
 import netCDF4
+import numpy as np
 import pytest
 import torch
 
@@ -71,6 +72,27 @@ def test_pairs_carry_the_month_that_follows(folder):
     assert torch.equal(wanted[1].month, wanted[0].month % 12 + 1)
     for found, *values in zip(pairs, *wanted, strict=True):
         assert torch.allclose(found, torch.cat(values), rtol=1e-5, atol=1e-5)
+
+
+def test_months_in_their_file_are_those_in_memory(folder):
+    """However a tensor is indexed, and in what is fitted to them; the months to fit are never in memory together."""
+    whole = data.read_months(folder / "training.nc")
+    fitted = []
+    with data.open_months(folder / "training.nc", CPU) as stored:
+        assert stored.dates == whole.dates and len(stored.fields) == len(whole.fields)
+        some = np.array([2, 3, 7])
+        for name in ("fields", "forcings"):
+            found, wanted = getattr(stored, name), getattr(whole, name)
+            assert found.shape == wanted.shape and found.device == wanted.device
+            for index in (4, np.int64(5), slice(3, 9), some, (slice(None), 1)):
+                assert torch.equal(found[index], wanted[index]), (name, index)
+        assert torch.equal(stored.fields.at(some)[1:, 2], whole.fields[some][1:, 2])
+        for months in (stored, whole):
+            model = checkpoint.load(folder / "c.zip")[0]
+            model.forced.response.zero_()
+            train.fit_forced(model, months)
+            fitted.append(model.forced.state_dict())
+    assert same(*fitted) and fitted[0]["response"].any()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What can be told about runs on a cluster without one: the profile, the rules' resources, the load of a plan."""
 
+import json
 import re
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from tests.helpers.project import ROOT
+from workflow.growth import read_rules
 
 PROFILE = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
 RULES = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
@@ -52,9 +55,49 @@ def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
     blocks = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*)\n)+)", RULES)
     assert len(blocks) == len(NAMES)
     for block in blocks:
-        assert re.search(r"mem_mb=grown\(\d+\)", block), block
-        assert re.search(r"runtime=(grown\(\d+\)|download_minutes\(\)|1440|720)", block), block
+        assert re.search(r'mem_mb=(grown\(|memory\("\w+", )\d+\)', block), block
+        assert re.search(r'runtime=(grown\(\d+\)|minutes\("\w+", \d+\)|download_minutes\(\)|1440|720)', block), block
         assert "# " in block, f"no reason beside the numbers:\n{block}"
+
+
+# Dry-runs do not print resources, so Snakemake is asked for them: rule -> (MB, minutes) of its first attempt.
+ASK = """
+import json, pathlib, sys
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+
+snakefile, folder, resolution = sys.argv[1:]
+given = ConfigSettings(config={"grid": {"resolution": float(resolution)}})
+with SnakemakeApi(OutputSettings()) as api:
+    read = api.workflow(ResourceSettings(), given, snakefile=pathlib.Path(snakefile), workdir=pathlib.Path(folder))
+    rules = {rule.name: rule.resources for rule in read._workflow.rules if "mem_mb" in rule.resources}
+    asked = {
+        name: [resources[key].evaluate(None, attempt=1).value for key in ("mem_mb", "runtime")]
+        for name, resources in rules.items()
+    }
+print(json.dumps(asked))
+"""
+
+
+def asked(directory, resolution):
+    """Rule -> [MB, minutes] that a job on a grid asks for in its first attempt; the rule of a block is rollout."""
+    command = [sys.executable, "-c", ASK, ROOT / "Snakefile", directory, resolution]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    return {re.sub(r"_\d+$", "", name): found for name, found in json.loads(done.stdout).items()}
+
+
+def test_jobs_on_finer_grids_ask_for_what_their_cells_need(tmp_path):
+    """What grows has at 0.75 degrees four times what it took at 1.5, where nothing asks for more than 16 GB."""
+    measured, finer = read_rules(ROOT / "benchmarks/rules.csv"), 241 * 480 / (121 * 240)
+    coarse, usual, fine = (asked(tmp_path, resolution) for resolution in (3, 1.5, 0.75))
+    assert set(measured) <= set(usual) == NAMES
+    assert {"train", "rollout", "cmorize", "summarize", "summarize_baseline"} <= set(measured)
+    assert coarse == usual and max(megabytes for megabytes, _ in usual.values()) <= 16000
+    for name, (megabytes, minutes) in fine.items():
+        grows = name in measured and measured[name]["grows"]
+        assert (megabytes > usual[name][0]) == grows, name
+        assert minutes == pytest.approx(usual[name][1] * (finer if grows and name != "train" else 1), abs=1), name
+        assert megabytes >= (measured[name]["megabytes"] * (finer if grows else 1) if name in measured else 0), name
 
 
 def test_only_training_and_what_runs_the_model_ask_for_a_gpu():

@@ -8,8 +8,10 @@ import yaml
 
 from tests.helpers.project import ROOT, load_config
 from workflow import cost
+from workflow.growth import read_rules
 
 CONFIG = load_config()
+RULES = read_rules(ROOT / "benchmarks/rules.csv")
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +54,20 @@ def test_no_term_of_the_fit_is_negative():
 
 
 def test_every_rule_of_a_submission_was_measured(plans):
-    assert set(plans[5]) - set(cost.read_rules()) == {"train", "rollout", "submission"}
-    assert set(cost.read_rules()) <= set(plans[5])
+    assert set(plans[5]) - set(RULES) == {"submission"}
 
 
 def test_cost_follows_members_and_grid(plans):
     fits = {
         name: (lambda resolution: 1e-6 * cost.cells(resolution)) for name in ("step", "month", "step_mb", "month_mb")
     }
-    rules = cost.read_rules()
-    one, four = (cost.cost(members, 1.5, CONFIG, plans[members], fits, rules) for members in (5, 20))
+    one, four = (cost.cost(members, 1.5, CONFIG, plans[members], fits, RULES) for members in (5, 20))
     free = 3 * (4 * 4 * 360 + 5 * 72)
     assert one["training_h"] == four["training_h"] == pytest.approx(0.02904 * (89 * 103 + free) / 3600)
     assert one["rollout_h"] == four["rollout_h"] == pytest.approx(0.02904 * 555 * 5 / 3600)
     assert four["submission_gb"] == pytest.approx(4 * one["submission_gb"])
     assert one["submission_gb"] / 15 == pytest.approx(1.83, rel=0.01)
-    finer = cost.cost(5, 0.75, CONFIG, plans[5], fits, rules)
+    finer = cost.cost(5, 0.75, CONFIG, plans[5], fits, RULES)
     assert finer["rollouts_gb"] / one["rollouts_gb"] == pytest.approx(cost.cells(0.75) / cost.cells(1.5))
 
 

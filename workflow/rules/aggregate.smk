@@ -24,8 +24,8 @@ rule aggregate_era5:
         "../../envs/data.yaml"
     resources:
         # A year: 0.2 GB, 2 s.
-        mem_mb=grown(1000),
-        runtime=grown(10),
+        mem_mb=memory("aggregate_era5", 1000),
+        runtime=minutes("aggregate_era5", 10),
     params:
         project=BASE,
         months=months_of_year,
@@ -52,8 +52,8 @@ rule aggregate_static:
         "../../envs/data.yaml"
     resources:
         # Less than a second.
-        mem_mb=grown(1000),
-        runtime=grown(10),
+        mem_mb=memory("aggregate_static", 1000),
+        runtime=minutes("aggregate_static", 10),
     params:
         project=BASE,
     message:
@@ -77,8 +77,8 @@ rule aggregate_forcing:
         "../../envs/data.yaml"
     resources:
         # 0.3 GB, 10 s.
-        mem_mb=grown(1000),
-        runtime=grown(10),
+        mem_mb=memory("aggregate_forcing", 1000),
+        runtime=minutes("aggregate_forcing", 10),
     params:
         project=BASE,
         period=forcing_period,
@@ -105,8 +105,8 @@ rule aggregate_experiment:
         "../../envs/data.yaml"
     resources:
         # All months at 1.5 degrees: 0.3 GB, 2 s.
-        mem_mb=grown(1000),
-        runtime=grown(10),
+        mem_mb=memory("aggregate_experiment", 1000),
+        runtime=minutes("aggregate_experiment", 10),
     params:
         project=BASE,
         sst_offset=sst_offset,

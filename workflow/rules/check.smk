@@ -25,8 +25,8 @@ rule check_simulation:
         "../../envs/check.yaml"
     resources:
         # A member: 0.4 GB, 20 s; much of it reading.
-        mem_mb=grown(1000),
-        runtime=grown(20),
+        mem_mb=memory("check_simulation", 1000),
+        runtime=minutes("check_simulation", 20),
     params:
         project=BASE,
         facts=BASE / "config/cmor",

@@ -62,8 +62,8 @@ rule cmorize:
         "../../envs/cmorize.yaml"
     resources:
         # A member: 0.6 GB, 1.5 minutes; 5 on a busy machine.
-        mem_mb=grown(2000),
-        runtime=grown(30),
+        mem_mb=memory("cmorize", 2000),
+        runtime=minutes("cmorize", 30),
     params:
         project=BASE,
         grids=config["submission"]["grids"],

@@ -24,8 +24,8 @@ rule summarize:
         "../../envs/data.yaml"
     resources:
         # A member: 0.3 GB, 10 s; much of it reading.
-        mem_mb=grown(1000),
-        runtime=grown(15),
+        mem_mb=memory("summarize", 1000),
+        runtime=minutes("summarize", 15),
     params:
         project=BASE,
         periods=json.dumps(config["periods"]),
@@ -54,8 +54,8 @@ rule summarize_reference:
         "../../envs/data.yaml"
     resources:
         # 47 years: 0.3 GB, 15 s; much of it reading.
-        mem_mb=grown(1000),
-        runtime=grown(15),
+        mem_mb=memory("summarize_reference", 1000),
+        runtime=minutes("summarize_reference", 15),
     params:
         project=BASE,
         periods=json.dumps(config["periods"]),
@@ -118,8 +118,8 @@ rule truth:
         "../../envs/data.yaml"
     resources:
         # 0.3 GB, 15 s.
-        mem_mb=grown(1000),
-        runtime=grown(30),
+        mem_mb=memory("truth", 1000),
+        runtime=minutes("truth", 30),
     params:
         project=BASE,
         origin=option("--folder", config["evaluation"]["truth"]) or option("--seed", config["synthetic"]["seed"]),
@@ -168,8 +168,8 @@ rule evaluate:
         "../../envs/data.yaml"
     resources:
         # 0.2 GB, 3 s for one member of two experiments; it reads means, not files of the submission.
-        mem_mb=grown(1500),
-        runtime=grown(15),
+        mem_mb=memory("evaluate", 1500),
+        runtime=minutes("evaluate", 15),
     params:
         project=BASE,
         members=len(MEMBERS),

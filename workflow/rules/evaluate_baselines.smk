@@ -26,8 +26,8 @@ rule summarize_baseline:
     threads: 1
     resources:
         # The maps of the regression and what one field's is made of (2.5 GB), the sums of the summary; no whole forecast.
-        mem_mb=grown(5000),
-        runtime=grown(60),
+        mem_mb=memory("summarize_baseline", 5000),
+        runtime=minutes("summarize_baseline", 60),
     params:
         project=BASE,
         data=lambda wildcards, input: " ".join(

@@ -58,8 +58,8 @@ rule plot_maps:
         "../../envs/evaluate.yaml"
     resources:
         # 0.5 GB, 15 s.
-        mem_mb=grown(1500),
-        runtime=grown(15),
+        mem_mb=memory("plot_maps", 1500),
+        runtime=minutes("plot_maps", 15),
     params:
         project=BASE,
         experiments=json.dumps(EXPERIMENTS),
@@ -111,8 +111,8 @@ rule plot_lines:
         "../../envs/evaluate.yaml"
     resources:
         # 0.2 GB, 11 s with five members.
-        mem_mb=grown(1500),
-        runtime=grown(15),
+        mem_mb=memory("plot_lines", 1500),
+        runtime=minutes("plot_lines", 15),
     params:
         project=BASE,
         members=len(MEMBERS),

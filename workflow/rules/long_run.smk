@@ -30,8 +30,8 @@ rule long_run:
     threads: 1
     resources:
         # As a rollout of 1,000 months that writes no fields. A GPU's libraries as in train.
-        mem_mb=grown(8000),
-        runtime=grown(60),
+        mem_mb=memory("long_run", 8000),
+        runtime=minutes("long_run", 60),
         gpu=1,
     params:
         project=BASE,

@@ -25,8 +25,8 @@ rule normalize_statistics:
         "../../envs/data.yaml"
     resources:
         # 30 years: 0.6 GB, 18 s.
-        mem_mb=grown(2000),
-        runtime=grown(20),
+        mem_mb=memory("normalize_statistics", 2000),
+        runtime=minutes("normalize_statistics", 20),
     params:
         project=BASE,
         static=static_option,
@@ -59,8 +59,8 @@ rule normalize_training:
         "../../envs/data.yaml"
     resources:
         # 36 years: 0.6 GB, 17 s.
-        mem_mb=grown(2000),
-        runtime=grown(20),
+        mem_mb=memory("normalize_training", 2000),
+        runtime=minutes("normalize_training", 20),
     params:
         project=BASE,
         static=static_option,
@@ -93,8 +93,8 @@ rule normalize_initial:
         "../../envs/data.yaml"
     resources:
         # 0.3 GB, 1 s.
-        mem_mb=grown(1000),
-        runtime=grown(10),
+        mem_mb=memory("normalize_initial", 1000),
+        runtime=minutes("normalize_initial", 10),
     params:
         project=BASE,
         static=static_option,
@@ -123,8 +123,8 @@ rule normalize_forcing:
         "../../envs/data.yaml"
     resources:
         # 0.5 GB, 3 s.
-        mem_mb=grown(1000),
-        runtime=grown(10),
+        mem_mb=memory("normalize_forcing", 1000),
+        runtime=minutes("normalize_forcing", 10),
     params:
         project=BASE,
         sst_offset=sst_offset,

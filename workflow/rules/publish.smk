@@ -34,8 +34,8 @@ rule publish:
         "../../envs/check.yaml"
     resources:
         # Checksums: 5 s for 3.7 GB on a busy machine; five members of three experiments have 27 GB.
-        mem_mb=grown(1000),
-        runtime=grown(60),
+        mem_mb=memory("publish", 1000),
+        runtime=minutes("publish", 60),
     params:
         project=BASE,
         folder=product_folder,

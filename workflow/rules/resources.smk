@@ -1,9 +1,24 @@
 """What jobs ask for: memory and time that grow, slots for requests, and what profiles set for rules in blocks."""
 
+from workflow.growth import memory_at, minutes_at, read_rules
+
+# What rules took at 1.5 degrees, and which of them grow with the cells of the model's grid.
+MEASURED = read_rules(BASE / "benchmarks/rules.csv")
+
 
 def grown(first):
     """Resource of a job: ``first`` (MB or minutes) in the first attempt, as much again in each further one."""
     return lambda wildcards, attempt: first * attempt
+
+
+def memory(rule, first):
+    """``grown`` MB of a rule that grows with the grid: ``first`` is for grids up to 1.5 degrees."""
+    return grown(memory_at(config["grid"]["resolution"], first, MEASURED[rule]))
+
+
+def minutes(rule, first):
+    """``grown`` minutes of a rule that grows with the grid: ``first`` is for grids up to 1.5 degrees."""
+    return grown(minutes_at(config["grid"]["resolution"], first, MEASURED[rule]))
 
 
 def request_slot(dataset):

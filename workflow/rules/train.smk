@@ -34,8 +34,8 @@ rule train:
         "../../envs/model.yaml"
     threads: 16
     resources:
-        # 5.9 GB on a CPU, two of them the data; a GPU's libraries take some of the host's memory too (not measured).
-        mem_mb=grown(12000),
+        # 4.5 GB on a CPU, two of them the data; a GPU's libraries take some of the host's memory too (not measured).
+        mem_mb=memory("train", 12000),
         # 6.5 hours of one core for 9167 steps. Training stops itself before this limit and goes on from its state in
         # the next attempt, so that the limit need not grow.
         runtime=720,
