@@ -121,3 +121,15 @@ def test_a_gpu_s_months_are_copied_by_a_stream_of_their_own(tmp_path, metadata, 
         assert out.buffers[0].values.is_pinned() and out.buffers[0].stream is not None
         out.finish()
     assert np.array_equal(written(tmp_path / "r1.nc"), values[:, 1].numpy())
+
+
+def test_a_file_is_closed_by_no_thread_while_another_writes(tmp_path, metadata):
+    """HDF5 is not made for several threads: closing one file while another was written ended a run in its last month."""
+    file = files(tmp_path, metadata)[0]
+    closing = threading.Thread(target=file.finish)
+    with data.NETCDF:
+        closing.start()
+        closing.join(0.3)
+        assert closing.is_alive() and file.dataset.isopen()
+    closing.join()
+    assert not file.dataset.isopen() and (tmp_path / "r0.nc").exists()
