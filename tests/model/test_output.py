@@ -124,7 +124,7 @@ def test_a_gpu_s_months_are_copied_by_a_stream_of_their_own(tmp_path, metadata, 
 
 
 def test_a_file_is_closed_by_no_thread_while_another_writes(tmp_path, metadata):
-    """HDF5 is not made for several threads: closing one file while another was written ended a run in its last month."""
+    """HDF5 is not made for several threads: a file closed while another was written ended a run in its last month."""
     file = files(tmp_path, metadata)[0]
     closing = threading.Thread(target=file.finish)
     with data.NETCDF:
