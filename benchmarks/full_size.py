@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.cost import read_rules
+from workflow.growth import read_rules
+
+RULES = Path(__file__).parent / "rules.csv"
 
 
 def measured(folder):
@@ -46,7 +48,7 @@ def sizes(folder):
 
 def table(folder):
     """The tables in Markdown, as lines."""
-    rules = read_rules()
+    rules = read_rules(RULES)
     lines = [
         "| rule | jobs | processor seconds: all, a job | peak memory, MB | over rules.csv |",
         "|---|---|---|---|---|",

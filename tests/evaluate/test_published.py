@@ -30,22 +30,22 @@ def settings(reference="ERA5", **periods):
     return {"periods": evaluation_periods({**PROTOCOL, **periods}), "reference_name": reference}
 
 
-def rows(*others):
-    """Rows of metrics of two members, and of other models that are evaluated from files."""
+def rows():
+    """Rows of metrics of two members."""
     known = [
         ("MD", "aimip", "E1_rmsb_1deg", "test", "tas", 0.4, "K"),
         ("MD", "aimip", "E1_rmsb_1deg", "test", "tas", 0.6, "K"),
         ("MD", "aimip", "E1_rmsb_1deg", "test", "pr", 1e-5, "kg m-2 s-1"),
         ("MD", "aimip", "trend_global", "training", "tas", 0.15, "K decade-1"),
         *(("MD", name, "E5_response", "simulation", "tas", 4.2, "K") for name in list(EXPERIMENTS)[1:]),
-        *((name, "aimip", "E1_rmsb_1deg", "test", "tas", 0.5, "K") for name in others),
     ]
     columns = ("source", "experiment", "metric", "period", "field", "value", "units")
     return [dict(zip(columns, row, strict=True)) for row in known]
 
 
-def table_of(*others, **changes):
-    return published_table(Table(rows(*others)), "MD", "aimip", EXPERIMENTS, settings(**changes))
+def table_of(source="MD", trees=None, **changes):
+    found = [{**row, "source": source} for row in rows()]
+    return published_table(Table(found), source, "aimip", EXPERIMENTS, settings(**changes) | (trees or {}))
 
 
 def raw(**wanted):
@@ -66,15 +66,27 @@ def test_values_are_those_of_the_file_in_the_units_that_people_read():
     assert response["name"] == "E5 aimip-p4k, globe", "nobody published ice that follows, or +3 K"
     # In AIMIP's figures heights are in m, pressures in Pa, which people read as hPa.
     published = raw(metric="E1_rmsb", grid_or_region="1deg", period="test", field="psl")
-    shown = scores_of(read_scores(), "E1_rmsb", "1deg", "psl", "test")
+    shown = scores_of(read_scores({}), "E1_rmsb", "1deg", "psl", "test")
     assert shown == pytest.approx({name: value / 100 for name, value in published.items()})
 
 
-def test_a_model_whose_files_are_evaluated_is_not_there_twice():
+@pytest.mark.parametrize(
+    "trees",
+    [
+        {"models": {"MD-1p5": "/data/anywhere"}},
+        {"models": {"theirs": "/data/UMD-PARETO/MD-1p5"}},
+        {"archive": {"models": {"MD-v0p9": "UMD-PARETO/MD-1p5"}}},
+    ],
+)
+def test_a_model_whose_files_are_evaluated_is_not_there_twice(trees):
     assert "MD-1p5" in table_of()["columns"]
-    once = table_of("MD-1p5")
+    once = table_of(trees=trees)
     assert "MD-1p5" not in once["columns"]
     assert all("MD-1p5" not in row["values"] for row in once["rows"])
+
+
+def test_the_published_model_of_our_own_name_is_another():
+    assert "MD-1p5" in table_of(source="MD-1p5")["columns"]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,7 @@ def test_a_model_whose_files_are_evaluated_is_not_there_twice():
     [
         {"reference": "synthetic planet"},
         {"reference": "SPEEDY"},
+        {"reference": "ERA5-driven regional model"},
         {"test": ["2015-01", "2019-12"]},
         {"training": ["1990-01", "2014-12"], "validation": ["1985-01", "1989-12"]},
     ],
@@ -119,8 +132,8 @@ def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked
                 for metric in ("E5_response", "E5_response_land", "E5_response_sea", "E5_land_sea_ratio")
             ]
         )
-        experiments, control, source, truth = EXPERIMENTS, "aimip", "MD", reference
-        periods = settings()["periods"]
+        experiments, control, source, truth, settings = EXPERIMENTS, "aimip", "MD", reference, {}
+        periods = evaluation_periods(PROTOCOL)
 
         def span(self, period):
             return period
@@ -135,7 +148,7 @@ def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked
     plt.close(figure)
     published = [
         value
-        for metric in ("E5_response_land", "E5_response_sea", "E5_response")
-        for value in responses_of(read_scores(), metric, {"sst_offset": 4}, "tas").values()
+        for metric in ("E5_response_land", "E5_response")
+        for value in responses_of(read_scores({}), metric, {"sst_offset": 4}, "tas").values()
     ]
     assert drawn == (sorted(published) if marked else [])

@@ -79,7 +79,7 @@ def test_datasets_have_what_shares_a_vertical_axis(example, monkeypatch):
     found = names["catalog"].search(experiment_id="aimip", grid_label="gn")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        datasets = found.to_dataset_dict(progressbar=False, **{keyword: json.loads(told)})
+        datasets = {key: found[key](**{keyword: json.loads(told)}).to_dask() for key in found.keys()}
     together = {key.rpartition(".")[2]: set(data.data_vars) for key, data in datasets.items()}
     assert together["height2m"] == {"tas", "huss", "tdas"} and together["height10m"] == {"uas", "vas"}
     assert together["plev500"] == {"zg"} and sum(map(len, together.values())) == 14

@@ -15,22 +15,30 @@ from workflow.scripts.evaluate.display import scale_of, split_field
 
 SCORES = Path(__file__).parent / "data/aimip_published_scores.csv"
 TRUTH = "ERA5"
+LOCAL_TRUTH = "ERA5 (local files)"  # of common/reference.py
 PERIODS = {"training": ("1979-01", "2014-12"), "test": ("2015-01", "2024-12")}  # theirs
 DECADE = "about the first decade"  # of the responses
-PLACES = {"E5_response": "global", "E5_response_land": "land", "E5_response_sea": "sea 60S-60N"}
+PLACES = {"E5_response": "global", "E5_response_land": "land"}  # their sea ends at 60 degrees
 FILE_UNITS = {"tas": "K", "ta": "K", "pr": "kg m-2 s-1", "psl": "Pa", "zg": "m", "ua": "m s-1", "hus": "1", "huss": "1"}
 
 
-def read_scores(path=SCORES, without=()):
-    """The rows of the table as dicts with the value as a float, but those of the models ``without``."""
+def read_scores(settings, path=SCORES):
+    """The rows of the table as dicts with the value as a float, but for models whose files the config names.
+
+    settings: the config's ``evaluation``. A tree ends in the name of its model: ``UMD-PARETO/MD-1p5``.
+    """
+    trees = settings.get("models", {}) | settings.get("archive", {}).get("models", {})
+    without = {TRUTH, *trees, *(Path(tree).name for tree in trees.values())}
     with open(path, newline="", encoding="utf-8") as file:
         rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return [{**row, "value": float(row["value"])} for row in rows if row["model"] not in {TRUTH, *without}]
+        return [{**row, "value": float(row["value"])} for row in rows if row["model"] not in without]
 
 
 def comparable(periods, reference_name):
     """Whether our scores and theirs are of one reference over the same periods, those of ``evaluation_periods``."""
-    return reference_name.startswith(TRUTH) and all(tuple(periods[name]) == span for name, span in PERIODS.items())
+    return reference_name in (TRUTH, LOCAL_TRUTH) and all(
+        tuple(periods[name]) == span for name, span in PERIODS.items()
+    )
 
 
 def scores_of(rows, metric, place, field, period):

@@ -79,7 +79,8 @@ def card(config, facts, check, weights):
         + "`config.yaml` with the workflow makes them again, `checkpoint.zip` holds the weights.\n\n"
         + f"```python\nfrom pathlib import Path\n\nimport xarray as xr\n\n{_example(config)}\n```\n\n"
         + "In this folder, which its paths are relative to, intake-esm joins members and variables: "
-        + '`intake.open_esm_datastore("catalog.json").search(variable_id="tas").to_dataset_dict()`.\n'
+        + '`intake.open_esm_datastore("catalog.json", threaded=False).search(experiment_id="aimip", variable_id="tas", '
+        + 'grid_label="gn").to_dask()`.\n'
         + "\n## License and citation\n\n"
         + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/), the weights "
         + "too.\n\n"

@@ -4,7 +4,8 @@ The table has a row for each file of the submission, with the columns of CMIP6 c
 that the tree can be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own:
 
     with contextlib.chdir(folder):
-        datasets = intake.open_esm_datastore("catalog.json").search(variable_id="tas").to_dataset_dict()
+        catalog = intake.open_esm_datastore("catalog.json", threaded=False)
+        datasets = {key: catalog[key].to_dask() for key in catalog.keys()}
 
 A dataset has all members, and all variables with one vertical axis: what is at 2 m and at 10 m, or on other levels, has
 coordinates of one name and other values, which no join leaves right.

@@ -152,7 +152,7 @@ def land_sea_figure(results):
     figure.suptitle(f"{title}\nin titles: ratio of land to sea, median member")
     kinds = ("E5_response_land", "land"), ("E5_response_sea", "sea"), ("E5_response", "globe")
     beside = comparable(results.periods, results.truth)
-    published = read_scores(without={key[0] for key in results.table.values}) if beside else []
+    published = read_scores(results.settings) if beside else []
     places = [(name, metric, label) for name in names for metric, label in kinds]
     for axes, field in zip(grid.flat, fields, strict=True):
         factor, units = scale_of(field, results.table.units("E5_response", field))
@@ -162,7 +162,7 @@ def land_sea_figure(results):
             label = f"members ({ours.size})" if not place else None
             axes.plot(np.full(ours.size, place), ours, ".", color=BLUE, markersize=3, label=label)
             others = list(responses_of(published, metric, results.experiments[name], field).values())
-            label = "published submissions" if not place else None
+            label = "published submissions, a decade" if not place else None
             axes.plot(np.full(len(others), place + 0.3), others, "_", color=GREY, markersize=5, label=label)
             truth = results.table.members("truth", metric, "simulation", field, name) * factor
             if truth.size:

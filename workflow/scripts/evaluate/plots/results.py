@@ -23,7 +23,7 @@ class Evaluated:
     def __init__(self, table, maps, reference, static, experiments, settings, source):
         self.table = read_table(table)
         self.path, self.reference, self.source, self.experiments = maps, SummaryFile(reference), source, experiments
-        self.truth = settings["reference_name"]
+        self.truth, self.settings = settings["reference_name"], settings
         # What a table of variables leaves out stands in the scorecard.
         self.fields = [field for field in settings["map_fields"] if field in self.reference.fields]
         self.periods = evaluation_periods(settings["periods"])

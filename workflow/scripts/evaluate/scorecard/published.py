@@ -11,10 +11,10 @@ FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
 def published_table(table, source, control, experiments, settings):
     """The table for the card: {title, columns: names of models, rows: [{name, units, ours, values: {model: value}}]}.
 
-    ``ours``, of the median member, is None where the two are not comparable. Models that ``table`` has rows of are left
-    out. settings: with ``periods`` of ``evaluation_periods`` and ``reference_name``.
+    ``ours``, of the median member, is None where the two are not comparable. Models whose files are evaluated
+    are left out. settings: the config's ``evaluation``, ``periods`` of ``evaluation_periods`` and ``reference_name``.
     """
-    rows = read_scores(without={key[0] for key in table.values})
+    rows = read_scores(settings)
     beside = comparable(settings["periods"], settings["reference_name"])
     wanted = [
         (f"E1 RMSB, test, {long_name(field)}", "E1_rmsb_1deg", "test", field, control)
@@ -39,7 +39,10 @@ def published_table(table, source, control, experiments, settings):
         if values and members.size:
             ours = float(np.median(members)) * factor if beside else None
             found.append({"name": name, "units": units, "ours": ours, "values": values})
-    title = "AIMIP's published submissions, read off the figures of its evaluation (E1 on 1 degree, E5 of a decade)"
+    title = (
+        "AIMIP's published submissions, read off the figures of its evaluation "
+        "(E1 on 1 degree, E5 of a decade; MD-1p5 is the published v0.9)"
+    )
     if not beside:
-        title += f"; for context: against ERA5, not {settings['reference_name']} over our periods"
+        title += f"; for context, not number by number: against ERA5, not {settings['reference_name']} over our periods"
     return {"title": title, "columns": sorted({model for row in found for model in row["values"]}), "rows": found}
