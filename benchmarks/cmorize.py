@@ -59,10 +59,9 @@ class WatchedCmor:
 
 def write_with_cmor(rollout, forcing, tables, folder):
     """Seconds of wall clock and of processor time of CMOR's own calls in cmorize/simulation.py on the native grid."""
-    from workflow.scripts.cmorize import writing
-    from workflow.scripts.submission import cmor_python
+    from workflow.scripts.cmorize import cmor_versions, writing
 
-    watch, cmor = Watch(), cmor_python.import_cmor()
+    watch, cmor = Watch(), cmor_versions.import_cmor()
     writing.import_cmor = lambda: WatchedCmor(cmor, watch)
     writing.cmorize(rollout, forcing, ROOT / "config" / "variables.csv", tables, "aimip", 1, ["gn"], folder)
     return watch.wall, watch.busy

@@ -1,9 +1,9 @@
-"""What a whole run cost, rule by rule, as Snakemake measured it, and how that agrees with benchmarks/rules.csv.
+"""What a whole run cost, rule by rule, as Snakemake measured it, and how that agrees with workflow/rules.csv.
 
     python benchmarks/full_size.py FOLDER
 
 FOLDER is where the workflow ran, such as one with config/presets/full_size.yaml. The table has of each rule the jobs,
-the processor seconds of all and of the median job, the peak memory of the largest, and of rules in benchmarks/rules.csv
+the processor seconds of all and of the median job, the peak memory of the largest, and of rules in workflow/rules.csv
 the median job's seconds over those there. Below it stands what the stages hold on disk.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from workflow.growth import read_rules
 
-RULES = Path(__file__).parent / "rules.csv"
+RULES = Path(__file__).parents[1] / "workflow/rules.csv"
 
 
 def measured(folder):

@@ -6,7 +6,7 @@ Jobs are counted by dry-runs and the groups of the Slurm profile. Training and r
     seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
     memory   = a + b cells                   and for training its data beside it
 
-All other rules take the seconds and memory of benchmarks/rules.csv, measured at 1.5 degrees; its column ``grows`` says
+All other rules take the seconds and memory of workflow/rules.csv, measured at 1.5 degrees; its column ``grows`` says
 whether they follow the cells of the model's grid. The table is of one core: a GPU changes training and rollouts only.
 """
 
@@ -165,7 +165,7 @@ def main():
         parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
     found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
-    rules = read_rules(ROOT / "benchmarks/rules.csv")
+    rules = read_rules(ROOT / "workflow/rules.csv")
     print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
     print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
     one, two = dry_run(block), dry_run(2 * block)

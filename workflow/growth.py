@@ -1,4 +1,4 @@
-"""How jobs grow with the model's grid: benchmarks/rules.csv tells which do, and what they took at 1.5 degrees.
+"""How jobs grow with the model's grid: workflow/rules.csv tells which do, and what they took at 1.5 degrees.
 
 ERA5's own grid makes no job larger than measured: what reads it was measured at 0.25 degrees, the finest of a config.
 """
@@ -7,7 +7,7 @@ import csv
 import math
 from pathlib import Path
 
-REFERENCE = 1.5  # degrees: the grid of benchmarks/rules.csv
+REFERENCE = 1.5  # degrees: the grid of workflow/rules.csv
 
 
 def axes(resolution):

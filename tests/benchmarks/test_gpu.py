@@ -14,9 +14,9 @@ from tests.helpers.project import ROOT
 
 def test_its_parts_run_in_time_and_print_a_table(tmp_path):
     parts, begun = ["parity", "training", "rollout 5", "output 5"], time.monotonic()
-    command = [sys.executable, "benchmarks/gpu.py", "--tiny", "--minutes", "3", "--json", str(tmp_path / "gpu.json")]
+    command = [sys.executable, "benchmarks/gpu.py", "--tiny", "--minutes", "12", "--json", str(tmp_path / "gpu.json")]
     done = subprocess.run([*command, "--parts", *parts], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert time.monotonic() - begun < 180, "it promises an end, not a speed"
+    assert time.monotonic() - begun < 720, "it promises an end, not a speed"
     content = json.loads((tmp_path / "gpu.json").read_text())
     rows = {(row["part"], row["what"]): row.get("value") for row in content["rows"]}
     assert not [what for _, what in rows if "failed" in what or "stopped" in what or "no time" in what]

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from tests.helpers import made
-from workflow.scripts.cmorize import writing
+from workflow.scripts.cmorize import cmor_versions, writing
 from workflow.scripts.cmorize.tables import write_tables
 from workflow.scripts.common.months import mid_times, month_range, time_bounds
-from workflow.scripts.submission import cmor_python
 
 
 def test_time_is_the_middle_of_each_month_with_contiguous_bounds():
@@ -153,13 +152,13 @@ def test_files_have_the_chunks_of_the_table(variable, chunks):
 
 def test_a_cmor_that_cannot_be_told_chunks_is_said_once(caplog, monkeypatch):
     caplog.set_level("INFO")
-    monkeypatch.setattr(cmor_python, "mend_interpreter", lambda: None)
+    monkeypatch.setattr(cmor_versions, "mend_interpreter", lambda: None)
     monkeypatch.setitem(sys.modules, "cmor", RecordedCmor(("set_chunking",)))
-    cmor_python.import_cmor()
+    cmor_versions.import_cmor()
     assert [r.message for r in caplog.records if "chunk" in r.message] == [
         "CMOR 3.11.0 has no set_chunking: chunks are the tables' chunk_dimensions"
     ]
     caplog.clear()
     monkeypatch.setitem(sys.modules, "cmor", RecordedCmor())
-    cmor_python.import_cmor()
+    cmor_versions.import_cmor()
     assert not [r.message for r in caplog.records if "chunk" in r.message]

@@ -116,7 +116,7 @@ def write_rollout(path, member=1, offset=0.0, resolution=15.0, period=PERIOD, se
 
 CMOR_PYTHON = os.environ.get("CMOR_PYTHON", "/usr/bin/python3")
 WITH_CMOR = ["env", f"PYTHONPATH={ROOT}", CMOR_PYTHON]
-IMPORT_CMOR = "from workflow.scripts.submission.cmor_python import import_cmor; import_cmor(); import netCDF4"
+IMPORT_CMOR = "from workflow.scripts.cmorize.cmor_versions import import_cmor; import_cmor(); import netCDF4"
 EXPERIMENTS = {"aimip": 0.0, "aimip-p4k": 4.0}
 MEMBERS = (1, 2)
 

@@ -88,7 +88,7 @@ def asked(directory, resolution):
 
 def test_jobs_on_finer_grids_ask_for_what_their_cells_need(tmp_path):
     """What grows has at 0.75 degrees four times what it took at 1.5, where nothing asks for more than 16 GB."""
-    measured, finer = read_rules(ROOT / "benchmarks/rules.csv"), 241 * 480 / (121 * 240)
+    measured, finer = read_rules(ROOT / "workflow/rules.csv"), 241 * 480 / (121 * 240)
     coarse, usual, fine = (asked(tmp_path, resolution) for resolution in (3, 1.5, 0.75))
     assert set(measured) <= set(usual) == NAMES
     assert {"train", "rollout", "cmorize", "summarize", "summarize_baseline"} <= set(measured)

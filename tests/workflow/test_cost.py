@@ -11,7 +11,7 @@ from workflow import cost
 from workflow.growth import read_rules
 
 CONFIG = load_config()
-RULES = read_rules(ROOT / "benchmarks/rules.csv")
+RULES = read_rules(ROOT / "workflow/rules.csv")
 
 
 @pytest.fixture(scope="module")

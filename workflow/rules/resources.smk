@@ -3,7 +3,7 @@
 from workflow.growth import memory_at, minutes_at, read_rules
 
 # What rules took at 1.5 degrees, and which of them grow with the cells of the model's grid.
-MEASURED = read_rules(BASE / "benchmarks/rules.csv")
+MEASURED = read_rules(BASE / "workflow/rules.csv")
 
 
 def grown(first):
@@ -12,12 +12,12 @@ def grown(first):
 
 
 def memory(rule, first):
-    """``grown`` MB of a rule that grows with the grid: ``first`` is for grids up to 1.5 degrees."""
+    """``grown`` MB of a rule that grows with the grid; ``first`` is for grids up to 1.5 degrees."""
     return grown(memory_at(config["grid"]["resolution"], first, MEASURED[rule]))
 
 
 def minutes(rule, first):
-    """``grown`` minutes of a rule that grows with the grid: ``first`` is for grids up to 1.5 degrees."""
+    """``grown`` minutes of a rule that grows with the grid; ``first`` is for grids up to 1.5 degrees."""
     return grown(minutes_at(config["grid"]["resolution"], first, MEASURED[rule]))
 
 

@@ -19,9 +19,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workflow.scripts.submission.cmor_python import import_prepare
+from workflow.scripts.submission.cmor_python import mend_interpreter
 
 TABLES = ("Amon", "coordinate", "formula_terms", "CV")
+
+
+def import_prepare():
+    """PrePARE's module, or None where this CMOR has none."""
+    mend_interpreter()
+    try:
+        from cmip6_cv.PrePARE import PrePARE
+    except ImportError:
+        return None
+    PrePARE.BCOLORS = PrePARE.BColors()  # what its own main sets
+    return PrePARE
 
 
 def check_prepared(paths, tables):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow.scripts.cmorize.cmor_versions import cmor_version, import_cmor, set_chunks, time_axis
 from workflow.scripts.cmorize.fields import Regridder, Simulation, check_rollout, source_channels
 from workflow.scripts.common import grids as latlon
 from workflow.scripts.common.experiments import history_entry, stated
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range, time_bounds
-from workflow.scripts.submission.cmor_python import cmor_version, import_cmor, set_chunks, time_axis
 
 SLAB = 12  # months in memory at a time; a multiple of the chunks' months, so that each chunk is compressed once
 MISSING = np.float32(1e20)

@@ -1,8 +1,6 @@
-"""The interpreter that has CMOR, which may be another than the workflow's own, and what CMOR's versions differ in.
+"""The interpreter that has CMOR, which may be another than the workflow's own, and what CMOR 3.7 needs of it.
 
-3.7 (Debian) needs its interpreter mended and has PrePARE, which 3.13 dropped. Chunks are set by ``set_chunking`` since
-3.14, and before by ``chunk_dimensions`` in a variable's entry of the MIP table. Needs numpy only, so CMOR's interpreter
-can import it.
+Needs numpy only, so CMOR's interpreter can import it.
 """
 
 import ctypes
@@ -16,48 +14,6 @@ import numpy as np
 def cmor_python():
     """Path of the interpreter that has CMOR: CMOR_PYTHON, else this one."""
     return os.environ.get("CMOR_PYTHON") or sys.executable
-
-
-def import_cmor():
-    """The cmor module, or OSError that says what to set where there is none."""
-    mend_interpreter()
-    try:
-        import cmor
-    except ImportError as error:
-        raise OSError(f"{sys.executable} cannot import cmor ({error}): set CMOR_PYTHON to a Python that can") from error
-    if not hasattr(cmor, "set_chunking"):
-        logging.info("CMOR %s has no set_chunking: chunks are the tables' chunk_dimensions", cmor_version(cmor))
-    return cmor
-
-
-def import_prepare():
-    """PrePARE's module, or None where this CMOR has none."""
-    mend_interpreter()
-    try:
-        from cmip6_cv.PrePARE import PrePARE
-    except ImportError:
-        return None
-    PrePARE.BCOLORS = PrePARE.BColors()  # what its own main sets
-    return PrePARE
-
-
-def cmor_version(cmor):
-    """Version of the cmor module, such as 3.7.1."""
-    return f"{cmor.CMOR_VERSION_MAJOR}.{cmor.CMOR_VERSION_MINOR}.{cmor.CMOR_VERSION_PATCH}"
-
-
-def time_axis(cmor, units, months):
-    """CMOR's id of a time axis whose values come with the data; ``months``: how many there will be.
-
-    Without set_chunking no chunk is longer than the axis says it is, one month where it says nothing.
-    """
-    return cmor.axis("time", units=units, **({} if hasattr(cmor, "set_chunking") else {"length": months}))
-
-
-def set_chunks(cmor, variable, sizes):
-    """Chunk the dimensions of CMOR's variable by ``sizes`` where CMOR is not told by the table."""
-    if hasattr(cmor, "set_chunking"):
-        cmor.set_chunking(variable, sizes)
 
 
 def mend_interpreter():
