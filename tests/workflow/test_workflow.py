@@ -178,7 +178,9 @@ def test_the_reference_is_called_what_it_is(finished):
     results = finished.run / "results"
     texts = [results / f"evaluate/scorecard.{ending}" for ending in ("txt", "html", "json")]
     for path in (*texts, *results.glob("submission/*/*/README.md")):
-        assert "planet" in path.read_text() and "ERA5" not in path.read_text(), path
+        # The published submissions alone are held against ERA5, and the table says so.
+        words = " ".join(path.read_text().split()).replace("against ERA5, not synthetic planet", "")
+        assert "planet" in words and "ERA5" not in words, path
     made = ("regrid/era5/1979.nc", "regrid/static.nc", "aggregate/era5/1979.nc", "aggregate/static.nc")
     for path in (*made, "evaluate/reference.nc"):
         with netCDF4.Dataset(results / path) as data:
