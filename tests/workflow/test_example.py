@@ -74,7 +74,7 @@ def test_the_figure_is_there_and_so_are_those_of_the_report(finished, example):
 
 def test_datasets_have_what_shares_a_vertical_axis(example, monkeypatch):
     names, folder = example
-    keyword, told = re.search(r"`(xarray_combine_by_coords_kwargs)=(.*?)`", PAGE).groups()
+    keyword, told = re.search(r"\((xarray_combine_by_coords_kwargs)=(.*?)\)`", PAGE).groups()
     monkeypatch.chdir(folder / names["folder"])
     found = names["catalog"].search(experiment_id="aimip", grid_label="gn")
     with warnings.catch_warnings():
