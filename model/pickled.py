@@ -21,6 +21,8 @@ LITERALS = """
     SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
 """.split()
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+# What a broken pickle ends in; SystemError is what numpy's text beyond Unicode raises.
+FAULTS = (ValueError, TypeError, LookupError, OverflowError, MemoryError, RecursionError, SystemError)
 Kind = TypeVar("Kind")
 NUMBERS_OR_TEXT = re.compile(r"[?biufcSU]\d*")  # codes of dtypes that hold no objects
 
@@ -66,7 +68,7 @@ def read(path: str | Path) -> object:
             f"{path} holds {error}, which is no data; only containers, numbers, text and arrays are read, and nothing "
             f"of it was executed."
         ) from error
-    except (ValueError, TypeError, LookupError, OverflowError, MemoryError, RecursionError) as error:
+    except FAULTS as error:
         raise ValueError(f"{path} is no pickle that can be read: {error}") from error
 
 
@@ -218,6 +220,14 @@ def _encode(text: object, encoding: object) -> bytes:
     return _of_kind(text, str).encode("latin1")
 
 
+def _device(*parts: object) -> str:
+    """Return a device's text, such as cuda:1."""
+    for part in parts:  # the text of containers that hold each other would fill the memory
+        if not isinstance(part, str | int):
+            raise _Refused(f"a device named by a {type(part).__name__}")
+    return ":".join(map(str, parts))
+
+
 def _storage(raw: object) -> np.ndarray:
     """Return a tensor's numbers from what torch.save wrote into the pickle: five pickles, their count, the numbers."""
     stream = io.BytesIO(_of_kind(raw, bytes))
@@ -250,7 +260,7 @@ MAKERS: dict[Name, Callable] = {
     Name("_codecs", "encode"): _encode,
     Name("collections", "OrderedDict"): lambda *pairs: dict(*pairs),
     Name("torch", "Size"): _sizes,
-    Name("torch", "device"): lambda *parts: ":".join(map(str, parts)),
+    Name("torch", "device"): _device,
     Name("torch._utils", "_rebuild_tensor_v2"): _tensor,
     Name("torch.storage", "_load_from_bytes"): _storage,
 }

@@ -114,6 +114,11 @@ OTHERS = {
     "a byte order of objects": (b"\x80\x02cnumpy\ndtype\nU\x02f4\x85R(K\x03U\x03O,>tb.", "a byte order that is none"),
     "a key that is no text": (b"\x80\x02})\x85K\x01s.", "a key of kind tuple"),
     "a persistent id": (b"\x80\x02U\x01aQ.", "the opcode BINPERSID"),
+    # Each pair holds the one before twice: as text, twenty of them are a million words long.
+    "a device of pairs": (
+        b"\x80\x02U\x01aq\x00" + b"h\x00h\x00\x86q\x00" * 20 + b"ctorch\ndevice\nh\x00\x85R.",
+        "a device named by a tuple",
+    ),
 }
 
 
@@ -158,6 +163,13 @@ def test_a_tensor_is_read_as_strictly(read):
     ):
         with pytest.raises(ValueError, match=f"config.pkl (is|holds) .*{message.removeprefix('holds ')}"):
             read(content)
+
+
+def test_text_beyond_unicode_is_refused(read):
+    content = pickle.dumps(np.str_("m"), 4)
+    assert read(content) == "m"
+    with pytest.raises(ValueError, match="config.pkl is no pickle that can be read"):
+        read(content.replace(b"m\0\0\0", b"m\0\0\x7f"))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", pickle.dumps(MAPS)[:-1], b"\x80\x02h\x07.", b"\x80\x02}R.", b"."])

@@ -3,7 +3,7 @@
     python -m workflow.scripts.check.prepare TABLES FILE...
 
 runs under the Python that has CMOR and prints JSON: {file: what PrePARE finds wrong with it}, or null where this CMOR
-has no PrePARE (3.7 has it, newer ones do not). PrePARE is meant for CMIP6, so it is given our tables (TABLES is a
+has no PrePARE (it was removed in 3.13). PrePARE is meant for CMIP6, so it is given our tables (TABLES is a
 folder of cmorize/tables.py) under CMIP6's names, and our further_info_url in place of the address at es-doc.org that it
 would insist on.
 """
