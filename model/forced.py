@@ -122,6 +122,8 @@ class ForcedResponse(nn.Module):
         varies, few = self._fit_forcing(forcings, months), len(months) < 12 * LEAST_YEARS
         # Of a sea that repeats itself there is rounding only.
         kept = torch.cat([varies.new_ones(2), varies[1:]]).repeat(3)
+        if few:
+            kept[len(kept) // 3 :] = False  # nor any season
         anomalies = self.anomalies(forcings, months)
         amplitudes = self.amplitudes(anomalies)
         seen = self.without_mean(anomalies, amplitudes)

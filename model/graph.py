@@ -69,18 +69,18 @@ class Captured:
             return self.function(*inputs)
         leaves, structure = pytree.tree_flatten(inputs)
         if self.calls == 0:
-            self.structure, self.shapes = structure, [leaf.shape for leaf in leaves]
-        elif structure != self.structure or [leaf.shape for leaf in leaves] != self.shapes:
+            self.structure, self.shapes = structure, shapes_of(leaves)
+        elif structure != self.structure or shapes_of(leaves) != self.shapes:
             raise ValueError("a captured function takes inputs of the same structure and shapes at every call.")
         self.calls += 1
         if self.calls <= WARM_UP:
             return self.function(*inputs)
         if self.graph is None:
-            self.buffers = [leaf.clone() for leaf in leaves]
+            self.buffers = [None if leaf is None else leaf.clone() for leaf in leaves]
             if not self._capture():
                 return self.function(*inputs)
         else:
-            torch._foreach_copy_(self.buffers, leaves)
+            torch._foreach_copy_(tensors(self.buffers), tensors(leaves))
         assert self.graph is not None
         self.graph.replay()
         return self.outputs
@@ -97,3 +97,13 @@ class Captured:
             return False
         self.graph = graph
         return True
+
+
+def shapes_of(leaves: list) -> list:
+    """Return the shape of each leaf of a tree of tensors; of what is none, None."""
+    return [None if leaf is None else leaf.shape for leaf in leaves]
+
+
+def tensors(leaves: list) -> list[torch.Tensor]:
+    """Return the leaves that are tensors, not None."""
+    return [leaf for leaf in leaves if leaf is not None]

@@ -78,7 +78,7 @@ def train(
         steps_per_epoch = len(training) // batch
         steps = steps_per_epoch * config.epochs
         deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
-        identity = json.dumps([deciding, seed, data.sha256(data_path)], sort_keys=True)
+        identity = json.dumps([checkpoint.FORMAT, deciding, seed, data.sha256(data_path)], sort_keys=True)
 
         with seeded(seed):
             model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)
