@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from tests.helpers import era5_files
+from tests.helpers.grib import write_grib
 from workflow.scripts.common.grids import area_mean, cell_areas, centres
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_file
@@ -46,6 +47,27 @@ def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
         np.testing.assert_array_equal(file["avg_tprate"][11], regrid_mean(weights, rain))
         assert np.ma.count(file["z"][:, 3]) == 12 * 7 * 12
         assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
+
+
+def test_a_year_in_grib_is_regridded_as_the_same_in_netcdf(year):
+    sources = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
+    grib = {name: write_grib(path.with_suffix(".grib"), path) for name, path in sources.items()}
+    regrid_era5(sources, year / "weights.nc", VARIABLES, year / "netcdf.nc")
+    regrid_era5(grib, year / "weights.nc", VARIABLES, year / "grib.nc")
+    write_weights(write_grib(year / "static.grib", year / "static"), year / "again.nc", 30)
+    with netCDF4.Dataset(year / "netcdf.nc") as file, netCDF4.Dataset(year / "grib.nc") as other:
+        assert set(file.variables) == set(other.variables)
+        for name, variable in file.variables.items():
+            found, wanted = (np.ma.filled(one[name][:].astype(float), np.nan) for one in (other, file))
+            # A mean is no further off than the values in it, and packing halves at worst a step of 2**-16 of the range.
+            span = np.nanmax(wanted, axis=(-2, -1)) - np.nanmin(wanted, axis=(-2, -1)) if variable.ndim > 2 else 0
+            np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+            assert (
+                (np.nanmax(np.abs(found - wanted), axis=(-2, -1), initial=0) <= 0).all() if variable.ndim < 3 else True
+            )
+            assert variable.ndim < 3 or np.nanmax(np.abs(found - wanted)) < np.nanmax(span) * 2**-14
+    with netCDF4.Dataset(year / "weights.nc") as file, netCDF4.Dataset(year / "again.nc") as other:
+        np.testing.assert_array_equal(file["S"][:], other["S"][:])
 
 
 def test_ridges_are_averaged_as_axes(year):
