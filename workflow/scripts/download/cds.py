@@ -237,7 +237,8 @@ def _judge_status(code, text, url):
         where = page[0].rstrip(".,;)") if page else "https://cds.climate.copernicus.eu, tab Download of the dataset"
         return None, f"a licence of the dataset is not accepted yet; log in, accept it at {where} and run again"
     if code == 403 and ("cost limits" in text.lower() or "too large" in text.lower()):
-        return None, f"the CDS finds the request too large ({reason}); ask for fewer levels or variables at a time"
+        cure = "ask for fewer levels or variables at a time, or, where download.format is netcdf, for grib"
+        return None, f"the CDS finds the request too large ({reason}); {cure}"
     if code == 404:
         return None, f"{url} does not know what was asked ({reason}); CDSAPI_URL has to end in /api, without a slash"
     return (
