@@ -15,6 +15,7 @@ from tests.helpers import era5_files
 from tests.helpers.cds_faults import FATAL, RECOVERED, WRONG, covers
 from tests.helpers.cds_stand_in import KEY
 from tests.helpers.downloads import LIMITS, MONTHS, SETTINGS, VARIABLES, get
+from tests.helpers.grib import write_grib
 from tests.helpers.project import left_over
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download import cds as cds_client
@@ -34,10 +35,24 @@ def test_a_dataset_and_year_arrive_with_one_request_and_a_record(dataset, stand_
     rows = read_variables(VARIABLES, dataset=dataset)
     assert set(request["variable"]) == {row.cds_name for row in rows}
     assert request["product_type"] == ["monthly_averaged_reanalysis"] and request["time"] == ["00:00"]
-    assert "area" not in request and "grid" not in request
+    assert "area" not in request and "grid" not in request and request["data_format"] == "netcdf"
     if dataset == "pressure-levels":
         assert request["pressure_level"] == ["1000", "850", "700", "500", "250", "100", "50"]
     assert all(isinstance(value, str) for values in request.values() if isinstance(values, list) for value in values)
+
+
+@pytest.mark.parametrize("dataset", ["single-levels", "pressure-levels", "static"])
+def test_grib_is_asked_for_and_kept_where_the_config_wants_it(dataset, stand_in, replies, tmp_path):
+    reply = {"single-levels": "single", "pressure-levels": "pressure", "static": "static"}[dataset]
+    write_grib(tmp_path / "reply", replies / reply)
+    stand_in.answer = lambda *_: tmp_path / "reply"
+    output = get(tmp_path / "out", dataset, SETTINGS | {"format": "grib"})
+    ((_, request),) = stand_in.requests
+    assert request["data_format"] == "grib"
+    assert filecmp.cmp(output, tmp_path / "reply", shallow=False)
+    assert left_over(tmp_path / "out") == ["1979.era5", "1979.json"]
+    record = json.loads((tmp_path / "out/1979.json").read_text())
+    assert record["requests"] == [request] and record["expver"] == ["0001"]
 
 
 @pytest.mark.parametrize("fault", RECOVERED)

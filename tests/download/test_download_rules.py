@@ -159,6 +159,14 @@ def test_a_rule_that_cannot_download_says_so_in_one_sentence(stand_in, tmp_path,
     assert left_over(tmp_path / "results") == []
 
 
+@pytest.mark.parametrize(("settings", "named"), [({}, []), ({"format": "netcdf"}, []), ({"format": "grib"}, ["grib"])])
+def test_the_format_is_among_what_a_download_depends_on_only_where_it_is_not_the_default(settings, named, tmp_path):
+    """A download from before the key existed stays as it is."""
+    done = run_rules(tmp_path, "results/download/static.era5", "--dry-run", "--printshellcmds", **settings)
+    assert '"product": "monthly"' in done.stdout + done.stderr
+    assert re.findall(r'"format": "(\w+)"', done.stdout + done.stderr) == named
+
+
 def test_the_rule_links_a_centres_file_and_sees_that_it_was_replaced(tmp_path):
     target = "results/download/single-levels/1979.era5"
     (tmp_path / "archive/single-levels").mkdir(parents=True)

@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import era5_files
 from tests.helpers.cds_faults import FOR_EVER
 from tests.helpers.downloads import LIMITS, MONTHS, SETTINGS, VARIABLES, get
+from tests.helpers.grib import write_grib
 from tests.helpers.project import left_over
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download.era5 import download_era5
@@ -68,6 +69,20 @@ def test_hourly_fields_arrive_by_month_and_variable_and_finished_parts_survive_a
         assert np.isfinite(last["avg_tprate"]).all() and np.isnan(last["t2m"]).all()
 
 
+def test_hourly_parts_in_grib_become_one_file_of_grib(stand_in, tmp_path):
+    table = tmp_path / "variables.csv"
+    lines = VARIABLES.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(line for line in lines if line.split(",")[3] in ("t2m", "avg_tprate"))]))
+    answer = hourly_answer(tmp_path)
+    stand_in.answer = lambda *asked: write_grib(tmp_path / "reply.grib", answer(*asked))
+    settings = SETTINGS | {"product": "hourly", "resolution": 30, "format": "grib"}
+    output = tmp_path / "out/1979.era5"
+    download_era5(output, tmp_path / "out/1979.json", table, "single-levels", ["1979-12"], settings, LIMITS)
+    assert {request["data_format"] for _, request in stand_in.requests} == {"grib"} and len(stand_in.requests) == 3
+    assert output.read_bytes().count(b"GRIB") == 2 * 31 * 24 + 1 and output.read_bytes().startswith(b"GRIB")
+    assert left_over(tmp_path / "out") == ["1979.era5", "1979.json"]
+
+
 def test_daily_fields_of_the_cds_are_refused_with_the_cure(stand_in, tmp_path):
     with pytest.raises(ValueError, match="the CDS has no daily single-levels .* set download.product to monthly"):
         get(tmp_path, settings=SETTINGS | {"product": "daily"})
@@ -87,6 +102,9 @@ def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
         download_era5(*args, local=replies / "pressure")
     with pytest.raises(FileNotFoundError, match="check local.folder"):
         download_era5(*args, local=replies / "none")
+    write_grib(tmp_path / "1979.nc", replies / "single")
+    download_era5(*args, local=tmp_path / "1979.nc")
+    assert output.read_bytes().startswith(b"GRIB"), "the file's bytes say what it is, not its name"
     era5_files.write_single_levels(tmp_path / "short", 1979, range(1, 12))
     with pytest.raises(ValueError, match="1979-12 is missing"):
         download_era5(*args, local=tmp_path / "short")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.helpers import era5_files
+from tests.helpers.grib import write_grib
 from workflow.scripts.common.variables import read_variables
 
 ROWS = {
@@ -34,7 +35,7 @@ ROWS = {
     "for ever": "503, reset, poll 503, cut transfer, 403 on the file, wrong size, 404 results for ever; server "
     "not there",
     "content": "reply lacks a month, field, level; other year; NaN; implausible value; ERA5T; other grid; truncated "
-    "ZIP; damaged HDF5; GRIB; empty",
+    "ZIP or GRIB; damaged HDF5 or GRIB; empty",
     "zenodo": "Zenodo: 503, reset, cut, zeros, wrong length once",
     "zenodo wrong": "Zenodo: checksum of record or pinned sha256 differs, no such file, not the AIMIP file, too "
     "short a period",
@@ -146,7 +147,9 @@ FATAL = {
         "for ever", (hit("results", 404, times=FOR_EVER),), sentence="no longer knows the request; gave up", requests=99
     ),
     "always cut": Case("for ever", (hit("asset", cut=100, times=FOR_EVER),), sentence="gave up after"),
-    "always corrupt": Case("damaged", (hit("asset", zeros=True, times=FOR_EVER),), sentence="not netCDF or a ZIP"),
+    "always corrupt": Case(
+        "damaged", (hit("asset", zeros=True, times=FOR_EVER),), sentence="not netCDF, GRIB or a ZIP"
+    ),
     "asset forbidden": Case(
         "for ever", (hit("asset", 403, times=FOR_EVER),), sentence="download from .* broke off .* gave up"
     ),
@@ -183,6 +186,18 @@ def _truncated(path, year):
     path.write_bytes(path.read_bytes()[:-20_000])
 
 
+def _as_grib(path, year):
+    netcdf = path.with_suffix(".netcdf")
+    era5_files.write_single_levels(netcdf, year)
+    write_grib(path, netcdf)
+    netcdf.unlink()
+
+
+def _truncated_grib(path, year):
+    _as_grib(path, year)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
 def _preliminary(path, year):
     era5_files.write_single_levels(path, year, expver=["0001"] * 10 + ["0005"] * 2)
 
@@ -205,6 +220,8 @@ WRONG = {
         "resolution of 30 degrees, not 15",
     ),
     "cut short": _wrong(_truncated, "damaged ZIP"),
-    "GRIB": _wrong(lambda path, year: path.write_bytes(b"GRIB" + bytes(100)), "is GRIB, not netCDF"),
+    "damaged GRIB": _wrong(lambda path, year: path.write_bytes(b"GRIB" + bytes(100)), "is no readable GRIB file"),
+    "GRIB cut short": _wrong(_truncated_grib, "is no readable GRIB file .* download it again"),
+    "GRIB of another year": _wrong(lambda path, year: _as_grib(path, year + 1), r"\d{4}-01, .* missing"),
     "empty": _wrong(lambda path, year: path.write_bytes(b""), "is empty, not netCDF"),
 }

@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.problem("results", 400, title, traceback=job["why"])
         job["file"] = Path(cds.answer(job["collection"], job["inputs"]))
         value = {
-            "type": "application/netcdf",
+            "type": {"netcdf": "application/netcdf", "grib": "application/x-grib"}[job["inputs"]["data_format"]],
             "href": f"http://{self.headers['Host']}/asset/{path[4]}/reply",
             "file:size": job["file"].stat().st_size + fault.get("lie", 0),
         }

@@ -215,7 +215,7 @@ def test_preliminary_months_keep_their_mark_where_the_other_member_is_final(tmp_
 
 
 @pytest.mark.parametrize("content", [b"", b"GRIB....", b"<html>", b"PK\x03\x04 no zip", b"\x89HDF\r\n\x1a\n cut"])
-def test_what_is_no_netcdf_is_said_to_be_none(content, tmp_path):
+def test_what_is_neither_netcdf_nor_grib_is_said_to_be_neither(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(Unreadable, match=str(tmp_path / "file")):
         open_era5(tmp_path / "file")
@@ -234,8 +234,8 @@ def test_zips_that_do_not_fit_are_refused_and_nothing_stays_open(members, shape,
     with zipfile.ZipFile(tmp_path / "file", "w") as archive:
         for name, source in members.items():
             archive.write(tmp_path / source, name)
-    opened, really = [], era5._open_netcdf
-    monkeypatch.setattr(era5, "_open_netcdf", lambda *args: opened.append(really(*args)) or opened[-1])
+    opened, really = [], era5.open_netcdf
+    monkeypatch.setattr(era5, "open_netcdf", lambda *args: opened.append(really(*args)) or opened[-1])
     with pytest.raises(ValueError, match=str(tmp_path / "file")):
         open_era5(tmp_path / "file")
     assert len(opened) == sum(name.endswith(".nc") for name in members) and not any(file.isopen() for file in opened)

@@ -6,9 +6,11 @@ import pytest
 import xarray as xr
 
 from tests.helpers import era5_files
+from tests.helpers.grib import packing_error, write_grib
 from workflow.scripts.common.grids import area_mean, cell_areas, centres
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_file
+from workflow.scripts.inputs.era5 import open_era5
 from workflow.scripts.regrid.era5 import regrid_era5
 from workflow.scripts.regrid.forcing import regrid_forcing
 from workflow.scripts.regrid.operators import Weights, regrid_mean
@@ -46,6 +48,23 @@ def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
         np.testing.assert_array_equal(file["avg_tprate"][11], regrid_mean(weights, rain))
         assert np.ma.count(file["z"][:, 3]) == 12 * 7 * 12
         assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
+
+
+def test_a_year_in_grib_is_regridded_as_the_same_in_netcdf(year):
+    sources = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
+    grib = {name: write_grib(path.with_suffix(".grib"), path) for name, path in sources.items()}
+    regrid_era5(sources, year / "weights.nc", VARIABLES, year / "netcdf.nc")
+    regrid_era5(grib, year / "weights.nc", VARIABLES, year / "grib.nc")
+    # A mean is no further off than the values in it; the widest range of a year bounds that of each packed field.
+    errors = {}
+    for path in sources.values():
+        with open_era5(path) as dataset:
+            errors |= {name: packing_error(field.values) for name, field in dataset.data_vars.items()}
+    with xr.open_dataset(year / "netcdf.nc") as wanted, xr.open_dataset(year / "grib.nc") as found:
+        assert set(found.variables) == set(wanted.variables) and errors.keys() <= set(found.variables)
+        xr.testing.assert_equal(found.drop_vars(errors), wanted.drop_vars(errors))
+        for name, error in errors.items():
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-6, atol=error)
 
 
 def test_ridges_are_averaged_as_axes(year):

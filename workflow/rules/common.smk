@@ -46,8 +46,10 @@ def static_option(wildcards, input):
 def download_settings(kind):
     """What the bytes of a download depend on, and nothing else: patience with a server reruns nothing."""
     source, download = config["source"], config["download"]
+    # Named only where it is not the default, which what was downloaded before has.
+    asked_format = ["format"] if download["format"] != "netcdf" else []
     keys = {
-        ("cds", "era5"): [(download, "product"), (download, "era5t"), (download, "resolution")],
+        ("cds", "era5"): [(download, key) for key in ("product", "era5t", "resolution", *asked_format)],
         ("cds", "forcing"): [(download, key) for key in ("forcing_record", "forcing_file", "forcing_sha256")],
         ("local", "forcing"): [(config["local"], "forcing_values")],
         ("local", "era5"): [(download, "product"), (download, "era5t")],

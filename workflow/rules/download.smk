@@ -1,7 +1,7 @@
 """ERA5 and the AIMIP forcing as they are delivered, from the source that the config names.
 
 INPUTS   none from the workflow; with source local the centre's own files, with source synthetic the planet's data
-OUTPUTS  results/download/{dataset}/{year}.era5, results/download/static.era5   CDS replies: netCDF or ZIP, by content
+OUTPUTS  results/download/{dataset}/{year}.era5, results/download/static.era5   CDS replies: netCDF, GRIB or a ZIP
          results/download/forcing.nc                                            AIMIP forcing, values at month starts
          beside each: .json, the record of request, time, size, checksum and ERA5 version
          results/download/models/{model}.json                                   record of a model from AIMIP's archive,

@@ -55,11 +55,11 @@ class _Gone(Exception):
     """The job is no longer known to the server: submit it anew."""
 
 
-def requests_for(dataset, rows, months, product="monthly"):
+def requests_for(dataset, rows, months, product="monthly", data_format="netcdf"):
     """The requests that deliver ``rows`` (Variables of ``dataset``) for ``months`` ("YYYY-MM" of one year).
 
-    A list of (collection, request). Monthly means take one request; hourly ones take one per month and variable, which
-    stays below the limit of the CDS, and the hour that ends the last month.
+    A list of (collection, request). ``data_format``: netcdf or grib. Monthly means take one request; hourly ones take
+    one per month and variable, which stays below the limit of the CDS, and the hour that ends the last month.
     """
     if (dataset, product) not in COLLECTIONS:
         raise ValueError(
@@ -68,7 +68,8 @@ def requests_for(dataset, rows, months, product="monthly"):
     collection = COLLECTIONS[dataset, product]
     names = list(dict.fromkeys(row.cds_name for row in rows))
     levels = [str(level) for level in sorted({row.level for row in rows if row.level is not None}, reverse=True)]
-    shared = {"data_format": "netcdf", "download_format": "unarchived"} | ({"pressure_level": levels} if levels else {})
+    shared = {"data_format": data_format, "download_format": "unarchived"}
+    shared |= {"pressure_level": levels} if levels else {}
     year = months[0][:4]
     if product == "monthly":
         asked = {"variable": names, "year": [year], "month": [month[5:] for month in months], "time": ["00:00"]}
@@ -236,7 +237,8 @@ def _judge_status(code, text, url):
         where = page[0].rstrip(".,;)") if page else "https://cds.climate.copernicus.eu, tab Download of the dataset"
         return None, f"a licence of the dataset is not accepted yet; log in, accept it at {where} and run again"
     if code == 403 and ("cost limits" in text.lower() or "too large" in text.lower()):
-        return None, f"the CDS finds the request too large ({reason}); ask for fewer levels or variables at a time"
+        cure = "ask for fewer levels or variables at a time, or, where download.format is netcdf, for grib"
+        return None, f"the CDS finds the request too large ({reason}); {cure}"
     if code == 404:
         return None, f"{url} does not know what was asked ({reason}); CDSAPI_URL has to end in /api, without a slash"
     return (

@@ -19,6 +19,7 @@ from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download.delivery import command_line, link, now, synthesize, write_record
 from workflow.scripts.download.patience import limits_of
 from workflow.scripts.inputs.checks import check_file, check_reply
+from workflow.scripts.inputs.era5 import is_grib
 
 
 def download_era5(output, record, variables, dataset, months, settings, limits=None, local=None):
@@ -26,8 +27,8 @@ def download_era5(output, record, variables, dataset, months, settings, limits=N
 
     ``months``: "YYYY-MM" of one year; ignored for static. ``settings``: {"source": cds | synthetic | local} and what
     the source needs: ``product`` and ``era5t`` (cds, local), ``resolution`` of the grid in degrees (cds, synthetic),
-    ``seed`` (synthetic). ``limits``: see ``cds.retrieve``. ``local``: the centre's file. Raises ValueError, OSError or
-    RuntimeError with one sentence.
+    ``format`` to ask for (cds; netcdf if absent), ``seed`` (synthetic). ``limits``: see ``cds.retrieve``. ``local``:
+    the centre's file. Raises ValueError, OSError or RuntimeError with one sentence.
     """
     rows = read_variables(variables, dataset=dataset)
     months = None if dataset == "static" else months
@@ -51,11 +52,12 @@ def download_era5(output, record, variables, dataset, months, settings, limits=N
 
 
 def _from_cds(temporary, output, rows, dataset, months, settings, limits):
-    """Fetch and check what one file needs from the CDS; (versions, record). Several replies become one ZIP."""
+    """Fetch and check what one file needs from the CDS; (versions, record). Several replies become one file."""
     from workflow.scripts.download import cds
 
     product = "monthly" if dataset == "static" else settings["product"]
-    requests = cds.requests_for(dataset, rows, months or [cds.STATIC_MONTH], product)
+    data_format = settings.get("format", "netcdf")
+    requests = cds.requests_for(dataset, rows, months or [cds.STATIC_MONTH], product, data_format)
     label = f"the reply of the CDS for {dataset}" + (f" {months[0][:4]}" if months else "")
     terms = {"label": label, "era5t": settings["era5t"], "resolution": settings["resolution"]}
     folder = output.with_name(f".{output.name}.parts")  # survives an interruption, so that finished parts are kept
@@ -90,7 +92,14 @@ def _from_cds(temporary, output, rows, dataset, months, settings, limits):
 
 
 def _bundle(parts, target):
-    """One ZIP, without compression, of the netCDF files in ``parts``, which may be ZIPs themselves."""
+    """One ZIP, without compression, of the netCDF files in ``parts``, which may be ZIPs themselves; GRIB is joined."""
+    if all(map(is_grib, parts)):
+        # A file of GRIB is its messages, one after another, and needs no copy to be read.
+        with open(target, "wb") as joined:
+            for part in parts:
+                with open(part, "rb") as source:
+                    shutil.copyfileobj(source, joined, 1 << 22)
+        return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for number, part in enumerate(parts):
             if zipfile.is_zipfile(part):

@@ -102,6 +102,8 @@ def check_values(values, row, times):
     low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
     if not low <= high:
         raise ValueError(f"'{row.channel}' has no values at all")
+    if row.regrid == "sea" and (empty := np.isnan(values).all(axis=(1, 2))).any():
+        raise ValueError(f"'{row.channel}' has no values in {times[empty][0].astype('datetime64[M]')}")
     # A sum is NaN or infinite if any value is, and is quicker than looking at each.
     if row.regrid != "sea" and not np.isfinite(values.sum(dtype=np.float64)):
         bad = ~np.isfinite(values)
@@ -117,7 +119,7 @@ def check_values(values, row, times):
 
 
 def _named(error, path, label):
-    """``error`` with a sentence that begins with ``label``; netCDF's RuntimeError means damaged compressed data."""
+    """``error`` with a sentence that begins with ``label``; a RuntimeError means data that cannot be decoded."""
     if isinstance(error, RuntimeError):
         if (known := explained(error, path)) is not None:
             return known

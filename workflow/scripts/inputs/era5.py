@@ -1,12 +1,13 @@
 """ERA5 files as the CDS delivers them: the one reader.
 
-A file is judged by what is in it, never by its name: a plain netCDF file or a ZIP of several (the CDS splits a reply by
+A file is judged by what is in it, never by its name: netCDF, GRIB or a ZIP of several (the CDS splits a netCDF reply by
 type of step), axes and units as ``labelled`` reads them, fields under their old or new names. Facts on the format:
 https://confluence.ecmwf.int/display/CKB (GRIB to netCDF conversion on the new CDS).
 """
 
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ BLOCK_BYTES = 200e6  # read at most this much of a field at a time
 
 
 class Unreadable(ValueError):
-    """The file is no netCDF file or ZIP of netCDF files, or is cut short."""
+    """The file is no netCDF, no GRIB and no ZIP of these, or is damaged or cut short."""
 
 
 def open_era5(path, product="monthly"):
@@ -39,7 +40,7 @@ def open_era5(path, product="monthly"):
     Dimensions ``time`` (datetime64: start of the month, day or hour, as ``product`` says; without meaning if STATIC),
     ``level`` (hPa, 1000 first), ``latitude`` (north to south), ``longitude`` (0 to 360); coordinate ``expver`` (time),
     "0001" for final ERA5. Fields keep the file's units and carry today's CDS short names. Raises Unreadable (a
-    ValueError) if the content is neither netCDF nor a ZIP of it, ValueError if the members do not fit together.
+    ValueError) if the content is neither netCDF nor GRIB nor a ZIP of these, ValueError if the members do not fit.
     """
     members = open_members(path, product)
     versions = [member["expver"] for member in members]
@@ -60,28 +61,30 @@ def open_era5(path, product="monthly"):
 
 
 def open_members(path, product="monthly"):
-    """The Datasets in the ERA5 file ``path``, one per netCDF file in it, each as ``open_era5`` describes.
+    """The Datasets in the ERA5 file ``path``, each as ``open_era5`` describes: one per netCDF file or field of GRIB.
 
     Hourly and daily files are read through this: their members cover different times, and merging would load them.
     """
     path = Path(path)
-    with open(path, "rb") as file:
-        start = file.read(8)
-    if start.startswith(b"PK"):
-        sources = _unzip(path)
-    elif start.startswith((b"\x89HDF", b"CDF")):
-        sources = [(path.name, _open_netcdf(path, path))]
-    else:
-        kind = "GRIB" if start.startswith(b"GRIB") else f"something that starts with {start!r}" if start else "empty"
-        raise Unreadable(f"{path} is {kind}, not netCDF or a ZIP of netCDF files; ask the CDS for netcdf")
+    sources = _unzip(path) if _start(path).startswith(b"PK") else [(str(path), one) for one in _open(path, path)]
     try:
-        labels = [f"{path}:{name}" if len(sources) > 1 else str(path) for name, _ in sources]
-        return [_standard(source, label, product) for (_, source), label in zip(sources, labels, strict=True)]
+        return [_standard(source, label, product) for label, source in sources]
     except Exception:
         # The netCDF library is not made for threads: a file that is left open must not be closed by another one.
         for _, source in sources:
             source.close()
         raise
+
+
+def is_grib(path):
+    """Whether the file ``path`` is GRIB, by its first bytes."""
+    return _start(path).startswith(b"GRIB")
+
+
+def _start(path):
+    """The first bytes of a file, which tell its kind."""
+    with open(path, "rb") as file:
+        return file.read(8)
 
 
 def holds(dataset, row):
@@ -141,21 +144,38 @@ def _find(dataset, row, product):
     return dataset[name], np.float32(factor * rate), np.float32(offset * rate)
 
 
-def _unzip(path):
-    """(name, open netCDF file) of each member, extracted to the job's TMPDIR.
+def _open(path, label):
+    """What the file ``path`` holds: the open netCDF file, or a Dataset for each field of a GRIB file."""
+    start = _start(path)
+    try:
+        if start.startswith((b"\x89HDF", b"CDF")):
+            return [open_netcdf(path, label)]
+        if is_grib(path):
+            # Here, since ecCodes takes a while to load and most files are netCDF.
+            from workflow.scripts.inputs.grib import open_grib
 
-    Not beside the ZIP, which may lie in a centre's archive. The copy is unlinked at once and lives while it is open.
-    """
+            return open_grib(path, label)
+    except MachineFault:  # the file may well be sound
+        raise
+    except OSError as error:
+        raise Unreadable(f"{error}; download it again") from error
+    kind = f"something that starts with {start!r}" if start else "empty"
+    raise Unreadable(f"{label} is {kind}, not netCDF, GRIB or a ZIP of these; download it again")
+
+
+def _unzip(path):
+    """(label, open netCDF file or Dataset of a field of GRIB) of what the members of the ZIP file ``path`` hold."""
     sources = []
     try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for name in archive.namelist():
-                if not _is_beside(name):
-                    sources.append((name, _open_netcdf(archive.extract(name, folder), f"{path}:{name}")))
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, Unreadable) as error:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not _is_beside(name)]
+            for name in names:
+                label = f"{path}:{name}" if len(names) > 1 else str(path)
+                sources += [(label, one) for one in _extracted(archive, name, f"{path}:{name}")]
+    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, ValueError) as error:
         for _, source in sources:
             source.close()
-        if isinstance(error, Unreadable):
+        if isinstance(error, ValueError):
             raise
         raise Unreadable(f"{path} is a damaged ZIP file ({error}); download it again") from error
     if not sources:
@@ -163,18 +183,23 @@ def _unzip(path):
     return sources
 
 
+def _extracted(archive, name, label):
+    """What the member ``name`` of a ZIP holds, as ``_open`` gives it, from a copy in the job's TMPDIR.
+
+    Not beside the ZIP, which may lie in a centre's archive. The copy is unlinked at once and lives while it is open;
+    but one of GRIB, which is opened anew for each message, when its Datasets are closed.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        opened = _open(archive.extract(name, folder), label)
+        if isinstance(opened[0], xr.Dataset):
+            opened[0].set_close(stack.pop_all().close)
+    return opened
+
+
 def _is_beside(name):
     """Whether a member of a ZIP is a folder, or what a system puts beside files (macOS: __MACOSX, ._x, .DS_Store)."""
     return name.endswith("/") or name.startswith("__MACOSX/") or name.split("/")[-1].startswith(".")
-
-
-def _open_netcdf(path, label):
-    try:
-        return open_netcdf(path, label)
-    except MachineFault:  # the file may well be sound
-        raise
-    except OSError as error:
-        raise Unreadable(f"{error}; download it again") from error
 
 
 def _standard(source, label, product):

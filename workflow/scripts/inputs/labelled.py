@@ -23,6 +23,8 @@ FILLED = 1e19
 # Units as real files write them where udunits does not read them, or reads something else (C is coulomb).
 SPELLED = {
     **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
+    # ecCodes since 2.4x, of slopes and of types of soil and plants.
+    **dict.fromkeys(("Numeric", "(-1 to 1)", "(Code table 4.213)", "(Code table 4.234)"), "1"),
     **dict.fromkeys(("C", "deg C", "degree C", "degrees C", "deg_c", "Celcius"), "degC"),
     **dict.fromkeys(("mb", "hpa", "HPA"), "hPa"),
     **dict.fromkeys(("gpm", "geopotential meter", "geopotential metre"), "m"),
@@ -35,7 +37,7 @@ TIMES = ("valid_time", "time", "date", "forecast_reference_time")
 
 
 def open_labelled(source, label=None):
-    """The netCDF file ``source`` (a path, or an open netCDF4.Dataset) as a Dataset, read lazily.
+    """``source`` (path of a netCDF file, an open netCDF4.Dataset, or one of ``open_grib``) as a Dataset, read lazily.
 
     Dimensions and their coordinates are called ``time``, ``level`` (hPa), ``latitude`` and ``longitude`` (degrees,
     0..360), whatever the file calls them, in the file's order; packed values become floats, missing ones NaN.
@@ -43,8 +45,12 @@ def open_labelled(source, label=None):
     that names ``label`` (default: the path) if latitude and longitude are not axes of it.
     """
     label = label or source
-    opened = source if isinstance(source, netCDF4.Dataset) else open_netcdf(source, label)
-    dataset = xr.open_dataset(xr.backends.NetCDF4DataStore(opened), decode_times=False, decode_coords=False)
+    opened = source if isinstance(source, netCDF4.Dataset | xr.Dataset) else open_netcdf(source, label)
+    dataset = opened
+    if not isinstance(opened, xr.Dataset):
+        store = xr.backends.NetCDF4DataStore(opened)
+        # With the engine named xarray does not load all that are installed, ecCodes among them.
+        dataset = xr.open_dataset(store, engine="store", decode_times=False, decode_coords=False)
     try:
         dataset = _named_axes(dataset, label)
     except Exception:
