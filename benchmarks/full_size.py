@@ -16,8 +16,6 @@ import numpy as np
 
 from workflow.growth import read_rules
 
-RULES = Path(__file__).parents[1] / "workflow/rules.csv"
-
 
 def measured(folder):
     """Rule -> arrays (processor seconds, peak MB) of its jobs, from the records in FOLDER/benchmarks.
@@ -48,7 +46,7 @@ def sizes(folder):
 
 def table(folder):
     """The tables in Markdown, as lines."""
-    rules = read_rules(RULES)
+    rules = read_rules()
     lines = [
         "| rule | jobs | processor seconds: all, a job | peak memory, MB | over rules.csv |",
         "|---|---|---|---|---|",

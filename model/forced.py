@@ -120,7 +120,6 @@ class ForcedResponse(nn.Module):
             guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
         """
         varies, few = self._fit_forcing(forcings, months), len(months) < 12 * LEAST_YEARS
-        # Of a sea that repeats itself there is rounding only.
         kept = torch.cat([varies.new_ones(2), varies[1:]]).repeat(3)
         if few:
             kept[len(kept) // 3 :] = False  # nor any season
@@ -128,7 +127,7 @@ class ForcedResponse(nn.Module):
         amplitudes = self.amplitudes(anomalies)
         seen = self.without_mean(anomalies, amplitudes)
         regression = Regression(
-            amplitudes.double() * varies[0],
+            amplitudes.double() * varies[0],  # of a sea that repeats itself there is rounding only
             by_waves(amplitudes.double()[:, 1:], months) * (varies[0] and not few),
             self.places(seen, months)[:, kept],
             self.harmonics,

@@ -165,7 +165,7 @@ def main():
         parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
     found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
-    rules = read_rules(ROOT / "workflow/rules.csv")
+    rules = read_rules()
     print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
     print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
     one, two = dry_run(block), dry_run(2 * block)

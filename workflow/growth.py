@@ -7,7 +7,8 @@ import csv
 import math
 from pathlib import Path
 
-REFERENCE = 1.5  # degrees: the grid of workflow/rules.csv
+RULES = Path(__file__).parent / "rules.csv"
+REFERENCE = 1.5  # degrees: the grid of that table
 
 
 def axes(resolution):
@@ -25,9 +26,9 @@ def growth(resolution):
     return cells(resolution) / cells(REFERENCE)
 
 
-def read_rules(path):
+def read_rules(path=RULES):
     """Rule -> {seconds, megabytes, grows} as measured at 1.5 degrees."""
-    with open(Path(path), newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         rows = csv.DictReader(line for line in file if not line.startswith("#"))
         return {
             row["rule"]: {

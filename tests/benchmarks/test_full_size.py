@@ -17,7 +17,7 @@ def record(folder, name, seconds, megabytes):
 
 
 def test_jobs_are_summed_by_rule_and_set_beside_the_table_that_costs_are_planned_by(tmp_path):
-    usual = read_rules(full_size.RULES)["cmorize"]["seconds"]
+    usual = read_rules()["cmorize"]["seconds"]
     for member, factor in enumerate((1, 2, 4)):
         record(tmp_path, f"cmorize/aimip/r{member}.tsv", factor * usual, 500 + member)
     record(tmp_path, "of_my_own.tsv", 2000, 12000)

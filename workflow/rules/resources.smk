@@ -3,7 +3,7 @@
 from workflow.growth import memory_at, minutes_at, read_rules
 
 # What rules took at 1.5 degrees, and which of them grow with the cells of the model's grid.
-MEASURED = read_rules(BASE / "workflow/rules.csv")
+MEASURED = read_rules()
 
 
 def grown(first):

@@ -24,7 +24,7 @@ from workflow.scripts.submission.cmor_python import mend_interpreter
 TABLES = ("Amon", "coordinate", "formula_terms", "CV")
 
 
-def import_prepare():
+def load_prepare():
     """PrePARE's module, or None where this CMOR has none."""
     mend_interpreter()
     try:
@@ -37,7 +37,7 @@ def import_prepare():
 
 def check_prepared(paths, tables):
     """Put PrePARE to files. Returns {path: its findings} of those that it does not take, None without PrePARE."""
-    prepare = import_prepare()
+    prepare = load_prepare()
     if prepare is None:
         return None
     import cmip6_cv

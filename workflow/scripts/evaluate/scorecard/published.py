@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from workflow.scripts.evaluate.display import long_name, scale_of
+from workflow.scripts.evaluate.display import long_name, scale_of, split_field
 from workflow.scripts.evaluate.published import FILE_UNITS, comparable, read_scores, responses_of, scores_of
 
 FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
@@ -35,7 +35,7 @@ def published_table(table, source, control, experiments, settings):
     found = []
     for name, metric, period, field, experiment, values in wanted:
         members = table.members(source, metric, period, field, experiment)
-        factor, units = scale_of(field, table.units(metric, field) or FILE_UNITS[field.rstrip("0123456789")])
+        factor, units = scale_of(field, table.units(metric, field) or FILE_UNITS[split_field(field)[0]])
         if values and members.size:
             ours = float(np.median(members)) * factor if beside else None
             found.append({"name": name, "units": units, "ours": ours, "values": values})
