@@ -8,6 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 
+from tests.helpers.catalog import without_threads
 from tests.helpers.project import ROOT
 from workflow.scripts.evaluate.metrics.table import read_table
 
@@ -23,6 +24,8 @@ def example(finished, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.chdir(folder)
         patch.setenv("MPLBACKEND", "agg")
+        without_threads(patch)
+        patch.setenv("ITK_ESM_THREADING", "True")  # which the page is to change
         warnings.simplefilter("error")
         for program in re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE):
             exec(program, names)
@@ -74,6 +77,7 @@ def test_the_figure_is_there_and_so_are_those_of_the_report(finished, example):
 
 def test_datasets_have_what_shares_a_vertical_axis(example, monkeypatch):
     names, folder = example
+    without_threads(monkeypatch)
     keyword, told = re.search(r"\((xarray_combine_by_coords_kwargs)=(.*?)\)`", PAGE).groups()
     monkeypatch.chdir(folder / names["folder"])
     found = names["catalog"].search(experiment_id="aimip", grid_label="gn")

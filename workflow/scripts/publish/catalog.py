@@ -1,10 +1,12 @@
 """A catalogue for intake-esm: ``catalog.json`` (esmcat specification 0.1.0) and ``catalog.csv``, its table.
 
 The table has a row for each file of the submission, with the columns of CMIP6 catalogues. Paths are relative to it, so
-that the tree can be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own:
+that the tree can be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own. Threads
+are refused by the environment, since a search forgets ``threaded=False`` (intake-esm 2025.12.12):
 
+    os.environ["ITK_ESM_THREADING"] = "False"
     with contextlib.chdir(folder):
-        catalog = intake.open_esm_datastore("catalog.json", threaded=False)
+        catalog = intake.open_esm_datastore("catalog.json")
         datasets = {key: catalog[key].to_dask() for key in catalog.keys()}
 
 A dataset has all members, and all variables with one vertical axis: what is at 2 m and at 10 m, or on other levels, has
