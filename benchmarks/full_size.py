@@ -4,7 +4,7 @@
 
 FOLDER is where the workflow ran, such as one with config/presets/full_size.yaml. The table has of each rule the jobs,
 the processor seconds of all and of the median job, the peak memory of the largest, and of rules in workflow/rules.csv
-the median job's seconds over those there. Below it stands what the stages hold on disk.
+the median job's seconds and the largest memory over those there. Below it stands what the stages hold on disk.
 """
 
 import argparse
@@ -48,12 +48,15 @@ def table(folder):
     """The tables in Markdown, as lines."""
     rules = read_rules()
     lines = [
-        "| rule | jobs | processor seconds: all, a job | peak memory, MB | over rules.csv |",
+        "| rule | jobs | processor seconds: all, a job | peak memory, MB | seconds, memory over rules.csv |",
         "|---|---|---|---|---|",
     ]
     rows = sorted(measured(folder).items(), key=lambda row: -row[1][0].sum())
     for name, (seconds, memory) in rows:
-        known = f"{np.median(seconds) / rules[name]['seconds']:.2f}" if name in rules else ""
+        known = ""
+        if name in rules:
+            time, most = np.median(seconds) / rules[name]["seconds"], memory.max() / rules[name]["megabytes"]
+            known = f"{time:.2f}, {most:.2f}"
         cost = f"{seconds.sum():.0f}, {np.median(seconds):.1f}"
         lines.append(f"| {name} | {len(seconds)} | {cost} | {memory.max():.0f} | {known} |")
     total = sum(seconds.sum() for _, (seconds, _) in rows)

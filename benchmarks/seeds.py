@@ -89,24 +89,25 @@ def agreed(rows, median, reference):
 
 def card_lines(card):
     """Lines of a scorecard, and of its table of baselines the CRPS beside climatology's and spread over error."""
-    lines = list(card["lines"])
+    scores, spreads = [], []
     for row in card.get("baselines", {"rows": []})["rows"]:
         if row["spread"] is None:
             continue
         climatology = row["baselines"].get("climatology", {"value": None, "sign": ""})
-        for section, units, value, reference, verdict in (
+        for lines, section, units, value, reference, verdict in (
             (
+                scores,
                 "CRPS, test (reference: climatology)",
                 row["units"],
                 row["ours"],
                 climatology["value"],
                 climatology["sign"],
             ),
-            ("Spread over error, test", "", row["spread"], 1.0, ""),
+            (spreads, "Spread over error, test", "", row["spread"], 1.0, ""),
         ):
             numbers = {"reference": reference, "median": value, "low": value, "high": value}
             lines.append({"section": section, "name": row["name"], "units": units, **numbers, "verdict": verdict})
-    return lines
+    return [*card["lines"], *scores, *spreads]
 
 
 def combine(cards):

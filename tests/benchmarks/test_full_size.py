@@ -17,7 +17,7 @@ def record(folder, name, seconds, megabytes):
 
 
 def test_jobs_are_summed_by_rule_and_set_beside_the_table_that_costs_are_planned_by(tmp_path):
-    usual = read_rules()["cmorize"]["seconds"]
+    usual, memory = (read_rules()["cmorize"][key] for key in ("seconds", "megabytes"))
     for member, factor in enumerate((1, 2, 4)):
         record(tmp_path, f"cmorize/aimip/r{member}.tsv", factor * usual, 500 + member)
     record(tmp_path, "of_my_own.tsv", 2000, 12000)
@@ -28,7 +28,7 @@ def test_jobs_are_summed_by_rule_and_set_beside_the_table_that_costs_are_planned
     os.link(stage / "r1.nc", stage / "again.nc")
     lines = full_size.table(tmp_path)
     assert lines[2] == "| of_my_own | 1 | 2000, 2000.0 | 12000 |  |"
-    assert lines[3] == f"| cmorize | 3 | {7 * usual:.0f}, {2 * usual:.1f} | 502 | 2.00 |"
+    assert lines[3] == f"| cmorize | 3 | {7 * usual:.0f}, {2 * usual:.1f} | 502 | 2.00, {502 / memory:.2f} |"
     assert f"| all | 5 | {2000 + 7 * usual:.0f} | | |" in lines
     assert lines[-1] == "| rollout | 0.2 |"
 

@@ -45,10 +45,14 @@ def test_scores_beside_the_baselines_are_in_the_table_too():
         "spread": 0.8,
         "baselines": {"climatology": {"value": 0.5, "sign": "better"}},
     }
+    other = {**row, "name": "CRPS, pr"}
     cards = {
-        seed: {**card(), "baselines": {"rows": [{**row, "ours": ours}]}} for seed, ours in enumerate((0.4, 0.1, 0.3))
+        seed: {**card(), "baselines": {"rows": [{**row, "ours": ours}, {**other, "ours": ours}]}}
+        for seed, ours in enumerate((0.4, 0.1, 0.3))
     }
-    score, spread = combine(cards)
+    lines = combine(cards)
+    assert [line["section"].split(",")[0] for line in lines] == ["CRPS", "CRPS", *["Spread over error"] * 2]
+    score, spread = lines[0], lines[2]
     assert [score[key] for key in ("reference", "median", "low", "high", "verdict")] == [0.5, 0.3, 0.1, 0.4, "better"]
     assert (spread["median"], spread["reference"]) == (0.8, 1.0)
 
