@@ -277,8 +277,8 @@ def _check_models(config):
     results = archive["results"]
     if results and re.match(r"https?://(www\.)?(zenodo\.org/records?/|doi\.org/)", results):
         raise ValueError(
-            f"config: 'evaluation.archive.results' is {results!r}, a page to read; give the API address of that record, "
-            f"such as https://zenodo.org/api/records/ID"
+            f"config: 'evaluation.archive.results' is {results!r}, a page to read; give the API address of that "
+            f"record, such as https://zenodo.org/api/records/ID"
         )
     if results and not is_web_address(results) and not Path(results).is_file():
         raise ValueError(

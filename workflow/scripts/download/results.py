@@ -69,8 +69,8 @@ def take_out(archive, target, name):
             found = [member for member in members if PurePosixPath(member).parts[-4:] == PurePosixPath(MEMBER).parts]
             if len(found) != 1:
                 raise ValueError(
-                    f"{name} has {len(found)} files {MEMBER} where one is wanted; check {SETTING}: it is the archive of "
-                    f"AIMIP's results that is asked for"
+                    f"{name} has {len(found)} files {MEMBER} where one is wanted; check {SETTING}, which asks for the "
+                    f"archive of AIMIP's results"
                 )
             path, plain = found[0], members[found[0]]
             if not plain or path.startswith("/") or ".." in PurePosixPath(path).parts:
@@ -90,10 +90,13 @@ def _opened(archive, name):
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             # The upper half of the attributes is a Unix mode, of which 0o120000 is a link.
-            yield {
-                item.filename: not item.is_dir() and (item.external_attr >> 16) & 0o170000 != 0o120000
-                for item in opened.infolist()
-            }, opened.open
+            yield (
+                {
+                    item.filename: not item.is_dir() and (item.external_attr >> 16) & 0o170000 != 0o120000
+                    for item in opened.infolist()
+                },
+                opened.open,
+            )
         return
     try:
         opened = tarfile.open(archive)

@@ -1,9 +1,9 @@
 """Scores of AIMIP's published submissions, to stand beside ours without their files.
 
-They are AIMIP's own evaluation against ERA5, read off its figures (data/aimip_published_scores.csv) or, where the config
-names its authors' results, as they computed it (published_results.py). Where our reference is ERA5 over the same periods
-they are comparable with our scores on 1 degree, elsewhere they tell the size that scores have. Where a model's files are
-evaluated the files count, and for ERA5 the reference does.
+They are AIMIP's own evaluation against ERA5, read off its figures (data/aimip_published_scores.csv) or, where the
+config names its authors' results, as they computed it (published_results.py). Where our reference is ERA5 over the same
+periods they are comparable with our scores on 1 degree, elsewhere they tell the size that scores have. Where a model's
+files are evaluated the files count, and for ERA5 the reference does.
 """
 
 import csv
@@ -61,12 +61,16 @@ def comparable(periods, reference_name):
 def scores_in(rows, metric, place, field, period, units):
     """{model: value in ``units``} of a metric on a grid or in a region, of rows of ``read_scores``."""
     wanted = {"metric": metric, "grid_or_region": place, "field": field, "period": period}
-    # Decades, which udunits does not know, are the same on both sides.
-    units = Unit(units.removesuffix(" decade-1").removesuffix("/decade"))
     found = [row for row in rows if wanted.items() <= row.items()]
-    return {
-        row["model"]: float(Unit(row["units"].removesuffix(" decade-1")).convert(row["value"], units)) for row in found
-    }
+    return {row["model"]: float(_unit(row["units"]).convert(row["value"], _unit(units))) for row in found}
+
+
+def _unit(text):
+    """The unit that ``text`` names, decades aside, which udunits does not know and which are the same on both sides.
+
+    Precipitation is in kg m-2 s-1 or in mm/day: a millimetre of water weighs a kilogram per square metre.
+    """
+    return Unit(text.removesuffix(" decade-1").removesuffix("/decade").replace("kg m-2", "mm"))
 
 
 def scores_of(rows, metric, place, field, period):
