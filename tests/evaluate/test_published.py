@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 import pytest
 
 from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.display import split_field
 from workflow.scripts.evaluate.metrics.table import Table
 from workflow.scripts.evaluate.plots import lines as plots
-from workflow.scripts.evaluate.published import SCORES, comparable, read_scores, responses_of, scores_of
+from workflow.scripts.evaluate.published import FILE_UNITS, SCORES, comparable, read_scores, responses_of, scores_of
 from workflow.scripts.evaluate.scorecard.layout import published_html, published_text
 from workflow.scripts.evaluate.scorecard.published import published_table
 
@@ -184,7 +185,7 @@ SIGMA = {"tas": 0.5, "ts": 0.5, "pr": 2e-6, "ta700": 0.4}
 def heat_map(reference="ERA5", source="MD", published=None):
     """The figure of scores of made metrics, and its columns, names and [{field: text}], from left to right."""
     found = [
-        (who, run, metric, period, field, value * SIGMA[field], "kg m-2 s-1" if field == "pr" else "K")
+        (who, run, metric, period, field, value * SIGMA[field], FILE_UNITS[split_field(field)[0]])
         for field in SIGMA
         for run, who in (("aimip", source), ("", "reference"), ("", "climatology"))
         for metric, period, value in (
@@ -228,11 +229,11 @@ def test_the_heat_map_has_published_models_beside_ours_on_one_degree(tmp_path):
     assert "thick" in figure.axes[0].get_xlabel() and "on 1 degree" in figure.axes[0].get_xlabel()
     plt.close(figure)
     read_off = raw(metric="E1_rmsb", grid_or_region="1deg", period="test", field="pr")
-    assert names[5:] == ["median", *grey] and {"ACE2.1", "NeuralGCM", *read_off} <= set(grey)
+    assert names[5:] == ["median, 1°", *grey] and {"ACE2.1", "NeuralGCM", *read_off} <= set(grey)
     assert "ERA5" not in grey and len(grey) == len(set(grey))
     by_name = dict(zip(names[5:], columns[5:], strict=True))
     nothing = "-"
-    assert by_name["median"] == {
+    assert by_name["median, 1°"] == {
         **dict.fromkeys(SIGMA, "1.75"),
         "mean of all fields": nothing,
         "ts": nothing,  # over land in the other columns, and everywhere in this

@@ -36,6 +36,10 @@ from workflow.scripts.evaluate.published import comparable, read_scores, respons
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means, summary_paths
 
 
+ON_ONE_DEGREE = "median, 1°"
+SLANTED = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
+
+
 def published_columns(results, sigma):
     """Columns {label: [score of each field]} of ours and of AIMIP's published submissions on 1 degree, test period.
 
@@ -44,16 +48,16 @@ def published_columns(results, sigma):
     """
     if not comparable(results.periods, results.truth):
         return {}
-    rows, columns = read_scores(results.settings), {"median": {}}
+    rows, columns = read_scores(results.settings), {ON_ONE_DEGREE: {}}
     for field, scale in sigma.items():
         metric = "E1_rmsb_1deg"
         ours, units = results.members(metric, "test", field), results.table.units(metric, field)
         if field in PRESCRIBED or not ours.size:
             continue
-        found = {"median": float(np.median(ours))} | scores_in(rows, "E1_rmsb", "1deg", field, "test", units)
+        found = {ON_ONE_DEGREE: float(np.median(ours))} | scores_in(rows, "E1_rmsb", "1deg", field, "test", units)
         for name, value in found.items():
             columns.setdefault(name, {})[field] = value / scale
-    names = ["median", *sorted(columns.keys() - {"median"})]
+    names = [ON_ONE_DEGREE, *sorted(columns.keys() - {ON_ONE_DEGREE})]
     return {name: [columns[name].get(field, np.nan) for field in sigma] for name in names if len(names) > 1}
 
 
@@ -87,12 +91,12 @@ def scores_figure(results):
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=limit)
+    axes.xaxis.tick_top()
     labels = ["climatology", "best member", "median", "worst member", "median", *published]
-    axes.set_xticks(range(len(labels)), labels, rotation=60 if published else 0, ha="left" if published else "center")
+    axes.set_xticks(range(len(labels)), labels, **(SLANTED if published else {}))
     for label in axes.get_xticklabels()[6:]:
         label.set_color(GREY)
     axes.set_yticks(range(len(rows)), list(rows))
-    axes.xaxis.tick_top()
     axes.tick_params(length=0)
     spans = f"left of the thick line: {results.span('test')}; right: {results.span('training')}"
     if published:
