@@ -4,10 +4,12 @@ import csv
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.display import split_field
+from workflow.scripts.evaluate.metrics.scores import Results, evaluate_response
 from workflow.scripts.evaluate.metrics.table import Table
 from workflow.scripts.evaluate.plots import lines as plots
 from workflow.scripts.evaluate.published import FILE_UNITS, SCORES, comparable, read_scores, responses_of, scores_of
@@ -61,6 +63,36 @@ def test_a_response_of_a_decade_stands_beside_ours_of_its_first_decade():
     assert [row["name"] for row in without["rows"] if row["name"].startswith("E5")] == [
         "E5 aimip-p4k, globe, about the first decade"
     ]
+
+
+class Summary:
+    """A warmed or a control run of one field: the maps of its statistics are 2 by 4 cells of one value each."""
+
+    experiment, fields, units = "aimip-p4k", ["tas"], {"tas": "K"}
+    lat = np.array([-45.0, 45.0])
+
+    def __init__(self, **statistics):
+        self.statistics = statistics
+
+    def has(self, statistic):
+        return statistic in self.statistics
+
+    def maps_on(self, grid, statistic, fields):
+        return np.full((1, 2, 4), self.statistics[statistic])
+
+
+def test_the_response_of_the_first_decade_is_computed_where_both_runs_have_one():
+    land = np.eye(2, 4)
+    runs = Summary(mean_simulation=290.0, mean_first=289.0), Summary(mean_simulation=294.0, mean_first=291.5)
+    results = Results()
+    evaluate_response(results, runs[0], {"r1": runs[0]}, {"r1": runs[1]}, "MD", land)
+    found = {(row["metric"], row["period"]): row["value"] for row in results.rows}
+    for metric in ("E5_response", "E5_response_land", "E5_response_sea"):
+        assert (found[metric, "simulation"], found[metric, "first"]) == pytest.approx((4.0, 2.5))
+    del runs[0].statistics["mean_first"]
+    results = Results()
+    evaluate_response(results, runs[0], {"r1": runs[0]}, {"r1": runs[1]}, "MD", land)
+    assert {row["period"] for row in results.rows} == {"simulation"}
 
 
 def raw(**wanted):
@@ -148,7 +180,7 @@ def test_the_title_says_what_was_not_read_off(tmp_path):
 
 @pytest.mark.parametrize(("reference", "marked"), [("ERA5", True), ("synthetic planet", False)])
 def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked):
-    class Results:
+    class Made:
         table = Table(
             [
                 {**row, "metric": metric}
@@ -166,7 +198,7 @@ def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked
         def members(self, metric, period, field, experiment):
             return self.table.members("MD", metric, period, field, experiment)
 
-    figure = plots.land_sea_figure(Results())
+    figure = plots.land_sea_figure(Made())
     (axes,) = figure.axes
     marks = [line for line in axes.lines if line.get_marker() == "_"]
     drawn = sorted(value for line in marks for value in line.get_ydata())

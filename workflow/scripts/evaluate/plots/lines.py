@@ -35,7 +35,6 @@ from workflow.scripts.evaluate.plots.variability import indices_figure, spectra_
 from workflow.scripts.evaluate.published import comparable, read_scores, responses_of, scores_in
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means, summary_paths
 
-
 ON_ONE_DEGREE = "median, 1°"
 SLANTED = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
 
