@@ -174,7 +174,7 @@ def test_the_title_says_what_was_not_read_off(tmp_path):
     columns = "metric,grid_or_region,period,model,field,value,units"
     (tmp_path / "own.csv").write_text(f"{columns}\nE1_rmsb,1deg,test,ACE2.1,tas,0.123,K\n")
     table = table_of(trees={"published": str(tmp_path / "own.csv")})
-    assert "E1 from AIMIP's own results, the others read off the figures" in table["title"]
+    assert "E1 from AIMIP's own results where they have it, the rest read off the figures" in table["title"]
     assert table["rows"][0]["values"]["ACE2.1"] == 0.123
 
 

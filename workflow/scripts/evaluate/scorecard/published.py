@@ -52,7 +52,8 @@ def published_table(table, source, control, experiments, settings):
         if values and members.size:
             ours = float(np.median(members)) * factor if beside else None
             found.append({"name": name, "units": units, "ours": ours, "values": values})
-    origin = "E1 from AIMIP's own results, the others read off" if any(row["computed"] for row in rows) else "read off"
+    own = any(row["computed"] for row in rows)
+    origin = "E1 from AIMIP's own results where they have it, the rest read off" if own else "read off"
     title = (
         f"AIMIP's published submissions, {origin} the figures of its evaluation "
         "(E1 on 1 degree, E5 of a decade; MD-1p5 is the published v0.9)"
