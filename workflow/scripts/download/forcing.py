@@ -39,8 +39,7 @@ def download_forcing(output, record, variables, period, settings, limits=None, l
 
             try_folder(output)  # before 5 GB are fetched that could not be read here
             address, name = settings["forcing_record"], settings["forcing_file"]
-            keys = "download.forcing_record", "download.forcing_sha256"
-            about = fetch_from_record(address, name, temporary, limits, settings["forcing_sha256"], keys)
+            about = fetch_from_record(address, name, temporary, limits, settings["forcing_sha256"])
             about = {"source": "zenodo", "time": now()} | about
         check_forcing(temporary, rows, *period)
         write_record(record, temporary, [], about)

@@ -7,14 +7,14 @@ it where not the branch main is wanted.
 
 import re
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
 import requests
 
 from workflow.scripts.download.transfer import TIMEOUT, asked
 
-DATASET = re.compile(r"/datasets/([^/]+)/([^/]+)(?:/tree/(.+))?")
+DATASET = re.compile(r"(https?://[^/]+)/datasets/([^/]+/[^/]+)(?:/tree/(.+?))?/*")
 
 
 class Listed(NamedTuple):
@@ -34,13 +34,11 @@ def list_files(url, prefix, limits):
 
     limits: dict with ``first_wait`` (s) and ``outage`` (hours). Raises RuntimeError with one sentence.
     """
-    url = url.rstrip("/")
-    parts = urlsplit(url)
-    dataset = DATASET.fullmatch(parts.path)
+    dataset = DATASET.fullmatch(url)
     if dataset is None:
         return list_bucket(url, prefix, limits)
-    owner, name, revision = dataset.groups()
-    return list_dataset(f"{parts.scheme}://{parts.netloc}", f"{owner}/{name}", revision or "main", prefix, limits)
+    host, repository, revision = dataset.groups()
+    return list_dataset(host, repository, revision or "main", prefix, limits)
 
 
 def list_bucket(url, prefix, limits):
