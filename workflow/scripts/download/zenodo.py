@@ -12,8 +12,8 @@ def fetch_from_record(record_url, name, target, limits, sha256=None, settings=FO
     """Download the file ``name`` of the record at ``record_url`` (its API address) to ``target``.
 
     name: None takes the record's only file, or its only archive; settings: keys of the config that say so, that of
-    the record and, where there is one, that of ``sha256``. The checksum of the record is compared, and ``sha256`` if given; limits, return value and errors:
-    see ``transfer.fetch``, with the checksum as "record_checksum".
+    the record and, where there is one, that of ``sha256``. The checksum of the record is compared, and ``sha256`` if
+    given; limits, return value and errors: see ``transfer.fetch``, with the checksum as "record_checksum".
     """
     cure = f"check {', and '.join(settings)}" + (" where one is pinned" if len(settings) > 1 else "")
     what = name or "its archive"
