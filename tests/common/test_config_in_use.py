@@ -88,6 +88,26 @@ def test_a_manifest_of_the_archive_is_there(tmp_path):
     validate_config(config, SCHEMA, VARIABLES)
 
 
+@pytest.mark.parametrize(
+    ("results", "sentence"),
+    [
+        ("https://zenodo.org/records/123", "a page to read; give the API address .*https://zenodo.org/api/records/ID"),
+        ("https://doi.org/10.5281/zenodo.123", "a page to read"),
+        ("nowhere/aimip.tar.gz", "neither an address nor a file"),
+        ("https://", "neither an address nor a file"),
+    ],
+)
+def test_the_archive_of_results_is_an_address_or_a_file(results, sentence, tmp_path):
+    config = load_config()
+    config["evaluation"]["archive"]["results"] = results
+    with pytest.raises(ValueError, match=f"evaluation.archive.results.*{sentence}"):
+        validate_config(config, SCHEMA, VARIABLES)
+    (tmp_path / "aimip.tar.gz").touch()
+    for sound in ("https://zenodo.org/api/records/123", str(tmp_path / "aimip.tar.gz")):
+        config["evaluation"]["archive"]["results"] = sound
+        validate_config(config, SCHEMA, VARIABLES)
+
+
 CMOR_TEXT = 1023  # bytes
 
 

@@ -1,4 +1,4 @@
-"""Models from AIMIP's public archive, against a stand-in for its object store."""
+"""Models from AIMIP's public archive, against a stand-in for its object store and for its mirror on Hugging Face."""
 
 import hashlib
 import json
@@ -8,7 +8,8 @@ import pytest
 
 from tests.helpers.cds_stand_in import StandIn
 from tests.helpers.project import VARIABLES
-from workflow.scripts.download.archive import download_archive, list_objects
+from workflow.scripts.download.archive import download_archive
+from workflow.scripts.download.listing import list_files
 
 LIMITS = {"first_wait": 0.01, "outage": 0.0003}
 MODEL = "GROUP/Deviant"
@@ -40,11 +41,22 @@ def bucket(tmp_path):
         yield server
 
 
-def get(server, folder, manifest=None, prefix=MODEL):
-    record = folder / "Deviant.json"
+def get(server, folder, manifest=None, prefix=MODEL, url=None):
+    record, url = folder / "Deviant.json", url or server.bucket_url
     experiments = ["aimip", "aimip-p2k"]
-    download_archive(record, folder / "Deviant", server.bucket_url, prefix, VARIABLES, experiments, LIMITS, manifest)
+    download_archive(record, folder / "Deviant", url, prefix, VARIABLES, experiments, LIMITS, manifest)
     return json.loads(record.read_text())
+
+
+def sha256(server, name):
+    return hashlib.sha256(server.objects[name].read_bytes()).hexdigest()
+
+
+def write_manifest(server, path, names, **others):
+    """A manifest of ``names``; others: other sums for them."""
+    lines = [f"{others.get(name) or sha256(server, name)}  {name}" for name in names]
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def files_of(folder):
@@ -60,7 +72,7 @@ def test_the_monthly_files_of_the_newest_version_arrive_whole(bucket, tmp_path):
         content = (tmp_path / "out/Deviant" / item["key"][len(MODEL) + 1 :]).read_bytes()
         assert content == bucket.objects[item["key"]].read_bytes()
         assert item["sha256"] == hashlib.sha256(content).hexdigest()
-    assert len(list_objects(bucket.bucket_url, "GROUP/", LIMITS)) == len(WANTED) + len(OTHERS)  # five pages
+    assert len(list_files(bucket.bucket_url, "GROUP/", LIMITS)) == len(WANTED) + len(OTHERS)  # five pages
 
 
 @pytest.mark.parametrize("route", ["listing", "object"])
@@ -92,9 +104,7 @@ def test_an_interrupted_download_goes_on_where_it_was(bucket, tmp_path):
 
 def test_a_file_uploaded_in_pieces_is_held_against_the_manifest(bucket, tmp_path):
     bucket.pieces = set(WANTED)
-    manifest = tmp_path / "MANIFEST.sha256"
-    lines = [f"{hashlib.sha256(bucket.objects[name].read_bytes()).hexdigest()}  {name}" for name in WANTED]
-    manifest.write_text("\n".join(lines) + "\n")
+    manifest = write_manifest(bucket, tmp_path / "MANIFEST.sha256", [*WANTED, *OTHERS])
     bucket.fault("object", zeros=True)
     assert len(get(bucket, tmp_path / "out", manifest)["files"]) == len(WANTED)
     bucket.fault("object", zeros=True, times=2)
@@ -118,3 +128,87 @@ def test_what_cannot_be_had_is_said_in_a_sentence(bucket, tmp_path):
     with pytest.raises(RuntimeError, match=r"status 503; gave up after .* tries"):
         get(bucket, tmp_path / "out")
     assert not Path(tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("route", ["bucket_url", "dataset_url"])
+def test_a_manifest_that_does_not_know_what_is_wanted_is_refused(route, bucket, tmp_path):
+    def refused(sentence, names, **others):
+        manifest = write_manifest(bucket, tmp_path / "MANIFEST", names, **others)
+        with pytest.raises(ValueError, match=sentence):
+            get(bucket, tmp_path / "out", manifest, url=getattr(bucket, route))
+        assert bucket.count("object") == 0
+
+    refused(rf"has none of the 4 files that are wanted, such as {WANTED[0]}; .* is for {OTHERS[0]}", OTHERS)
+    refused(rf"lacks 1 of the 4 files that are wanted, the first {WANTED[2]}", [*WANTED[:2], WANTED[3], *OTHERS])
+    (tmp_path / "EMPTY").touch()
+    with pytest.raises(ValueError, match="has none of the 4 files that are wanted, .*; it is empty"):
+        get(bucket, tmp_path / "out", tmp_path / "EMPTY", url=getattr(bucket, route))
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/tree/main"])
+def test_the_mirror_gives_the_same_files(ending, bucket, tmp_path):
+    record = get(bucket, tmp_path / "out", url=bucket.dataset_url + ending)
+    assert bucket.count("tree") == 5, "ten entries, the folder's among them, two a page"
+    assert {item["key"]: item["sha256"] for item in record["files"]} == {name: sha256(bucket, name) for name in WANTED}
+    for name in WANTED:
+        assert (tmp_path / "out/Deviant" / name[len(MODEL) + 1 :]).read_bytes() == bucket.objects[name].read_bytes()
+    bucket.calls.clear()
+    get(bucket, tmp_path / "out", url=bucket.dataset_url)
+    assert bucket.count("object") == 0, "what is there and has the stated sha256 stays"
+
+
+def test_a_file_of_the_mirror_is_held_against_the_sum_that_the_mirror_states(bucket, tmp_path):
+    bucket.pieces = set(WANTED)  # nothing else would notice
+    bucket.fault("object", zeros=True)
+    assert len(get(bucket, tmp_path / "out", url=bucket.dataset_url)["files"]) == len(WANTED)
+    changed = tmp_path / "out/Deviant" / WANTED[0][len(MODEL) + 1 :]
+    changed.write_bytes(bytes(changed.stat().st_size))
+    bucket.calls.clear()
+    get(bucket, tmp_path / "out", url=bucket.dataset_url)
+    assert bucket.count("object", "GET") == 1 and changed.read_bytes() == bucket.objects[WANTED[0]].read_bytes()
+    bucket.fault("object", zeros=True, times=2)
+    with pytest.raises(RuntimeError, match="arrived wrong twice: its sha256 is"):
+        get(bucket, tmp_path / "again", url=bucket.dataset_url)
+
+
+def test_a_manifest_and_a_mirror_that_disagree_are_refused_before_anything_comes(bucket, tmp_path):
+    manifest = write_manifest(bucket, tmp_path / "MANIFEST", WANTED)
+    bucket.fault("tree", lie=1, times=9)
+    with pytest.raises(ValueError, match=rf"MANIFEST has the sha256 .* for {WANTED[0]}, but .*/mirror states"):
+        get(bucket, tmp_path / "out", manifest, url=bucket.dataset_url)
+    assert bucket.count("object") == 0
+
+
+def test_a_small_file_of_the_mirror_has_the_sum_of_the_manifest(bucket, tmp_path):
+    bucket.small = set(WANTED)
+    bucket.fault("object", zeros=True, times=2)
+    with pytest.raises(RuntimeError, match="arrived wrong twice: its sha256 is"):
+        get(bucket, tmp_path / "out", write_manifest(bucket, tmp_path / "MANIFEST", WANTED), url=bucket.dataset_url)
+
+
+def test_a_revision_of_the_mirror_can_be_named(bucket, tmp_path):
+    bucket.revision = "refs/pr/1"
+    for ending in ("/tree/refs/pr/1", "/tree/refs%2Fpr%2F1"):
+        assert len(list_files(bucket.dataset_url + ending, f"{MODEL}/", LIMITS)) == len(WANTED) + len(OTHERS) - 1
+    assert len(get(bucket, tmp_path / "out", url=bucket.dataset_url + "/tree/refs/pr/1")["files"]) == len(WANTED)
+    with pytest.raises(
+        RuntimeError, match=r"status 404; .* the dataset ai2/mirror has the folder GROUP/Deviant/ at main"
+    ):
+        get(bucket, tmp_path / "out", url=bucket.dataset_url)
+
+
+def test_what_the_mirror_cannot_give_is_said_in_a_sentence(bucket, tmp_path):
+    def refused(sentence, **options):
+        with pytest.raises(RuntimeError, match=sentence):
+            get(bucket, tmp_path / "out", **{"url": bucket.dataset_url} | options)
+
+    refused(
+        "answers with status 404; check in evaluation.archive whether the dataset ai2/none",
+        url=bucket.dataset_url[:-6] + "none",
+    )
+    refused("whether the dataset ai2/mirror has the folder GROUP/Other/ at main", prefix="GROUP/Other")
+    for fault in ({"html": True}, {"status": 401}):
+        bucket.fault("tree", **fault)
+        refused("as Hugging Face does; check evaluation.archive.url" if "html" in fault else "status 401; check in")
+    bucket.fault("tree", 503, times=2)
+    assert len(get(bucket, tmp_path / "out", url=bucket.dataset_url)["files"]) == len(WANTED)

@@ -15,8 +15,8 @@ from tests.helpers.cds_stand_in import KEY
 from tests.helpers.downloads import LIMITS, get
 from tests.helpers.project import left_over
 from workflow.scripts.download import cds
-from workflow.scripts.download.archive import list_objects
 from workflow.scripts.download.lasting import lasting
+from workflow.scripts.download.listing import list_files
 from workflow.scripts.download.patience import Patience
 from workflow.scripts.download.zenodo import fetch_from_record
 
@@ -73,7 +73,7 @@ def fetch_all(url, folder):
     for ask in (
         lambda: get(folder),
         lambda: fetch_from_record(url, "forcing.nc", folder / "forcing.nc", LIMITS),
-        lambda: list_objects(url, "GROUP/", LIMITS),
+        lambda: list_files(url, "GROUP/", LIMITS),
     ):
         with pytest.raises(RuntimeError) as caught:
             ask()

@@ -3,7 +3,8 @@
 ``with StandIn(answer) as cds:`` serves ``answer(collection, request)``, a path, to every job. Faults are queued per
 route and taken one per call: ``cds.fault("submit", 503)``, ``cds.fault("asset", cut=1000)``. ``cds.calls`` lists what
 was asked: (method, route, status). Routes: messages, process, submit, job, results, asset; for Zenodo record, file; for
-an S3 bucket (``objects`` {key: path}) listing, two keys a page, and object.
+an S3 bucket (``objects`` {key: path}) listing, two keys a page, and object; for Hugging Face, with the same objects,
+tree, two entries a page, and resolve, which leads to object.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 KEY = "00000000-0000-0000-0000-000000000000"
 
@@ -24,6 +25,8 @@ class StandIn:
     def __init__(self, answer=None, plan=("accepted", "running", "successful"), files=(), objects=None):
         self.answer, self.plan, self.files = answer, list(plan), {Path(path).name: Path(path) for path in files}
         self.objects = objects or {}
+        self.small = set()  # keys of objects that the Hub does not keep apart: it states no SHA-256 of them
+        self.revision = "main"  # the one that the dataset repository has
         self.pieces = set()  # keys of objects that were uploaded in pieces: their ETag is no MD5
         self.jobs, self.faults, self.calls, self.requests = {}, {}, [], []
         self.lock = threading.Lock()
@@ -38,6 +41,7 @@ class StandIn:
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/api"
         self.bucket_url = f"http://127.0.0.1:{self.server.server_port}/bucket"
+        self.dataset_url = f"http://127.0.0.1:{self.server.server_port}/datasets/ai2/mirror"
         self.record_url = f"http://127.0.0.1:{self.server.server_port}/zenodo/records/1"
 
     def __enter__(self):
@@ -110,6 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
             return "record" if path[1] == "records" else "file"
         if path[:1] == ["bucket"]:
             return "object" if path[1:] else "listing"
+        if path[:4] == ["api", "datasets", "ai2", "mirror"]:
+            return "tree"
+        if path[:4] == ["datasets", "ai2", "mirror", "resolve"]:
+            return "resolve"
         if path[:1] == ["asset"]:
             return "asset"
         if path[:3] == ["api", "catalogue", "v1"]:
@@ -191,6 +199,31 @@ class _Handler(BaseHTTPRequestHandler):
         body = f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{text}</ListBucketResult>'
         self.send("listing", 200, body.encode(), "application/xml")
 
+    def tree(self, path, body, fault):
+        query, objects = parse_qs(urlsplit(self.path).query), self.server_of.objects
+        folder = unquote("/".join(path[6:])) + "/"
+        keys = sorted(key for key in objects if key.startswith(folder))
+        if unquote(path[5]) != self.server_of.revision or not keys:
+            return self.send("tree", 404, {"error": "Not found"})
+        entries = [{"type": "directory", "path": folder[:-1], "size": 0, "oid": "0" * 40}]
+        for key in keys if query.get("recursive") == ["true"] else []:
+            content = objects[key].read_bytes()
+            entry = {"type": "file", "path": key, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+            if key not in self.server_of.small:
+                wrong = fault.get("lie", 0)
+                entry["lfs"] = {"oid": hashlib.sha256(content + b"!" * wrong).hexdigest(), "size": len(content)}
+            entries.append(entry)
+        first = int(query.get("cursor", ["0"])[0])
+        link = f"http://{self.headers['Host']}{urlsplit(self.path).path}?recursive=true&cursor={first + 2}"
+        more = {"Link": f'<{link}>; rel="next"'} if first + 2 < len(entries) else {}
+        return self.send("tree", 200, entries[first : first + 2], headers=more)
+
+    def resolve(self, path, body, fault):
+        key = unquote("/".join(path[5:]))
+        if unquote(path[4]) != self.server_of.revision or key not in self.server_of.objects:
+            return self.problem("resolve", 404, "Entry not found")
+        return self.send("resolve", 302, b"", headers={"Location": f"/bucket/{quote(key)}"})
+
     def unknown(self, path, body, fault):
         self.problem("unknown", 404, "not found", self.path)
 
@@ -233,11 +266,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = {"type": title, "title": title, "status": status, "trace_id": "0"} | more
         self.send(route, status, body | ({"detail": detail} if detail else {}))
 
-    def send(self, route, status, body, kind="application/json"):
+    def send(self, route, status, body, kind="application/json", headers=None):
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.server_of.calls.append((self.command, route, status))
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -46,7 +46,7 @@ def test_the_profile_speaks_of_rules_that_exist():
 def test_jobs_of_minutes_and_more_are_submitted_by_themselves():
     alone = NAMES - set(PROFILE["groups"])
     assert alone == {
-        *("download_era5", "download_static", "download_forcing", "download_archive"),
+        *("download_era5", "download_static", "download_forcing", "download_archive", "download_results"),
         *("train", "rollout", "long_run", "summarize_tree", "gcm_spin_up", "gcm_year"),
     }
 

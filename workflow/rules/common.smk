@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from workflow.scripts.common.addresses import is_web_address
 from workflow.scripts.common.imports import local_modules
 from workflow.scripts.common.months import month_range, period_label, years
 from workflow.scripts.common.periods import with_protocol
@@ -209,6 +210,12 @@ def truth_inputs(wildcards):
         runs = [Path(config["evaluation"]["truth"], experiment) for experiment in EXPERIMENTS]
         return {"files": sorted(path for run in runs for dataset in DATASETS for path in run.glob(f"{dataset}/*.nc"))}
     return {"planet": PLANET_DATA}
+
+
+def results_archive():
+    """The archive of AIMIP's results, where the config names a file of one and no address."""
+    origin = ARCHIVE["results"]
+    return [] if origin is None or is_web_address(origin) else [origin]
 
 
 def gcm_state(wildcards):

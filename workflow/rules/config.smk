@@ -60,6 +60,8 @@ FORCING_VALUES = config["local"]["forcing_values"] if config["source"] == "local
 PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
 # Scores of AIMIP's published submissions, which stand beside ours.
 PUBLISHED = BASE / "workflow/scripts/evaluate/data/aimip_published_scores.csv"
+# Of these, those that AIMIP's authors computed, where the config says where to get them.
+PUBLISHED_RESULTS = ["results/evaluate/published.csv"] if config["evaluation"]["archive"]["results"] else []
 # The networks' own settings; a checkpoint that the config names takes the place of training.
 NETWORK = {key: value for key, value in config["model"].items() if key != "checkpoint"}
 RECIPE = {key: value for key, value in config["training"].items() if key != "checkpoint_minutes"}

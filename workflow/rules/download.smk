@@ -6,6 +6,8 @@ OUTPUTS  results/download/{dataset}/{year}.era5, results/download/static.era5   
          beside each: .json, the record of request, time, size, checksum and ERA5 version
          results/download/models/{model}.json                                   record of a model from AIMIP's archive,
                                                                                 its files in results/download/models/{model}/
+         results/download/published/rmsb_1deg.nc                                E1 of AIMIP's authors, from their results' archive,
+                                                                                beside it record.json
 
 The table of variables is no input here: only the names and levels that a request holds rerun a download.
 """
@@ -163,3 +165,35 @@ rule download_archive:
         " --variables {params.variables:q} --experiments {params.experiments} --folder {params.folder:q}"
         " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
         " --record {output:q} --log {log:q}"
+
+
+rule download_results:
+    input:
+        results_archive(),
+    output:
+        scores="results/download/published/rmsb_1deg.nc",
+        record="results/download/published/record.json",
+    log:
+        "logs/download_results.log",
+    benchmark:
+        "benchmarks/download_results.tsv"
+    localrule: config["download"]["login_node"]
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        # It copies streams to files; the time is for 140 MB from Zenodo, with pauses.
+        mem_mb=grown(1000),
+        runtime=grown(240),
+        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
+        first_wait=str(config["download"]["first_wait"]),
+        patience=str(config["download"]["patience"]),
+        outage=str(config["download"]["outage"]),
+    params:
+        project=BASE,
+        origin=ARCHIVE["results"],
+    message:
+        "Getting the scores of AIMIP's published submissions from their authors' results"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.download.results --origin {params.origin:q}"
+        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
+        " --out {output.scores:q} --record {output.record:q} --log {log:q}"

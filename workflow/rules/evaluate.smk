@@ -4,6 +4,7 @@ INPUTS   results/submission/**/*.nc (first grid of the config), results/aggregat
          results/evaluate/baselines/**/*.nc         of evaluate_baselines.smk
 OUTPUTS  results/evaluate/summary/{experiment}/r{member}i1p1f1.nc, results/evaluate/reference.nc
          results/evaluate/models/{model}/{experiment}/{member}.nc   the same of other models, where the config names some
+         results/evaluate/published.csv             scores of AIMIP's authors, where evaluation.archive.results is set
          results/evaluate/truth.nc                  the true response, of the synthetic planet or of evaluation.truth
          results/evaluate/metrics.csv, metrics.nc, scorecard.json, .txt and .html
 """
@@ -103,6 +104,31 @@ rule summarize_tree:
         " --experiments {params.experiments:q} --out {output:q} --log {log:q}"
 
 
+rule published_results:
+    input:
+        scores="results/download/published/rmsb_1deg.nc",
+        modules=scripts("evaluate/published_results.py"),
+    output:
+        "results/evaluate/published.csv",
+    log:
+        "logs/published_results.log",
+    benchmark:
+        "benchmarks/published_results.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        # Some thousand numbers.
+        mem_mb=grown(1000),
+        runtime=grown(15),
+    params:
+        project=BASE,
+    message:
+        "Reading the scores of AIMIP's published submissions"
+    shell:
+        "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.published_results"
+        " --scores {input.scores:q} --out {output:q} --log {log:q}"
+
+
 rule truth:
     input:
         unpack(truth_inputs),
@@ -143,6 +169,7 @@ rule evaluate:
         truth=TRUTH,
         models=expand("results/evaluate/models/{model}", model=MODELS),
         published=PUBLISHED,
+        results=PUBLISHED_RESULTS,
         modules=scripts("evaluate/evaluation.py"),
     output:
         csv=report(
@@ -184,7 +211,7 @@ rule evaluate:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.evaluation"
         " --reference {input.reference:q} --summaries results/evaluate/summary --members {params.members}"
         " --static {input.static:q} --truth {input.truth:q} --models {input.models:q}"
-        " --baselines results/evaluate/baselines"
+        " --baselines results/evaluate/baselines --published {input.results:q}"
         " --experiments {params.experiments:q} --settings {params.settings:q} --periods {params.periods:q}"
         " --source {params.source:q} --reference-name {params.reference_name:q}"
         " --csv {output.csv:q} --netcdf {output.netcdf:q} --scorecard {output.scorecard:q}"

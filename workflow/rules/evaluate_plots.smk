@@ -85,6 +85,7 @@ rule plot_lines:
         static=LAND,
         summaries=SUMMARIES,
         published=PUBLISHED,
+        results=PUBLISHED_RESULTS,
         modules=scripts("evaluate/plots/lines.py"),
     output:
         figure("scores", "scores", "E1 bias", figure="RMSB of all fields"),
@@ -126,7 +127,7 @@ rule plot_lines:
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.evaluate.plots.lines"
         " --table {input.table:q} --maps {input.maps:q} --reference {input.reference:q} --static {input.static:q}"
-        " --summaries results/evaluate/summary --members {params.members}"
+        " --summaries results/evaluate/summary --members {params.members} --published {input.results:q}"
         " --experiments {params.experiments:q} --settings {params.settings:q} --periods {params.periods:q}"
         " --source {params.source:q} --reference-name {params.reference_name:q}"
         " --out results/evaluate/figures --log {log:q}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from workflow.scripts.common.addresses import email_addresses, unbracketed
+from workflow.scripts.common.addresses import email_addresses, is_web_address, unbracketed
 from workflow.scripts.common.experiments import canonical, check_experiments
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
@@ -266,12 +266,23 @@ def _check_fields(evaluation, *tables):
 
 
 def _check_models(config):
-    """No two models of the evaluation have one name, and the archive's list of files is there."""
+    """No two models of the evaluation have one name, and what is named of the archive is there."""
     evaluation = config["evaluation"]
     archive = evaluation["archive"]
     if archive["models"] and archive["manifest"] and not Path(archive["manifest"]).is_file():
         raise ValueError(
             f"config: 'evaluation.archive.manifest' is {archive['manifest']!r}, which is not there; correct the path, "
+            f"or set it to null"
+        )
+    results = archive["results"]
+    if results and re.match(r"https?://(www\.)?(zenodo\.org/records?/|doi\.org/)", results):
+        raise ValueError(
+            f"config: 'evaluation.archive.results' is {results!r}, a page to read; give the API address of that "
+            f"record, such as https://zenodo.org/api/records/ID"
+        )
+    if results and not is_web_address(results) and not Path(results).is_file():
+        raise ValueError(
+            f"config: 'evaluation.archive.results' is {results!r}, which is neither an address nor a file; correct it, "
             f"or set it to null"
         )
     names = [config["submission"]["source_id"], *evaluation["models"], *archive["models"]]

@@ -35,11 +35,13 @@ def add_evaluation(parser):
     add_periods(parser)
     parser.add_argument("--source", required=True, help="name of our model")
     parser.add_argument("--reference-name", required=True, help="name of the reference, such as ERA5")
+    parser.add_argument("--published", nargs="?", help="table of published_results.py, where there is one")
 
 
 def settings_of(given):
     """Settings for ``evaluate`` and ``Evaluated`` from the arguments of ``add_evaluation``."""
-    return {**given.settings, "periods": given.periods, "reference_name": given.reference_name}
+    named = {"periods": given.periods, "reference_name": given.reference_name, "published": given.published}
+    return given.settings | named
 
 
 def add_summaries(parser):

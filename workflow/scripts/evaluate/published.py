@@ -1,8 +1,9 @@
-"""Scores of AIMIP's published submissions (data/aimip_published_scores.csv), to stand beside ours without their files.
+"""Scores of AIMIP's published submissions, to stand beside ours without their files.
 
-They are AIMIP's own evaluation against ERA5: where our reference is ERA5 over the same periods they are comparable with
-our scores on 1 degree, elsewhere they tell the size that scores have. Where a model's files are evaluated the files
-count, and for ERA5 the reference does.
+They are AIMIP's own evaluation against ERA5, read off its figures (data/aimip_published_scores.csv) or, where the
+config names its authors' results, as they computed it (published_results.py). Where our reference is ERA5 over the same
+periods they are comparable with our scores on 1 degree, elsewhere they tell the size that scores have. Where a model's
+files are evaluated the files count, and for ERA5 the reference does.
 """
 
 import csv
@@ -14,24 +15,40 @@ from workflow.scripts.common.experiments import has_own_forcing
 from workflow.scripts.evaluate.display import scale_of, split_field
 
 SCORES = Path(__file__).parent / "data/aimip_published_scores.csv"
+COLUMNS = ("metric", "grid_or_region", "period", "model", "field", "value", "units")
 TRUTH = "ERA5"
 LOCAL_TRUTH = "ERA5 (local files)"  # of common/reference.py
 PERIODS = {"training": ("1979-01", "2014-12"), "test": ("2015-01", "2024-12")}  # theirs
 DECADE = "about the first decade"  # of the responses
 PLACES = {"E5_response": "global", "E5_response_land": "land"}  # their sea ends at 60 degrees
-FILE_UNITS = {"tas": "K", "ta": "K", "pr": "kg m-2 s-1", "psl": "Pa", "zg": "m", "ua": "m s-1", "hus": "1", "huss": "1"}
+FILE_UNITS = {
+    **dict.fromkeys(("tas", "ts", "ta"), "K"),
+    **dict.fromkeys(("ps", "psl"), "Pa"),
+    **dict.fromkeys(("uas", "vas", "ua", "va"), "m s-1"),
+    **dict.fromkeys(("huss", "hus"), "1"),
+    "pr": "kg m-2 s-1",
+    "zg": "m",
+}
 
 
 def read_scores(settings, path=SCORES):
-    """The rows of the table as dicts with the value as a float, but for models whose files the config names.
+    """Rows of the tables as dicts with the value as a float, and ``computed``: whether it is their authors' own number.
 
-    settings: the config's ``evaluation``. A tree ends in the name of its model: ``UMD-PARETO/MD-1p5``.
+    A computed row takes the place of the one read off for the same score. Left out are models whose files the config
+    names; a tree ends in the name of its model: ``UMD-PARETO/MD-1p5``. settings: the config's ``evaluation``, and
+    ``published``, the table of published_results.py, or None.
     """
     trees = settings.get("models", {}) | settings.get("archive", {}).get("models", {})
     without = {TRUTH, *trees, *(Path(tree).name for tree in trees.values())}
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return [{**row, "value": float(row["value"])} for row in rows if row["model"] not in without]
+    tables = [(path, False), *([(settings["published"], True)] if settings.get("published") else [])]
+    found = {}
+    for table, computed in tables:
+        with open(table, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(line for line in file if not line.startswith("#")):
+                if row["model"] not in without:
+                    key = tuple(row[name] for name in COLUMNS[:5])
+                    found[key] = {**row, "value": float(row["value"]), "computed": computed}
+    return list(found.values())
 
 
 def comparable(periods, reference_name):
@@ -41,16 +58,25 @@ def comparable(periods, reference_name):
     )
 
 
-def scores_of(rows, metric, place, field, period):
-    """{model: value in the field's display units} of a metric on a grid or in a region, of rows of ``read_scores``."""
+def scores_in(rows, metric, place, field, period, units):
+    """{model: value in ``units``} of a metric on a grid or in a region, of rows of ``read_scores``."""
     wanted = {"metric": metric, "grid_or_region": place, "field": field, "period": period}
-    variable, _ = split_field(field)
-    # Decades, which udunits does not know, are the same on both sides.
-    shown = Unit(scale_of(field, FILE_UNITS[variable])[1].removesuffix("/decade"))
     found = [row for row in rows if wanted.items() <= row.items()]
-    return {
-        row["model"]: float(Unit(row["units"].removesuffix(" decade-1")).convert(row["value"], shown)) for row in found
-    }
+    return {row["model"]: float(_unit(row["units"]).convert(row["value"], _unit(units))) for row in found}
+
+
+def _unit(text):
+    """The unit that ``text`` names, decades aside, which udunits does not know and which are the same on both sides.
+
+    Precipitation is in kg m-2 s-1 or in mm/day: a millimetre of water weighs a kilogram per square metre.
+    """
+    return Unit(text.removesuffix(" decade-1").removesuffix("/decade").replace("kg m-2", "mm"))
+
+
+def scores_of(rows, metric, place, field, period):
+    """``scores_in`` the field's display units."""
+    variable, _ = split_field(field)
+    return scores_in(rows, metric, place, field, period, scale_of(field, FILE_UNITS[variable])[1])
 
 
 def responses_of(rows, metric, sea, field):

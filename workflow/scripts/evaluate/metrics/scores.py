@@ -179,6 +179,8 @@ def evaluate_drift(results, reference, members, source):
 def evaluate_response(results, grid, control, warmed, source, land, truth=None, maps=True):
     """E5: mean(warmed) - mean(control) over the whole simulation, member by member, into ``results``.
 
+    Beside it the same over the first decade of training and test, period "first", which published responses are of.
+
     control, warmed: {member: SummaryFile}; a member that one of the two lacks is left out. land: fraction (lat, lon);
     truth: true response {field: (lat, lon)} where it is known, as of a GCM's own runs; maps: whether to keep them.
     """
@@ -195,6 +197,11 @@ def evaluate_response(results, grid, control, warmed, source, land, truth=None, 
         response = member.maps_on(grid, "mean_simulation", fields)
         response = response - control[name].maps_on(grid, "mean_simulation", fields)
         add_response(results, (source, member.experiment, name), fields, units, response, grid.lat, land)
+        if member.has("mean_first") and control[name].has("mean_first"):
+            early, before = (one.maps_on(grid, "mean_first", fields) for one in (member, control[name]))
+            add_response(
+                results, (source, member.experiment, name), fields, units, early - before, grid.lat, land, "first"
+            )
         if truth:
             error = rms(response - np.stack([truth[field] for field in fields]), grid.lat)
             results.add(source, member.experiment, name, "E5_error_rms", "simulation", fields, error, units)
@@ -222,13 +229,13 @@ def evaluate_ensemble(results, reference, members, source, periods):
                 results.add(*key, f"ensemble_rank_{rank}", "test", [field], share, "1")
 
 
-def add_response(results, key, fields, units, response, lat, land):
+def add_response(results, key, fields, units, response, lat, land, period="simulation"):
     """Rows of one response (field, lat, lon): global, land and sea means, and the ratio of land to sea."""
     means = np.array([land_sea_means(field, lat, land) for field in response])
-    results.add(*key, "E5_response", "simulation", fields, weighted_mean(response, lat), units)
+    results.add(*key, "E5_response", period, fields, weighted_mean(response, lat), units)
     names = "E5_response_land", "E5_response_sea", "E5_land_sea_ratio"
     for metric, values, unit in zip(names, means.T, (units, units, "1"), strict=True):
-        results.add(*key, metric, "simulation", fields, values, unit)
+        results.add(*key, metric, period, fields, values, unit)
 
 
 def evaluate_modes(results, summaries, source, period):

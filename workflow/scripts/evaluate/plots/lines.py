@@ -13,7 +13,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.months import month_of_year, month_range, year_of
 from workflow.scripts.evaluate.arguments import add_summaries
 from workflow.scripts.evaluate.display import long_name, number, scale_of, split_field
-from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, interannual_scale, scaled_rmsb, scored
+from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, PRESCRIBED, interannual_scale, scaled_rmsb, scored
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.seasons import seasonal_response_figure
 from workflow.scripts.evaluate.plots.style import (
@@ -32,12 +32,39 @@ from workflow.scripts.evaluate.plots.style import (
     symmetric_limit,
 )
 from workflow.scripts.evaluate.plots.variability import indices_figure, spectra_figure, stratosphere_figure
-from workflow.scripts.evaluate.published import comparable, read_scores, responses_of
+from workflow.scripts.evaluate.published import comparable, read_scores, responses_of, scores_in
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, annual_means, summary_paths
+
+ON_ONE_DEGREE = "median, 1°"
+SLANTED = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
+
+
+def published_columns(results, sigma):
+    """Columns {label: [score of each field]} of ours and of AIMIP's published submissions on 1 degree, test period.
+
+    In units of ``sigma`` {field: value}; NaN where there is none, and for a prescribed field, which is over land
+    elsewhere. Empty where our scores are not comparable with theirs.
+    """
+    if not comparable(results.periods, results.truth):
+        return {}
+    rows, columns = read_scores(results.settings), {ON_ONE_DEGREE: {}}
+    for field, scale in sigma.items():
+        metric = "E1_rmsb_1deg"
+        ours, units = results.members(metric, "test", field), results.table.units(metric, field)
+        if field in PRESCRIBED or not ours.size:
+            continue
+        found = {ON_ONE_DEGREE: float(np.median(ours))} | scores_in(rows, "E1_rmsb", "1deg", field, "test", units)
+        for name, value in found.items():
+            columns.setdefault(name, {})[field] = value / scale
+    names = [ON_ONE_DEGREE, *sorted(columns.keys() - {ON_ONE_DEGREE})]
+    return {name: [columns[name].get(field, np.nan) for field in sigma] for name in names if len(names) > 1}
 
 
 def scores_figure(results):
-    """Heat map: RMSB of every field in units of the interannual standard deviation, climatology and ours."""
+    """Heat map: RMSB of every field in units of the interannual standard deviation, climatology and ours.
+
+    Where the reference is ERA5, columns on 1 degree follow: ours, and in grey the published submissions of AIMIP.
+    """
     title = f"E1: RMSB of {results.source} {results.control}, in standard deviations, {results.truth}"
     table, sigma = results.table, interannual_scale(results.table)
     if not sigma:
@@ -54,15 +81,31 @@ def scores_figure(results):
         base = np.nan if base is None else base / scale
         rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
     values = np.array(list(rows.values()))
-    figure, axes = plt.subplots(figsize=(6.2, 0.19 * len(rows) + 1.5), layout="constrained")
-    figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
     limit = max(2.0, float(np.nanquantile(values, 0.95)))
+    # No mean of all fields there: nobody else has published all.
+    published = published_columns(results, sigma)
+    beside = np.array([[np.nan, *column] for column in published.values()]).reshape(len(published), len(rows)).T
+    values = np.hstack([values, beside])
+    size = 6.2 + 0.45 * len(published), 0.19 * len(rows) + (2.2 if published else 1.5)
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=limit)
-    axes.set_xticks(range(5), ["climatology", "best member", "median", "worst member", "median"])
-    axes.set_yticks(range(len(rows)), list(rows))
     axes.xaxis.tick_top()
+    labels = ["climatology", "best member", "median", "worst member", "median", *published]
+    axes.set_xticks(range(len(labels)), labels, **(SLANTED if published else {}))
+    for label in axes.get_xticklabels()[6:]:
+        label.set_color(GREY)
+    axes.set_yticks(range(len(rows)), list(rows))
     axes.tick_params(length=0)
-    axes.set_xlabel(f"left of the thick line: {results.span('test')}; right: {results.span('training')}")
+    spans = f"left of the thick line: {results.span('test')}; right: {results.span('training')}"
+    if published:
+        spans = (
+            f"by thick lines: {results.span('test')}; {results.span('training')}; {results.span('test')} on 1 degree, "
+            f"ours and, in grey, AIMIP's published submissions"
+        )
+        axes.axvline(4.5, color="white", linewidth=3)
+        axes.axvline(5.5, color="white", linewidth=1)
+    axes.set_xlabel(spans)
     axes.axvline(0.5, color="white", linewidth=1)
     axes.axvline(3.5, color="white", linewidth=3)
     axes.axhline(0.5, color="white", linewidth=2)

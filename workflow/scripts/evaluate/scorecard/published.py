@@ -3,9 +3,21 @@
 import numpy as np
 
 from workflow.scripts.evaluate.display import long_name, scale_of, split_field
-from workflow.scripts.evaluate.published import FILE_UNITS, comparable, read_scores, responses_of, scores_of
+from workflow.scripts.evaluate.published import DECADE, FILE_UNITS, comparable, read_scores, responses_of, scores_of
 
 FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
+
+
+def response_period(table, source, metric, experiment, beside):
+    """(period of our response that stands beside theirs, the words for both): our first decade, else the whole run.
+
+    ``beside``: whether ours is shown at all.
+    """
+    if not beside:
+        return "simulation", DECADE
+    if table.members(source, metric, "first", "tas", experiment).size:
+        return "first", "first decade"
+    return "simulation", f"theirs {DECADE}, ours the whole run"
 
 
 def published_table(table, source, control, experiments, settings):
@@ -27,10 +39,11 @@ def published_table(table, source, control, experiments, settings):
         for period in ("training", "test")
     ]
     wanted += [
-        (f"E5 {name}, {place}", metric, "simulation", "tas", name) + (responses_of(rows, metric, sea, "tas"),)
+        (f"E5 {name}, {place}, {spans}", metric, period, "tas", name) + (responses_of(rows, metric, sea, "tas"),)
         for name, sea in experiments.items()
         if name != control
         for metric, place in (("E5_response", "globe"), ("E5_response_land", "land"))
+        for period, spans in [response_period(table, source, metric, name, beside)]
     ]
     found = []
     for name, metric, period, field, experiment, values in wanted:
@@ -39,8 +52,10 @@ def published_table(table, source, control, experiments, settings):
         if values and members.size:
             ours = float(np.median(members)) * factor if beside else None
             found.append({"name": name, "units": units, "ours": ours, "values": values})
+    own = any(row["computed"] for row in rows)
+    origin = "E1 from AIMIP's own results where they have it, the rest read off" if own else "read off"
     title = (
-        "AIMIP's published submissions, read off the figures of its evaluation "
+        f"AIMIP's published submissions, {origin} the figures of its evaluation "
         "(E1 on 1 degree, E5 of a decade; MD-1p5 is the published v0.9)"
     )
     if not beside:
