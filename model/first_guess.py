@@ -4,7 +4,6 @@ Observed warming is small, has a pattern, and comes with El Nino: regression on 
 The numbers and their sources are in model/data/uniform_warming.csv; where data speak, they win (model/forced.py).
 """
 
-import csv
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from model.data import Channel, Metadata
+from model.files import read_rows
 
 TABLE = Path(__file__).parent / "data" / "uniform_warming.csv"
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
@@ -24,9 +24,8 @@ STEPS = 64  # of that sum
 def read_table() -> dict[str, list[dict[str, str]]]:
     """Return the rows of the table by short name."""
     rows: dict[str, list[dict[str, str]]] = {}
-    with open(TABLE, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(line for line in file if not line.startswith("#")):
-            rows.setdefault(row["short_name"], []).append(row)
+    for row in read_rows(TABLE):
+        rows.setdefault(row["short_name"], []).append(row)
     return rows
 
 

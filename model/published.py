@@ -5,7 +5,6 @@ pickled is executed: sizes follow from the weights' shapes, the order of fields 
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 from model import checkpoint, data, pickled
 from model.config import PUBLISHED, ModelConfig
 from model.data import Channel, Metadata
+from model.files import read_rows
 from model.monthly_diffusion import MonthlyDiffusion
 from model.sphere import Grid
 
@@ -203,8 +203,7 @@ def split_name(name: str) -> tuple[str, float | None]:
 
 def read_statistics(path: str | Path) -> dict[str, dict]:
     """Return transform, mean and std of each published name from a statistics table (CSV)."""
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    rows = read_rows(path)
     if not rows or not {"published_name", "transform", "mean", "std"} <= rows[0].keys():
         raise ValueError(f"{path} is no statistics table: columns published_name, transform, mean, std are needed.")
     return {row["published_name"]: row for row in rows}

@@ -3,9 +3,10 @@
 ERA5's own grid makes no job larger than measured: what reads it was measured at 0.25 degrees, the finest of a config.
 """
 
-import csv
 import math
 from pathlib import Path
+
+from workflow.scripts.common.tables import read_rows
 
 RULES = Path(__file__).parent / "rules.csv"
 REFERENCE = 1.5  # degrees: the grid of that table
@@ -28,16 +29,14 @@ def growth(resolution):
 
 def read_rules(path=RULES):
     """Rule -> {seconds, megabytes, grows} as measured at 1.5 degrees."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return {
-            row["rule"]: {
-                "seconds": float(row["seconds"]),
-                "megabytes": float(row["megabytes"]),
-                "grows": row["grows"] == "yes",
-            }
-            for row in rows
+    return {
+        row["rule"]: {
+            "seconds": float(row["seconds"]),
+            "megabytes": float(row["megabytes"]),
+            "grows": row["grows"] == "yes",
         }
+        for row in read_rows(path)
+    }
 
 
 def beyond(resolution, rule):

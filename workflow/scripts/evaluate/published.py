@@ -6,18 +6,17 @@ periods they are comparable with our scores on 1 degree, elsewhere they tell the
 files are evaluated the files count, and for ERA5 the reference does.
 """
 
-import csv
 from pathlib import Path
 
 from cf_units import Unit
 
 from workflow.scripts.common.experiments import has_own_forcing
+from workflow.scripts.common.reference import ERA5, LOCAL_ERA5
+from workflow.scripts.common.tables import read_rows
 from workflow.scripts.evaluate.display import scale_of, split_field
 
 SCORES = Path(__file__).parent / "data/aimip_published_scores.csv"
 COLUMNS = ("metric", "grid_or_region", "period", "model", "field", "value", "units")
-TRUTH = "ERA5"
-LOCAL_TRUTH = "ERA5 (local files)"  # of common/reference.py
 PERIODS = {"training": ("1979-01", "2014-12"), "test": ("2015-01", "2024-12")}  # theirs
 DECADE = "about the first decade"  # of the responses
 PLACES = {"E5_response": "global", "E5_response_land": "land"}  # their sea ends at 60 degrees
@@ -39,23 +38,20 @@ def read_scores(settings, path=SCORES):
     ``published``, the table of published_results.py, or None.
     """
     trees = settings.get("models", {}) | settings.get("archive", {}).get("models", {})
-    without = {TRUTH, *trees, *(Path(tree).name for tree in trees.values())}
+    without = {ERA5, *trees, *(Path(tree).name for tree in trees.values())}
     tables = [(path, False), *([(settings["published"], True)] if settings.get("published") else [])]
     found = {}
     for table, computed in tables:
-        with open(table, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(line for line in file if not line.startswith("#")):
-                if row["model"] not in without:
-                    key = tuple(row[name] for name in COLUMNS[:5])
-                    found[key] = {**row, "value": float(row["value"]), "computed": computed}
+        for row in read_rows(table):
+            if row["model"] not in without:
+                key = tuple(row[name] for name in COLUMNS[:5])
+                found[key] = {**row, "value": float(row["value"]), "computed": computed}
     return list(found.values())
 
 
 def comparable(periods, reference_name):
     """Whether our scores and theirs are of one reference over the same periods, those of ``evaluation_periods``."""
-    return reference_name in (TRUTH, LOCAL_TRUTH) and all(
-        tuple(periods[name]) == span for name, span in PERIODS.items()
-    )
+    return reference_name in (ERA5, LOCAL_ERA5) and all(tuple(periods[name]) == span for name, span in PERIODS.items())
 
 
 def scores_in(rows, metric, place, field, period, units):

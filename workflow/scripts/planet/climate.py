@@ -5,33 +5,28 @@ July, the extremes of the season) and ``planet_features.csv`` (Gaussian hills th
 climate is therefore a formula of position and of the time of year, on any grid.
 """
 
-import csv
 from functools import cache
 
 import numpy as np
 
 from workflow.scripts.common.project import DATA
+from workflow.scripts.common.tables import read_rows
 from workflow.scripts.planet.grid import LAT, LON, cubic_weights
 
 SUBGRID_LENGTH = 4.5e4  # m: heights vary as if the slope of the mountains went on over this distance
 ZONAL_STEP = 15.0  # degrees between the columns of planet_zonal.csv
 
 
-def _rows(name):
-    with open(DATA / name, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(line for line in file if not line.startswith("#")))
-
-
 @cache
 def _zonal_rows():
-    rows = {(row.pop("field"), int(row.pop("month"))): row for row in _rows("planet_zonal.csv")}
+    rows = {(row.pop("field"), int(row.pop("month"))): row for row in read_rows(DATA / "planet_zonal.csv")}
     return {key: [float(value) for value in row.values()] for key, row in rows.items()}
 
 
 @cache
 def _feature_rows():
     table = {}
-    for row in _rows("planet_features.csv"):
+    for row in read_rows(DATA / "planet_features.csv"):
         field, _ = row.pop("field"), row.pop("note")
         table.setdefault(field, []).append({key: float(value) for key, value in row.items()})
     return table

@@ -5,7 +5,6 @@ Each function writes one file of one year for a global grid with poles, latitude
 year at 0.25 degrees stays below 2 GB. The planet itself is in planet/world.py.
 """
 
-import csv
 import zipfile
 from contextlib import ExitStack
 from functools import cache
@@ -17,6 +16,7 @@ from netCDF4 import Dataset
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.common.periods import PROTOCOL
+from workflow.scripts.common.tables import read_rows
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.planet.climate import DATA, land_fraction, subgrid_orography
 from workflow.scripts.planet.world import Planet
@@ -120,9 +120,7 @@ def _months(year, months):
 
 @cache
 def _grib_table():
-    with open(DATA / "grib_parameters.csv", newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return {row["short_name"]: row for row in rows}
+    return {row["short_name"]: row for row in read_rows(DATA / "grib_parameters.csv")}
 
 
 def _grib(name):

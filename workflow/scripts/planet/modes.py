@@ -5,13 +5,13 @@ started once in EPOCH and drawn month by month, so that a longer period never ch
 costs a few milliseconds. Months are ``datetime64[M]``.
 """
 
-import csv
 import zlib
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
+from workflow.scripts.common.tables import read_rows
 from workflow.scripts.planet.climate import DATA
 
 EPOCH = np.datetime64("1940-01", "M")  # the planet's first month
@@ -86,8 +86,7 @@ def warming(months):
 
 @cache
 def _nino34():
-    with open(DATA / "nino34_index.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    rows = read_rows(DATA / "nino34_index.csv")
     months = np.array([row["date"][:7] for row in rows], "datetime64[M]").astype(int)
     return months, np.array([float(row["nino34"]) for row in rows])
 

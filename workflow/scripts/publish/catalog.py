@@ -1,8 +1,8 @@
 """A catalogue for intake-esm: ``catalog.json`` (esmcat specification 0.1.0) and ``catalog.csv``, its table.
 
 The table has a row for each file of the submission, with the columns of CMIP6 catalogues. Paths are relative to it, so
-that the tree can be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own. Threads
-are refused by the environment, since a search forgets ``threaded=False`` (intake-esm 2025.12.12):
+that the tree can be moved; intake-esm takes them from the current folder, so the catalogue is opened in its own.
+Threads are refused by the environment, since a search forgets ``threaded=False`` (intake-esm 2025.12.12):
 
     os.environ["ITK_ESM_THREADING"] = "False"
     with contextlib.chdir(folder):
