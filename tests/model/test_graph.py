@@ -227,26 +227,58 @@ def measured_noise(model):
     return model
 
 
-@pytest.mark.parametrize(("sampler", "noisy"), [("second_order", True), ("ancestral", True), ("ancestral", False)])
-def test_the_months_of_a_run_are_those_of_plain_calls_whatever_is_captured(monkeypatch, sampler, noisy):
-    """All members of a block at once, as on a GPU, with noise of all stages drawn from the month's number."""
+def small_model(sampler, noisy=True):
     model = make_model(noise_modes=8, sampler=sampler, diffusion_steps=3, residual_noise=noisy).eval()
-    model = measured_noise(model) if noisy else model
+    return measured_noise(model) if noisy else model
+
+
+def months_of(model, **choices):
+    """Nine months of three members under a sea that changes, (months, members, fields, nlat, nlon)."""
     dates, members = model_data.months((1990, 5), 9), [1, 2, 3]
     seas = make_pairs(batch=len(dates)).forcing
     given = model, make_pairs(1).fields, seas[:1], dates, lambda index: seas[index : index + 1], members, 7
+    return torch.stack(list(simulate.simulate(*given, **choices)))
+
+
+@pytest.mark.parametrize(("sampler", "noisy"), [("second_order", True), ("ancestral", True), ("ancestral", False)])
+def test_the_months_of_a_run_are_those_of_plain_calls_whatever_is_captured(monkeypatch, sampler, noisy):
+    """All members of a block at once, as on a GPU, with noise of all stages drawn from the month's number."""
+    model = small_model(sampler, noisy)
     monkeypatch.setattr(simulate, "members_together", lambda device, members: members)
-    plain = torch.stack(list(simulate.simulate(*given, graphs=False)))
+    plain = months_of(model, graphs=False)
     monkeypatch.setattr(simulate, "Captured", lambda function, device: Captured(function, device, AgainGraph))
-    assert torch.equal(torch.stack(list(simulate.simulate(*given))), plain)
+    assert torch.equal(months_of(model), plain)
     assert plain.std() > 0.1 and (plain[1:] - plain[:-1]).abs().mean() > 0.1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize(("sampler", "noisy"), [("second_order", True), ("ancestral", True), ("ancestral", False)])
+def test_the_months_of_a_run_on_a_gpu_are_those_of_plain_calls_by_its_graph_too(monkeypatch, sampler, noisy):
+    """Each month of each member, six of them replays; and the months are those of a CPU, up to rounding."""
+    model, made = small_model(sampler, noisy), []
+    here = months_of(model)
+    model = model.to("cuda")
+    plain = months_of(model, graphs=False).cpu()
+
+    def captured(function, device):
+        made.append(Captured(function, device))
+        return made[-1]
+
+    monkeypatch.setattr(simulate, "Captured", captured)
+    found = months_of(model).cpu()
+    assert len(made) == 1 and isinstance(made[0].graph, graph.CudaGraph) and made[0].calls == len(found) - 1
+    assert (plain[1:] - plain[:-1]).abs().flatten(2).mean(2).min() > 0.1, "a replay of another month would show"
+    for month in range(len(found)):
+        for member in range(found.shape[1]):
+            torch.testing.assert_close(found[month, member], plain[month, member], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(plain, here, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("sampler", ["second_order", "ancestral"])
 @torch.no_grad()
 def test_a_month_asks_the_host_for_nothing(sampler):
     """On tensors that have no numbers to ask for; what goes to and from other devices fails there too."""
-    model = measured_noise(make_model(noise_modes=8, sampler=sampler, diffusion_steps=3, residual_noise=True).eval())
+    model = small_model(sampler)
     meta, month = torch.device("meta"), torch.tensor([24000])
     scales = type(model.residual.scales(1))(*(value.to(meta) for value in model.residual.scales(1)))
     model = model.to(meta)
