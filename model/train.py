@@ -29,7 +29,7 @@ from model.metrics import add_free_run, open_tensorboard, status, write_metrics,
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
-from model.train_state import State, load_state, termination, write_state
+from model.train_state import State, hand_over, load_state, termination, write_state
 
 
 def train(
@@ -90,8 +90,7 @@ def train(
         if state is None:
             fit_forced(model, months)
         else:
-            model.load_state_dict(state.model)
-            optimizer.load_state_dict(state.optimizer)
+            hand_over(state, model, optimizer)
         inputs = month_inputs(model, months)
         metadata, statics, split = months.metadata, months.statics, months.split
     if state is None:
