@@ -91,9 +91,11 @@ def train(
             fit_forced(model, months)
         else:
             hand_over(state, model, optimizer)
-        inputs = month_inputs(model, months)
+        # What a run that was killed in its free runs has left needs none.
+        inputs = month_inputs(model, months) if state is None or state.step < steps else None
         metadata, statics, split = months.metadata, months.statics, months.split
     if state is None:
+        assert inputs is not None
         calibrate(model, inputs, training, config, batch, seed)
         state = State(0, {}, clone_state(model), {}, [], {}, [])
 
@@ -110,6 +112,7 @@ def train(
     model.train()
     with termination(minutes) as ending:
         while state.step < steps:
+            assert inputs is not None
             epoch, position = divmod(state.step, steps_per_epoch)
             order = epoch_order(training, seed, epoch)
             # The latents' statistics follow the encoder through the first half, and stand still for the second.
@@ -152,7 +155,7 @@ def train(
         progress.close()
 
         # Choose among the weights that were kept.
-        del inputs
+        inputs = None  # most of the memory
         average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
         def measured(candidate):
