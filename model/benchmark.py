@@ -28,10 +28,10 @@ from model.device import pick_device
 from model.fast import FastModel
 from model.loss import draw_noise, loss_terms, pair_inputs, total
 from model.monthly_diffusion import MonthInputs
-from model.noise import RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise
+from model.noise import DIFFUSION, INITIAL, RESIDUAL_STAGES, SUBMISSION, Key, MonthlyNoise
 from model.operations import operations
 from model.optimizer import RealAdamW
-from model.simulate import in_blocks, members_together, months_colored_together
+from model.simulate import diffusion_noise, in_blocks, members_together, months_colored_together
 from model.sphere import Grid
 from model.synthetic import RECIPES, make_model, make_pairs
 
@@ -95,20 +95,23 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
     device = watch.device
     fast = FastModel(model.eval())
     blocks = in_blocks(list(range(1, members + 1)), members_together(device, members))
-    latents = [torch.randn(len(block), *model.latent_shape, device=device) for block in blocks]
-    ahead, size = months_colored_together(model), len(blocks[0])
-    white = torch.randn(ahead, model.draws, size, *model.latent_shape, device=device)
+    key, ahead, size = Key(0, SUBMISSION, DIFFUSION, 0, 0), months_colored_together(model), len(blocks[0])
+    numbers = torch.arange(1 + (1 + months) * ahead, device=device)
+    initial = [MonthlyNoise(key, {INITIAL: model.latent_shape}, block, device) for block in blocks]
+    latents = [white(numbers[:1])[0][0] for white in initial]
+    # Drawn and colored as in a rollout, of several months together.
+    coming = diffusion_noise(model, key, blocks[0], numbers, numbers % 12 + 1)
     before = fast.month(pairs.forcing, pairs.month)
     residual = model.residual
     states: list = [None] * len(latents)
     if residual is not None:
         scales, rates = residual.scales(1), residual.rates()
         shapes, number = dict(zip(RESIDUAL_STAGES, residual.shapes, strict=True)), torch.zeros_like(pairs.month)
-        drawing = [MonthlyNoise(Key(0, SUBMISSION, 0, 0, 0), shapes, block, device) for block in blocks]
+        drawing = [MonthlyNoise(key, shapes, block, device) for block in blocks]
     parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0, "residual": 0.0}
     for counted in [False] + [True] * months:
         start = watch.now()
-        noise = model.color(white, pairs.month)[0]
+        noise = next(coming)
         colored = watch.now()
         month = fast.month(pairs.forcing, pairs.month)
         prepared = watch.now()
@@ -127,6 +130,8 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
             parts["sampling"] += (sampled - prepared) / (months * members)
             parts["decoding"] += (decoded - sampled) / (months * members)
             parts["residual"] += (watch.now() - decoded) / (months * members)
+        for _ in range(ahead - 1):  # those that were drawn with this one
+            next(coming)
     return parts
 
 

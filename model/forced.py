@@ -19,12 +19,10 @@ acts through R_0 alone, in proportion to its size, and networks that divide ampl
 extrapolate in it.
 """
 
-import math
-
 import torch
 from torch import nn
 
-from model.regression import TINY, Regression, WienerFilter
+from model.regression import TINY, Regression, WienerFilter, annual_waves
 from model.sphere import Grid, Harmonics, row_weights
 
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
@@ -184,12 +182,6 @@ def monthly_means(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     total = values.new_zeros(12, *values.shape[1:]).index_add(0, months - 1, values)
     count = torch.bincount(months - 1, minlength=12).clamp_min(1).to(values)
     return total / count.view(12, *[1] * (values.ndim - 1))
-
-
-def annual_waves(month: torch.Tensor) -> torch.Tensor:
-    """Return cosine and sine of the year in calendar months 1..12 (batch,), float64 (batch, 2)."""
-    angle = 2 * math.pi * month.double() / 12
-    return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
 def by_waves(amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:

@@ -20,10 +20,10 @@ Data and noise have the same variance in every direction: with v = 0 a sample al
 memory, and what is left to learn is all that is not linear, or depends on forcing.
 """
 
-import math
-
 import torch
 from torch import nn
+
+from model.regression import annual_waves
 
 MEMORY_MODES = 20  # patterns of z between which the memory a_jk is fitted
 SLOW = 0.7  # amplitude kept from month to month, by a mode that the networks have no part in
@@ -122,8 +122,8 @@ def annual_cycle(squares: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     mean = squares.mean(0)
     if len(months) < 24:
         return mean.expand(12, -1)
-    angle = 2 * math.pi * torch.arange(1, 13, dtype=torch.float64, device=squares.device) / 12
-    waves = torch.stack([torch.ones_like(angle), angle.cos(), angle.sin()], dim=1)
+    season = annual_waves(torch.arange(1, 13, device=squares.device))
+    waves = torch.cat([torch.ones_like(season[:, :1]), season], dim=1)
     shares = torch.linalg.lstsq(waves[months - 1], squares).solution
     return torch.maximum(waves @ shares, SMALLEST * mean)
 

@@ -13,12 +13,15 @@ from model.sphere import row_weights
 
 
 def draw_noise(model: MonthlyDiffusion, batch: int, generator: torch.Generator, device) -> dict[str, torch.Tensor]:
-    """Return the random numbers of one evaluation of the loss: posterior and diffusion noise, and diffusion times."""
-    shape = (batch, *model.latent_shape)
+    """Return the random numbers of one evaluation of the loss: posterior and diffusion noise, and diffusion times.
+
+    They are drawn where the generator is, whatever torch's default device, and are then on `device`.
+    """
+    shape, there = (batch, *model.latent_shape), generator.device
     noise = {
-        "posterior": torch.randn(shape, generator=generator),
-        "diffusion": torch.randn(shape, generator=generator),
-        "time": torch.rand(batch, generator=generator),
+        "posterior": torch.randn(shape, generator=generator, device=there),
+        "diffusion": torch.randn(shape, generator=generator, device=there),
+        "time": torch.rand(batch, generator=generator, device=there),
     }
     return {name: values.to(device) for name, values in noise.items()}
 

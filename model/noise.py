@@ -58,21 +58,12 @@ def experiment_number(name: str, control: str) -> int:
     return 0 if name == control else max(1, zlib.crc32(name.encode()))
 
 
-def normals(key: Key, shape: Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
-    """Return the standard normals of a key, float32 of `shape`, on the device.
+def normals_of(keys: Sequence[Key], shape: Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
+    """Return the standard normals of each key, float32 (keys, *shape), on the device; each as if it were alone.
 
     Raises:
         ValueError: the seed is negative, member, month or experiment are no words of 32 bits, or `shape` asks for more
             than 2^34 numbers.
-    """
-    return normals_of([key], shape, device)[0]
-
-
-def normals_of(keys: Sequence[Key], shape: Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
-    """Return standard normals (keys, *shape), of each key what `normals` gives, drawn together.
-
-    Raises:
-        ValueError: as `normals`.
     """
     count, device = math.prod(shape), torch.device(device)
     out = torch.empty(len(keys), 4, blocks_of(shape), device=device)

@@ -84,12 +84,13 @@ class MemberFile:
             os.replace(self.partial, self.path)
 
     def abandon(self) -> None:
-        """Unless it is finished, close the file under its temporary name."""
-        # What made the run end is on its way already.
-        with contextlib.suppress(OSError, RuntimeError), NETCDF:
+        """Unless it is finished, close the file under its temporary name; OSError as `write`."""
+        with self._told(), NETCDF:
             if self.dataset.isopen():
-                self.dataset.months_written = self.written
-                self.dataset.close()
+                try:
+                    self.dataset.months_written = self.written
+                finally:
+                    self.dataset.close()
 
     @contextlib.contextmanager
     def _told(self):
@@ -174,7 +175,7 @@ class Output:
     """The months of all members on their way to the files, in order.
 
     A context: what was added is written when it ends, and files that are not finished are closed under their temporary
-    names.
+    names. What goes wrong in that is raised, unless the context ended by an error already.
 
     Args:
         files: of the members, in the order in which months have them.
@@ -230,13 +231,13 @@ class Output:
             job.result()
 
     def _write(self, buffer: Buffer) -> None:
+        # Until all have these months no later ones may follow.
+        broken, self.broken = self.broken, True
         months = buffer.months()
         buffer.used = 0
-        if self.broken or not len(months):
+        if broken:
             return
-        # Until all have these months no later ones may follow.
-        self.broken = True
-        for member, file in enumerate(self.files):
+        for member, file in enumerate(self.files if len(months) else []):
             file.write(np.ascontiguousarray(months[:, member].swapaxes(0, 1)))
         self.broken = False
 
@@ -251,12 +252,20 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(self, *_) -> None:
-        # After a fault what was added is worth keeping, as far as it can be written.
-        with contextlib.suppress(OSError):
-            for buffer in reversed(self.buffers):
-                self._wait(buffer)
-                self._write(buffer)
-        self.writer.shutdown()
-        for file in self.files:
-            file.abandon()
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+        faults: list[Exception] = []
+        # All are tried: after a fault what was added is worth keeping, as far as it can be written.
+        for step in (self._drain, self.writer.shutdown, *(file.abandon for file in self.files)):
+            try:
+                step()
+            except Exception as fault:
+                faults.append(fault)
+        # What made the run end comes first, and is on its way already.
+        if faults and kind is None:
+            raise faults[0]
+
+    def _drain(self) -> None:
+        """Write what is in the buffers, the older first."""
+        for buffer in reversed(self.buffers):
+            self._wait(buffer)
+            self._write(buffer)

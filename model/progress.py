@@ -22,6 +22,12 @@ def fail(text: str) -> None:
     sys.exit(text)
 
 
+def note(text: str) -> None:
+    """Print one sentence on standard error, in the log too."""
+    print(text, file=sys.stderr, flush=True)
+    LOG.info(text)
+
+
 class Progress:
     """Shows how many of `total` parts are done, on standard error."""
 

@@ -1,5 +1,6 @@
 """Least squares of fields on what forces them, in which sampling error is kept small: pooled, confirmed, filtered."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,6 +15,12 @@ LEAST = 1e-3  # of the unit variance of anomalies: less, beside the amplitudes, 
 STILL = 1e-2  # of the mean variance of what is at a place: where it varies less, nothing is regressed on it
 RIDGE = 3e-2  # of that variance, added to it
 RANK = 1e-6  # singular values this small beside the largest are rounding
+
+
+def annual_waves(month: torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Return cosine and sine of the year in calendar months 1..12 (batch,), computed in `dtype`, (batch, 2)."""
+    angle = 2 * math.pi * month.to(dtype) / 12
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
 class Predictors:

@@ -31,7 +31,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from model.regression import TINY
+from model.regression import TINY, annual_waves
 from model.sphere import Grid, Harmonics, row_weights
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
@@ -249,8 +249,7 @@ class ResidualNoise(nn.Module):
 def fit_wave(values: torch.Tensor) -> torch.Tensor:
     """Return the waves (3, ...) of positive `values` (12, ...) of the calendar months: their mean, and b of `wave`."""
     mean = values.mean(0)
-    angle = 2 * math.pi * torch.arange(1, 13, dtype=values.dtype, device=values.device) / 12
-    basis = torch.stack([angle.cos(), angle.sin()]) / 6
+    basis = annual_waves(torch.arange(1, 13, device=values.device), values.dtype).T.contiguous() / 6
     # Of logarithms, or the calm months of a strong season would come out below nothing.
     logarithm = torch.maximum(values, FLOOR * mean).clamp_min(TINY).log()
     return torch.cat([mean[None], torch.tensordot(basis, logarithm, dims=1)])

@@ -29,7 +29,7 @@ from model.metrics import add_free_run, open_tensorboard, status, write_metrics,
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.progress import Progress, fail, open_log
-from model.train_state import State, load_state, termination, write_state
+from model.train_state import State, hand_over, load_state, termination, write_state
 
 
 def train(
@@ -90,11 +90,12 @@ def train(
         if state is None:
             fit_forced(model, months)
         else:
-            model.load_state_dict(state.model)
-            optimizer.load_state_dict(state.optimizer)
-        inputs = month_inputs(model, months)
+            hand_over(state, model, optimizer)
+        # What a run that was killed in its free runs has left needs none.
+        inputs = month_inputs(model, months) if state is None or state.step < steps else None
         metadata, statics, split = months.metadata, months.statics, months.split
     if state is None:
+        assert inputs is not None
         calibrate(model, inputs, training, config, batch, seed)
         state = State(0, {}, clone_state(model), {}, [], {}, [])
 
@@ -111,6 +112,7 @@ def train(
     model.train()
     with termination(minutes) as ending:
         while state.step < steps:
+            assert inputs is not None
             epoch, position = divmod(state.step, steps_per_epoch)
             order = epoch_order(training, seed, epoch)
             # The latents' statistics follow the encoder through the first half, and stand still for the second.
@@ -153,7 +155,7 @@ def train(
         progress.close()
 
         # Choose among the weights that were kept.
-        del inputs
+        inputs = None  # most of the memory
         average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
 
         def measured(candidate):

@@ -39,6 +39,22 @@ def load_state(path: Path | None, identity: str, device: torch.device) -> State 
     return State(**stored)
 
 
+def hand_over(state: State, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Load model and optimizer from a state that was read; from then on it holds no copy of what they hold.
+
+    What average and candidates share with the model, which training does not change (`clone_state`), is most of a
+    state: they get the model's own for that which was read, and the next state that is written has it once again.
+    """
+    model.load_state_dict(state.model)
+    optimizer.load_state_dict(state.optimizer)
+    own = model.state_dict()
+    for weights in (state.average, *(candidate["weights"] for candidate in state.candidates)):
+        for name, value in weights.items():
+            if value.data_ptr() == state.model[name].data_ptr():
+                weights[name] = own[name]
+    state.model, state.optimizer = {}, {}
+
+
 def write_state(path: Path, identity: str, state: State) -> None:
     """Write the state under a temporary name, then put it in place of the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)

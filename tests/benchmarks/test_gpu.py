@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from benchmarks import gpu
+from benchmarks.gpu_parts import CAPTURE, TINY
 from tests.helpers.project import ROOT
 
 
@@ -25,6 +26,8 @@ def test_its_parts_run_in_time_and_print_a_table(tmp_path):
     assert lines[0].startswith("| part | what | value") and len(lines) == 2 + len(content["rows"])
     # The CPU beside itself.
     assert {value for (part, what), value in rows.items() if part == "parity" and "relative" in what} == {0.0}
+    compared = [row["months"] for row in content["rows"] if "months" in row]
+    assert [len(months) for months in compared] == [TINY.parity_months] * 2 and TINY.parity_months > CAPTURE + 5
     month = next(value for (part, what), value in rows.items() if part == "rollout 5" and "mean of" in what)
     assert rows["rollout 5", "8 months of 5 members, continued"] == pytest.approx(8 * month / 60)
     assert rows["training", "operations of a step"] > 100 and rows["output 5", "written"] > 0

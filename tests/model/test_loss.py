@@ -33,3 +33,12 @@ def test_area_weights_enter_the_losses():
                 costs[recipe, row] = loss_terms(model, pair_inputs(model, changed), noise, config)["reconstruction"]
     assert costs["defaults", 0] < 0.3 * costs["defaults", 6]
     assert costs["v0p9", 0] > 0.7 * costs["v0p9", 6]
+
+
+def test_noise_is_the_generator_s_whatever_the_default_device():
+    """A benchmark on a GPU makes that the default, where a generator of the CPU draws nothing."""
+    model = make_model()
+    wanted = draw_noise(model, 3, torch.Generator().manual_seed(1), "cpu")
+    with torch.device("meta"):
+        found = draw_noise(model, 3, torch.Generator("cpu").manual_seed(1), "cpu")
+    assert found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -17,7 +17,6 @@ from model.noise import (
     VALIDATION_RUN,
     Key,
     MonthlyNoise,
-    normals,
     normals_of,
 )
 
@@ -84,7 +83,7 @@ def test_words_of_numpy_torch_and_python_are_equal():
 @pytest.mark.parametrize("shape", [(8,), (3, 5, 7), (1,), (2, 0)])
 @pytest.mark.parametrize("key", [KEY, Key(2**64 - 1, LONG_RUN, INITIAL, 0, 2**32 - 1), KEY._replace(experiment=3)])
 def test_normals_are_those_of_the_formula(key, shape):
-    found = normals(key, shape)
+    found = normals_of([key], shape)[0]
     assert found.dtype == torch.float32 and found.shape == shape
     assert np.allclose(found.numpy().ravel(), plain_normals(key, math.prod(shape)), rtol=0, atol=2e-6)
 
@@ -107,7 +106,7 @@ def test_stages_and_members_drawn_in_one_pass_are_those_drawn_one_by_one(monkeyp
     for found, (stage, shape) in zip(joined, shapes.items(), strict=True):
         for place, month in enumerate(months):
             for number, member in enumerate(members):
-                alone = normals(KEY._replace(stage=stage, member=member, month=month), shape)
+                alone = normals_of([KEY._replace(stage=stage, member=member, month=month)], shape)[0]
                 assert (found[place, number] - alone).abs().max() < 2e-6
     apart = MonthlyNoise(KEY, shapes, members, torch.device("cpu"))(torch.tensor(months))
     assert all((one - other).abs().max() < 2e-6 for one, other in zip(joined, apart, strict=True))
@@ -135,7 +134,7 @@ def test_no_word_gives_more_than_the_largest_normal(xp):
 
 def test_the_numbers_are_normal():
     count = 1 << 21
-    each = normals(KEY, (4, count // 4)).double().numpy()
+    each = normals_of([KEY], (4, count // 4))[0].double().numpy()
     for values in (*each, each.ravel()):
         size = len(values)
         assert stats.kstest(values, "norm").pvalue > 0.01
@@ -156,7 +155,7 @@ def largest_correlation(values):
 
 
 def test_the_four_normals_of_a_block_and_neighbours_do_not_know_of_each_other():
-    each = normals(KEY, (4, 1 << 20))
+    each = normals_of([KEY], (4, 1 << 20))[0]
     assert largest_correlation(each) < 4
     assert largest_correlation(torch.cat([each[:, 1:], each[:, :-1]])) < 4.5
 
@@ -178,13 +177,14 @@ def test_another_seed_stream_stage_member_month_or_experiment_is_independent():
 
 def test_a_seed_of_two_words_does_not_run_into_the_stream():
     """As words, one after the other, (5 + 2^32, 0, 0) and (5, 1, 0) are the same."""
-    assert not torch.equal(normals(Key(5 + 2**32, 0, 0, 1, 1), (100,)), normals(Key(5, 1, 0, 1, 1), (100,)))
+    one, other = normals_of([Key(5 + 2**32, 0, 0, 1, 1), Key(5, 1, 0, 1, 1)], (100,))
+    assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (4, 1000)])
 def test_a_member_is_the_same_alone_in_any_block_and_in_tiles_of_any_size(monkeypatch, shape):
     keys = [KEY._replace(member=member, month=KEY.month + month) for month in range(3) for member in range(1, 5)]
-    alone = torch.stack([normals(key, shape) for key in keys])
+    alone = torch.stack([normals_of([key], shape)[0] for key in keys])
     for tile in (37, 64, 1 << 15):
         monkeypatch.setattr(noise, "CPU_TILE", tile)
         assert torch.equal(normals_of(keys, shape), alone)
@@ -194,9 +194,9 @@ def test_a_member_is_the_same_alone_in_any_block_and_in_tiles_of_any_size(monkey
 
 def test_neither_torch_s_nor_numpy_s_own_numbers_are_touched():
     torch.manual_seed(1)
-    wanted, first = torch.rand(3), normals(KEY, (50,))
+    wanted, first = torch.rand(3), normals_of([KEY], (50,))[0]
     torch.manual_seed(1)
-    again = normals(KEY, (50,))
+    again = normals_of([KEY], (50,))[0]
     assert torch.equal(torch.rand(3), wanted) and torch.equal(first, again)
 
 
@@ -210,12 +210,12 @@ def test_neither_torch_s_nor_numpy_s_own_numbers_are_touched():
 )
 def test_what_is_no_key_is_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
-        normals(KEY._replace(**change), (4,))
+        normals_of([KEY._replace(**change)], (4,))
 
 
 def test_more_numbers_than_the_counter_has_are_refused():
     with pytest.raises(ValueError, match=r"at most 17179869184 numbers; \(2, 8589934593\) are 17179869186"):
-        normals(KEY, (2, 2**33 + 1))
+        normals_of([KEY], (2, 2**33 + 1))
 
 
 def test_months_are_numbered_one_after_the_other():

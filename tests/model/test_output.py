@@ -111,6 +111,50 @@ def test_what_a_check_refuses_ends_the_run_and_the_months_before_are_kept(tmp_pa
         assert np.array_equal(kept[NAMES[1]][:5], values[:5, 2, 1].numpy())
 
 
+class FailsToClose:
+    """A dataset whose library has an error for whoever closes it."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def isopen(self):
+        return self.dataset.isopen()
+
+    def close(self):
+        self.dataset.close()
+        raise RuntimeError("NetCDF: HDF error")
+
+
+@pytest.mark.parametrize("writes", [True, False])
+@pytest.mark.parametrize("raised", [KeyError, RuntimeError, KeyboardInterrupt, None])
+def test_what_ends_a_run_is_told_before_what_goes_wrong_at_its_end(tmp_path, metadata, monkeypatch, raised, writes):
+    """Every other file is closed, and where nothing ended the run the fault of the end is its own."""
+    values, members = months(), files(tmp_path, metadata)
+    members[1].dataset = FailsToClose(members[1].dataset)
+    if not writes:
+        monkeypatch.setattr(output.Buffer, "months", lambda self: 1 / 0)
+
+    def run():
+        with Output(members, COUNT, lambda *_: None) as out:
+            run.writer = out.writer
+            for month in values[:3]:
+                out.add(month)
+            if raised:
+                raise raised("first")
+
+    at_its_end = (OSError, "member 1 .* after month 3: NetCDF: HDF") if writes else (ZeroDivisionError, "by zero")
+    wanted, sentence = (raised, "first") if raised else at_its_end
+    with pytest.raises(wanted, match=sentence):
+        run()
+    assert not any(file.dataset.isopen() for file in members)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        run.writer.submit(print)
+    for member in (0, 2):
+        with data.open_dataset(tmp_path / f"r{member}.nc.partial") as kept:
+            assert kept.months_written == (3 if writes else 0)
+    assert not list(tmp_path.glob("*.nc"))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_s_months_are_copied_by_a_stream_of_their_own(tmp_path, metadata, monkeypatch):
     values = months()

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from model import checkpoint, data, metrics, train, train_state
+from model.optimizer import RealAdamW, clone_state
 from tests.helpers import model_data
+from tests.helpers.model_networks import make_model
 from tests.helpers.project import ROOT
 
 CPU = torch.device("cpu")
@@ -184,6 +186,41 @@ def test_a_state_moves_to_the_device_that_reads_it(tmp_path):
     moved = [*found.model.values(), *average.values(), *found.optimizer["state"][0].values(), *weights.values()]
     assert len(moved) == 8 and {value.device.type for value in moved} == {"meta"}
     assert found.step == 5 and found.optimizer["param_groups"] == [{"lr": 0.1}]
+
+
+def test_a_run_that_goes_on_holds_nothing_twice(tmp_path):
+    """Nor does the state that it writes then, however often it goes on."""
+    path, sizes = tmp_path / "state.pt", []
+    model = make_model()
+    optimizer = RealAdamW(model)
+    for value in model.parameters():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    average = clone_state(model)
+    calibrated = {name: value.clone() for name, value in model.state_dict().items()}
+    kept = [{"weights": clone_state(model, average)}, {"weights": calibrated, "found": {}}]
+    state = train_state.State(5, {}, average, {}, [], {}, kept)
+    for _ in range(3):
+        state.model, state.optimizer = model.state_dict(), optimizer.state_dict()
+        train_state.write_state(path, "one", state)
+        sizes.append(path.stat().st_size)
+        wanted = model.state_dict()
+        model = make_model(seed=1)
+        optimizer = RealAdamW(model)
+        state = train_state.load_state(path, "one", CPU)
+        moments = {name: value.clone() for name, value in state.optimizer["state"][0].items()}
+        train_state.hand_over(state, model, optimizer)
+        own = model.state_dict()
+        assert same(own, wanted) and same(optimizer.state_dict()["state"][0], moments)
+        assert not state.model and not state.optimizer
+        moving = {name for name, value in clone_state(model).items() if value.data_ptr() != own[name].data_ptr()}
+        assert 10 < len(moving) < len(own) - 10
+        for weights in (state.average, state.candidates[0]["weights"]):
+            assert {name for name in own if weights[name].data_ptr() != own[name].data_ptr()} == moving
+        others = [state.average, *(candidate["weights"] for candidate in state.candidates)]
+        assert all(same(weights, wanted) for weights in others)
+        assert len({weights["latent_mean"].data_ptr() for weights in [own, *others]}) == 4
+    assert max(sizes) - min(sizes) < 2000 < sizes[0], sizes
 
 
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):
