@@ -72,6 +72,12 @@ class ForcedResponse(nn.Module):
         sst = anomalies[:, :1] - amplitudes[:, :1, None, None] * self.sea
         return torch.cat([sst, anomalies[:, 1:]], dim=1)
 
+    def split(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return `forcing` (batch, forcings, nlat, nlon) of `month` (batch,) as the networks see it, and p."""
+        anomalies = self.anomalies(forcing, month)
+        amplitudes = self.amplitudes(anomalies)
+        return self.without_mean(anomalies, amplitudes), amplitudes
+
     def places(self, seen: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return l, and l times each annual wave, (batch, 3 (1 + forcings), nlat, nlon); the SST near by is first.
 
@@ -100,9 +106,7 @@ class ForcedResponse(nn.Module):
 
     def respond(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `forcing` (batch, forcings, nlat, nlon) of `month` (batch,) as the networks see it, and L."""
-        anomalies = self.anomalies(forcing, month)
-        amplitudes = self.amplitudes(anomalies)
-        seen = self.without_mean(anomalies, amplitudes)
+        seen, amplitudes = self.split(forcing, month)
         return seen, self(seen, amplitudes, month)
 
     @torch.no_grad()
@@ -121,9 +125,7 @@ class ForcedResponse(nn.Module):
         kept = torch.cat([varies.new_ones(2), varies[1:]]).repeat(3)
         if few:
             kept[len(kept) // 3 :] = False  # nor any season
-        anomalies = self.anomalies(forcings, months)
-        amplitudes = self.amplitudes(anomalies)
-        seen = self.without_mean(anomalies, amplitudes)
+        seen, amplitudes = self.split(forcings, months)
         regression = Regression(
             amplitudes.double() * varies[0],  # of a sea that repeats itself there is rounding only
             by_waves(amplitudes.double()[:, 1:], months) * (varies[0] and not few),

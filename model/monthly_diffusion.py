@@ -161,9 +161,7 @@ class MonthlyDiffusion(nn.Module):
         if self.forced is None:
             seen, added, uniform = forcing, -offset, None
         else:
-            anomalies = self.forced.anomalies(forcing, month)
-            amplitudes = self.forced.amplitudes(anomalies)
-            seen = self.forced.without_mean(anomalies, amplitudes)
+            seen, amplitudes = self.forced.split(forcing, month)
             added, uniform = self.forced(seen, amplitudes, month) - offset, amplitudes[:, :1]
         fine = torch.cat([seen, self.season(month)], dim=1)
         return Conditions(fine, self.coarsen(fine), added, uniform)
