@@ -32,7 +32,7 @@ from model.train import epoch_order, month_inputs, take_pairs, training_step
 SEED = 5
 DISK_SHARE = 0.5  # of what is free, that files may take
 LEAST_STEPS, MOST_STEPS = 5, 50
-CAPTURE = 1 + WARM_UP  # the month whose graph is captured, from 0 on; those after it are replays
+CAPTURE = 1 + WARM_UP  # the month, from 0 on, whose call captures the graph and replays it first
 LAUNCHES = "cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch"
 NETWORKS = {  # of a test
     "latent_channels": 4,
@@ -226,7 +226,7 @@ def metadata(sizes: Sizes) -> Metadata:
 def rollout(sizes: Sizes, clock: Clock, members: int, output: bool) -> None:
     """A rollout, as many of its months as there is time and disk for; without output the months are thrown away.
 
-    Time counts from the first replay of the graph on; the month that captures it has a row of its own.
+    Time counts from the month after the capture on; the month that captures the graph has a row of its own.
     """
     model, first = make_model(sizes, clock.device), CAPTURE + 1
     count, month_bytes = sizes.months, members * synthetic.FIELDS * sizes.grid.nlat * sizes.grid.nlon * 4

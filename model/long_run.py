@@ -18,7 +18,7 @@ from model.climate import FACTOR, Climate, Viewer, block_means, blocks
 from model.device import pick_device
 from model.files import whole
 from model.noise import LONG_RUN
-from model.progress import Progress, fail, open_log
+from model.progress import Progress, fail, note, open_log
 from model.rollout import match_initial, open_forcing
 from model.simulate import simulate
 
@@ -94,7 +94,7 @@ def long_run(
         for what, name in (("of months", "std"), (f"of means of {block} months", "block_std"))
         if (found := [row[name] / row[f"reference_{name}"] for row in rows if row[f"reference_{name}"] > 0])
     ]
-    progress.line(
+    note(
         f"{months} months of {members} members: no index ran away. Standard deviation over the reference's, median of "
         f"{len(rows)} indices: {', '.join(ratios)}"
     )

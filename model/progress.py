@@ -23,8 +23,13 @@ def fail(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print one sentence on standard error, in the log too."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line on standard error without breaking a bar, in the log too."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm  # imported here: a log needs no bar
+
+        tqdm.write(text, file=sys.stderr)
+    else:
+        print(text, file=sys.stderr, flush=True)
     LOG.info(text)
 
 
@@ -51,17 +56,9 @@ class Progress:
             left = seconds / max(1, done - self.start) * (self.total - done)
             text = f"{self.label} {done:6d}/{self.total}  {seconds:7.0f} s  about {left:.0f} s left"
             if self.bar is None:
-                self.line(text)
+                note(text)
             else:
                 LOG.info(text)
-
-    def line(self, text: str) -> None:
-        """Print a line of status without breaking the bar."""
-        if self.bar is not None:
-            self.bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr, flush=True)
-        LOG.info(text)
 
     def close(self) -> None:
         """Take the bar away."""

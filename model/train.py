@@ -28,7 +28,7 @@ from model.loss import draw_noise, gradients, loss_terms, validation_score
 from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
-from model.progress import Progress, fail, open_log
+from model.progress import Progress, fail, note, open_log
 from model.train_state import State, hand_over, load_state, termination, write_state
 
 
@@ -107,7 +107,7 @@ def train(
     # Train.
     writer = open_tensorboard(tensorboard, state.step)
     progress = Progress("train", steps, start=state.step)
-    progress.line(f"training on {device} from step {state.step} of {steps}")
+    note(f"training on {device} from step {state.step} of {steps}")
     saved, begun = time.monotonic(), time.monotonic()
     model.train()
     with termination(minutes) as ending:
@@ -144,7 +144,7 @@ def train(
                 state.rows.append(row)
                 write_metrics(metrics, state.rows)
                 write_tensorboard(writer, row)
-                progress.line(status(row, config.epochs, time.monotonic() - begun))
+                note(status(row, config.epochs, time.monotonic() - begun))
 
             stop = ending.reason()
             if stop or state.step == steps or time.monotonic() - saved > 60 * checkpoint_minutes:
@@ -160,7 +160,7 @@ def train(
 
         def measured(candidate):
             if candidate["found"]:
-                progress.line(free_run_status(candidate["step"], candidate["found"]))
+                note(free_run_status(candidate["step"], candidate["found"]))
                 add_free_run(writer, state.rows, candidate["step"], candidate["found"])
             save_state()
             if stop := ending.reason():
@@ -172,7 +172,7 @@ def train(
     # Finish.
     chosen = candidates.choose(state.candidates)
     if chosen["found"].get("refused"):
-        progress.line(f"No candidate was steady in its free run; taken is that of step {chosen['step']}.")
+        note(f"No candidate was steady in its free run; taken is that of step {chosen['step']}.")
     average_model.load_state_dict(chosen["weights"])
     provenance = {
         "seed": seed,

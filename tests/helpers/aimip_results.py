@@ -13,19 +13,20 @@ PERIODS = ("training", "test")
 LEVELS = (85000.0, 25000.0)
 
 
-def write_rmsb(
-    path, values, units=None, order=("time_period", "experiment_submission", "realization"), periods=PERIODS
-):
+ORDER = ("time_period", "experiment_submission", "realization")
+
+
+def write_rmsb(path, values, units=None, order=ORDER, periods=PERIODS, models=MODELS):
     """values: {name: (period, model, member) or (level, period, model, member)}; units: {name: text}."""
     with netCDF4.Dataset(path, "w") as data:
-        for name, labels in (("time_period", periods), ("experiment_submission", MODELS)):
+        for name, labels in (("time_period", periods), ("experiment_submission", models)):
             data.createDimension(name, len(labels))
             data.createVariable(name, str, (name,))[:] = np.array(labels, object)
         data.createDimension("realization", next(iter(values.values())).shape[-1])
         data.createDimension("plev", len(LEVELS))
         data.createVariable("plev", "f8", ("plev",))[:] = LEVELS
         for name, array in values.items():
-            axes = [*["plev"] * (array.ndim - 3), "time_period", "experiment_submission", "realization"]
+            axes = [*["plev"] * (array.ndim - 3), *ORDER]
             wanted = [axis for axis in ("plev", *order) if axis in axes]
             variable = data.createVariable(name, "f8", wanted, fill_value=np.nan)
             variable[:] = array.transpose([axes.index(axis) for axis in wanted])

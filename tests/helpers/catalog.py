@@ -4,7 +4,7 @@ import pytest
 
 
 def without_threads(patch):
-    """Refuse threads as docs/example.md does, and fail at once where intake-esm takes some all the same.
+    """Refuse threads as docs/example.md does, and fail at once where intake-esm opens the files of a dataset in some.
 
     Two files opened at once crash the netCDF library only now and then, so a test that hopes for it tells nothing.
     """

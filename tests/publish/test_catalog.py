@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers import made
 from tests.helpers.catalog import without_threads
+from workflow.scripts.publish.card import CATALOGUE
 from workflow.scripts.publish.catalog import row, vertical_axes, write_catalog
 
 MODEL = "UMD-PARETO/MD-1p5"
@@ -91,6 +92,16 @@ def test_one_variable_opens_without_options_and_warnings(catalog):
         found = catalog.search(experiment_id="aimip", variable_id="tas", grid_label="gn").to_dask(progressbar=False)
     assert dict(found.tas.sizes) == {"member_id": 2, "time": 12, "lat": 13, "lon": 24}
     assert found.tas.units == "K" and found.height == 2
+
+
+def test_the_dataset_card_says_how_without_threads(product, monkeypatch):
+    pytest.importorskip("intake_esm")
+    without_threads(monkeypatch)
+    monkeypatch.setenv("ITK_ESM_THREADING", "True")  # which the card is to change
+    monkeypatch.chdir(product)
+    names = {}
+    exec(CATALOGUE, names)
+    assert dict(names["tas"].sizes) == {"member_id": 2, "time": 12, "lat": 13, "lon": 24}
 
 
 @pytest.mark.parametrize(

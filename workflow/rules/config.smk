@@ -1,5 +1,6 @@
 """The config, checked, and what all rules derive from it and from the table of variables: nothing is listed twice."""
 
+import json
 import os
 import re
 import sys
@@ -84,6 +85,8 @@ config["captions"] = {
 }
 TRUTH = ["results/evaluate/truth.nc"] if config["source"] == "synthetic" or config["evaluation"]["truth"] else []
 ARCHIVE = config["evaluation"]["archive"]
+# What scores and figures take of the section: of the archive the models alone, wherever their files come from.
+JUDGED = json.dumps(config["evaluation"] | {"archive": {"models": ARCHIVE["models"]}})
 # Other models beside ours: name to folder, the user's own or where the archive's files go.
 MODELS = config["evaluation"]["models"] | {name: f"results/download/models/{name}" for name in ARCHIVE["models"]}
 DOWNLOAD_RECORDS = expand("results/download/{dataset}/{year}.json", dataset=DATASETS, year=YEARS) + [

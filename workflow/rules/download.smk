@@ -132,6 +132,8 @@ rule download_forcing:
 
 
 rule download_archive:
+    input:
+        manifest=ARCHIVE["manifest"] or [],
     output:
         "results/download/models/{model}.json",
     log:

@@ -201,7 +201,7 @@ rule evaluate:
         project=BASE,
         members=len(MEMBERS),
         experiments=json.dumps(EXPERIMENTS),
-        settings=json.dumps(config["evaluation"]),
+        settings=JUDGED,
         periods=json.dumps(config["periods"]),
         source=config["submission"]["source_id"],
         reference_name=REFERENCE_NAME,

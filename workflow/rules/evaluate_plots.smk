@@ -63,7 +63,7 @@ rule plot_maps:
     params:
         project=BASE,
         experiments=json.dumps(EXPERIMENTS),
-        settings=json.dumps(config["evaluation"]),
+        settings=JUDGED,
         periods=json.dumps(config["periods"]),
         source=config["submission"]["source_id"],
         reference_name=REFERENCE_NAME,
@@ -118,7 +118,7 @@ rule plot_lines:
         project=BASE,
         members=len(MEMBERS),
         experiments=json.dumps(EXPERIMENTS),
-        settings=json.dumps(config["evaluation"]),
+        settings=JUDGED,
         periods=json.dumps(config["periods"]),
         source=config["submission"]["source_id"],
         reference_name=REFERENCE_NAME,

@@ -7,6 +7,7 @@ archive becomes a path here.
 
 import gzip
 import json
+import lzma
 import shutil
 import sys
 import tarfile
@@ -25,7 +26,15 @@ from workflow.scripts.download.zenodo import fetch_from_record
 
 MEMBER = "evaluations/notebooks/cached/rmsb_1deg.nc"
 SETTING = "evaluation.archive.results"
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError)
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    EOFError,
+    NotImplementedError,
+)
 
 
 def download_results(output, record, origin, limits):

@@ -20,6 +20,15 @@ COLUMNS = ("metric", "grid_or_region", "period", "model", "field", "value", "uni
 PERIODS = {"training": ("1979-01", "2014-12"), "test": ("2015-01", "2024-12")}  # theirs
 DECADE = "about the first decade"  # of the responses
 PLACES = {"E5_response": "global", "E5_response_land": "land"}  # their sea ends at 60 degrees
+# Their names where those of the table differ: folders of the archive, and labels that AIMIP's notebooks have had.
+NAMES = {
+    **dict.fromkeys(("ACE2-1-ERA5", "ACE2.1-ERA5"), "ACE2.1"),
+    **dict.fromkeys(("ACE2-2-ERA5", "ACE2.2-ERA5"), "ACE2.2"),
+    "ArchesWeather-V2": "ArchesWeather",
+    "ArchesWeatherGen-V2": "ArchesWeatherGen",
+    **dict.fromkeys(("cBottle-1-3", "cBottle1.3"), "cBottle"),
+    **dict.fromkeys(("MD-1.5 v0.9", "MD1.5"), "MD-1p5"),
+}
 FILE_UNITS = {
     **dict.fromkeys(("tas", "ts", "ta"), "K"),
     **dict.fromkeys(("ps", "psl"), "Pa"),
@@ -34,11 +43,12 @@ def read_scores(settings, path=SCORES):
     """Rows of the tables as dicts with the value as a float, and ``computed``: whether it is their authors' own number.
 
     A computed row takes the place of the one read off for the same score. Left out are models whose files the config
-    names; a tree ends in the name of its model: ``UMD-PARETO/MD-1p5``. settings: the config's ``evaluation``, and
-    ``published``, the table of published_results.py, or None.
+    names; a tree ends in the name of its model (``NAMES``): ``UMD-PARETO/MD-1p5``. settings: the config's
+    ``evaluation``, and ``published``, the table of published_results.py, or None.
     """
     trees = settings.get("models", {}) | settings.get("archive", {}).get("models", {})
-    without = {ERA5, *trees, *(Path(tree).name for tree in trees.values())}
+    folders = [Path(tree).name for tree in trees.values()]
+    without = {ERA5, *trees, *(NAMES.get(name, name) for name in folders)}
     tables = [(path, False), *([(settings["published"], True)] if settings.get("published") else [])]
     found = {}
     for table, computed in tables:

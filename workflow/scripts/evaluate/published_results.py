@@ -15,10 +15,10 @@ from cf_units import Unit
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.evaluate.published import COLUMNS, FILE_UNITS, PERIODS
+from workflow.scripts.evaluate.published import COLUMNS, FILE_UNITS, NAMES, PERIODS
 
-# Their names where those of our table (data/aimip_published_scores.csv) differ; source: the notebook's list of models.
-NAMES = {"ACE2.1-ERA5": "ACE2.1", "cBottle1.3": "cBottle", "MD-1.5 v0.9": "MD-1p5"}
+# What AIMIP's aimip_data_utils.py writes where a submission names no units.
+UNNAMED = {"-": "1", "kg / s / m **2": "kg m-2 s-1"}
 LEVELS = {"zg": 500}  # hPa, of a variable that is there on one level without a dimension for it
 AXES = "experiment_submission", "time_period", "realization"
 
@@ -66,7 +66,10 @@ def read_results(path):
 
 
 def fields_of(data, name, path):
-    """{field: float64 (model, period, member)} of one variable, such as ta850 of ta, in the units of ``FILE_UNITS``."""
+    """{field: float64 (model, period, member)} of one variable, such as ta850 of ta, in the units of ``FILE_UNITS``.
+
+    Empty, with a warning, where its units are none that can be converted.
+    """
     variable = data[name]
     if set(variable.dimensions) not in ({*AXES}, {*AXES, "plev"}):
         raise ValueError(
@@ -74,19 +77,24 @@ def fields_of(data, name, path):
             f"perhaps plev; check evaluation.archive.results"
         )
     values = np.ma.filled(np.ma.asarray(variable[:], np.float64), np.nan)
-    units = getattr(variable, "units", FILE_UNITS[name])
+    units = getattr(variable, "units", "")
     try:
-        values = Unit(units).convert(values, Unit(FILE_UNITS[name]))
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: '{name}' is in '{units}', which is no {FILE_UNITS[name]}; check evaluation.archive.results"
-        ) from error
+        values = values * factor_to(FILE_UNITS[name], UNNAMED.get(units.strip(), units))
+    except ValueError:
+        logging.warning("%s: '%s' is in '%s', which is no %s: not read", path, name, units, FILE_UNITS[name])
+        return {}
     levelled = "plev" in variable.dimensions
     values = values.transpose([variable.dimensions.index(axis) for axis in (*["plev"] * levelled, *AXES)])
     if not levelled:
         return {f"{name}{LEVELS.get(name, '')}": values}
     levels = [round(float(pressure) / 100) for pressure in data["plev"][:]]
     return {f"{name}{level}": values[place] for place, level in enumerate(levels)}
+
+
+def factor_to(wanted, units):
+    """What differences in ``units`` are multiplied by to be in ``wanted``; of no units, 1. Raises ValueError."""
+    one = Unit(units or wanted)
+    return one.convert(1.0, Unit(wanted)) - one.convert(0.0, Unit(wanted))
 
 
 def write_results(scores, out):

@@ -28,6 +28,14 @@ LIMITS = (
     "Warmed seas lie outside what the model was trained on: read experiments other than `aimip` as tests of "
     "extrapolation.",
 )
+CATALOGUE = """import os
+
+import intake
+
+os.environ["ITK_ESM_THREADING"] = "False"
+catalog = intake.open_esm_datastore("catalog.json")
+tas = catalog.search(experiment_id="aimip", variable_id="tas", grid_label="gn").to_dask().tas
+"""
 ATTRIBUTION = (
     "Contains modified Copernicus Climate Change Service information (ERA5, and AIMIP's forcing made from it); neither "
     "the European Commission nor ECMWF is responsible for any use that may be made of it.\n\n"
@@ -78,9 +86,9 @@ def card(config, facts, check, weights):
         + "`manifest.csv` has size and SHA-256 of every file, `provenance.json` says what they were made from, "
         + "`config.yaml` with the workflow makes them again, `checkpoint.zip` holds the weights.\n\n"
         + f"```python\nfrom pathlib import Path\n\nimport xarray as xr\n\n{_example(config)}\n```\n\n"
-        + "In this folder, which its paths are relative to, intake-esm joins members and variables: "
-        + '`intake.open_esm_datastore("catalog.json", threaded=False).search(experiment_id="aimip", variable_id="tas", '
-        + 'grid_label="gn").to_dask()`.\n'
+        + "In this folder, which its paths are relative to, intake-esm joins members and variables; without threads, "
+        + "for which the netCDF library is not made:\n\n"
+        + f"```python\n{CATALOGUE}```\n"
         + "\n## License and citation\n\n"
         + "[Creative Commons Attribution 4.0 International](https://creativecommons.org/licenses/by/4.0/), the weights "
         + "too.\n\n"

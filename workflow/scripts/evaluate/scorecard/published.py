@@ -8,18 +8,6 @@ from workflow.scripts.evaluate.published import DECADE, FILE_UNITS, comparable, 
 FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
 
 
-def response_period(table, source, metric, experiment, beside):
-    """(period of our response that stands beside theirs, the words for both): our first decade, else the whole run.
-
-    ``beside``: whether ours is shown at all.
-    """
-    if not beside:
-        return "simulation", DECADE
-    if table.members(source, metric, "first", "tas", experiment).size:
-        return "first", "first decade"
-    return "simulation", f"theirs {DECADE}, ours the whole run"
-
-
 def published_table(table, source, control, experiments, settings):
     """The table for the card: {title, columns: names of models, rows: [{name, units, ours, values: {model: value}}]}.
 
@@ -38,12 +26,13 @@ def published_table(table, source, control, experiments, settings):
         + (scores_of(rows, "E2_trend", "global", "tas", period),)
         for period in ("training", "test")
     ]
+    # Theirs are of a decade. Where ours stand beside them the run has the protocol's decades, and so its first.
+    period, spans = ("first", "first decade") if beside else ("simulation", DECADE)
     wanted += [
         (f"E5 {name}, {place}, {spans}", metric, period, "tas", name) + (responses_of(rows, metric, sea, "tas"),)
         for name, sea in experiments.items()
         if name != control
         for metric, place in (("E5_response", "globe"), ("E5_response_land", "land"))
-        for period, spans in [response_period(table, source, metric, name, beside)]
     ]
     found = []
     for name, metric, period, field, experiment, values in wanted:
