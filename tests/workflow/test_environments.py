@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -138,3 +139,12 @@ def test_every_rule_names_an_environment_that_holds_its_imports():
         needed = {PROVIDES.get(name, name).lower() for name in third_party_imports(program.replace(".", "/") + ".py")}
         optional = {"xesmf"} if environment[1] != "regrid.yaml" else set()
         assert needed - optional <= available, f"{environment[1]} lacks {needed - available} for {program}"
+
+
+@pytest.mark.parametrize("other", ["pyproj", "netCDF4, pyproj", "torch, netCDF4, cf_units, cartopy.crs, iris"])
+def test_what_reads_grib_and_what_knows_maps_end_well_in_one_process(other):
+    """Wheels bring libraries of their own; two PROJs in one process broke pyproj and crashed as it ended."""
+    code = f"import eccodes, {other}, pyproj; assert pyproj.CRS('EPSG:4326').is_geographic"
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
