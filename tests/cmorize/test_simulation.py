@@ -44,6 +44,29 @@ def test_nothing_stands_beside_the_institution():
     assert [path.name for path in (made.tree() / "submission").iterdir()] == ["UMD-PARETO"]
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of its own that holds less than a simulation's files."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("only root may mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_while_cmor_writes_is_told_as_that(work, small_disk):
+    done = run(work, out=small_disk / "submission")
+    assert done.returncode == 1
+    assert re.fullmatch(r"cmorize: the disk of \S+ is full; make room, or .* and start again\n", done.stderr), (
+        done.stderr
+    )
+    assert files_below(small_disk) == []
+
+
 def digests(folder):
     found = {}
     for path in files_below(folder):

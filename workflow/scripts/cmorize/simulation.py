@@ -134,8 +134,9 @@ def run(rollout, forcing, variables, tables, experiment, member, grid_labels, ou
                 if work != folder:
                     shutil.copytree(work, folder, dirs_exist_ok=True)
             except RuntimeError as error:
-                reason = cmor_error(work)
-                raise RuntimeError(f"{experiment} member {member}: {reason or error}") from error
+                # Now, since without what was written the disk has room again.
+                fault = explained(error, work)
+                raise fault or RuntimeError(f"{experiment} member {member}: {cmor_error(work) or error}") from error
             finally:
                 with open(log, "a", encoding="utf-8") as file:
                     for path in sorted(work.glob("cmor_*.log")):

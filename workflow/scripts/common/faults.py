@@ -16,7 +16,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 UNLOCKED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 LITTLE = 2**20  # bytes; a disk with less is full
 HOMELESS = "No usable temporary directory found in"  # in the words of Python's tempfile
-VAGUE = r"HDF error|NetCDF: Can't (write|create)"  # in netCDF's words, whatever the reason
+# In the words of netCDF and of CMOR, whatever the reason.
+VAGUE = r"HDF error|NetCDF: Can't (write|create)|Problem with 'cmor\."
 CURE = "set HDF5_USE_FILE_LOCKING=FALSE in the environment and start again"
 
 
