@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from scipy.optimize import nnls
+from snakemake.utils import update_config
 
 from workflow.growth import axes, cells, growth, read_rules
 from workflow.scripts.common.grids import centres
@@ -55,11 +56,12 @@ def months_of(period):
 # Jobs.
 
 
-def dry_run(members):
+def dry_run(members, overlays=()):
     """Rule -> number of jobs of a whole submission; the rules of all blocks count as one, rollout."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "snakemake", "submission", "--dry-run", "--snakefile", ROOT / "Snakefile"]
         command += ["--directory", folder, "--config", f"members={members}"]
+        command += ["--configfile", *(Path(path).resolve() for path in overlays)] if overlays else []
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     counts = {}
     for line in done.stdout.split("Job stats:")[1].split("total")[0].splitlines()[3:]:
@@ -155,8 +157,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", nargs="+", type=int, default=MEMBERS, help="whole blocks of members")
     parser.add_argument("--grids", nargs="+", type=float, default=GRIDS, help="degrees, each a step that divides 180")
+    parser.add_argument("--configfile", nargs="+", default=[], help="overlays of config/config.yaml, as Snakemake's")
     arguments = parser.parse_args()
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config: dict = {}
+    for path in (ROOT / "config/config.yaml", *arguments.configfile):
+        update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     block = config["rollout"]["block"]
     if wrong := [number for number in arguments.members if number < 1 or number % block]:
@@ -168,7 +173,7 @@ def main():
     rules = read_rules()
     print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
     print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
-    one, two = dry_run(block), dry_run(2 * block)
+    one, two = (dry_run(count, arguments.configfile) for count in (block, 2 * block))
     for members in arguments.members:
         counts = count_jobs(members, block, {block: one, 2 * block: two}.get)
         for resolution in arguments.grids:

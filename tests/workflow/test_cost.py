@@ -71,6 +71,12 @@ def test_cost_follows_members_and_grid(plans):
     assert finer["rollouts_gb"] / one["rollouts_gb"] == pytest.approx(cost.cells(0.75) / cost.cells(1.5))
 
 
+def test_an_overlay_of_the_config_is_planned_too(tmp_path):
+    overlay = tmp_path / "control.yaml"
+    overlay.write_text("experiments: {aimip-p2k: null, aimip-p4k: null}\n")
+    assert cost.dry_run(5, [overlay])["rollout"] == 1
+
+
 def test_the_axes_have_both_poles():
     assert cost.axes(1.5) == (121, 240) and cost.axes(0.75) == (241, 480)
     assert cost.axes(1) == (181, 360) and cost.axes(2.5) == (73, 144) and cost.axes(3.75) == (49, 96)
