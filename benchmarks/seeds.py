@@ -21,9 +21,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import yaml
-from snakemake.utils import update_config
 
+from workflow.overlays import merged_config
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.evaluate.scorecard.layout import format_table
 
@@ -32,13 +31,11 @@ RECORDS = Path(".snakemake/metadata")
 
 
 def read_config(overlays):
-    """config/config.yaml with ``overlays`` (paths) merged as Snakemake merges them.
+    """The config of ``overlays`` (paths), as ``merged_config``.
 
     Raises ValueError if a checkpoint takes the place of training: then seeds have nothing to train.
     """
-    config: dict = {}
-    for path in (ROOT / "config/config.yaml", *overlays):
-        update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    config = merged_config(overlays)
     if config["model"].get("checkpoint"):
         raise ValueError(
             f"'model.checkpoint' is '{config['model']['checkpoint']}', so that nothing is trained; leave it null"

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 from scipy.optimize import nnls
-from snakemake.utils import update_config
 
 from workflow.growth import axes, cells, growth, read_rules
+from workflow.overlays import merged_config
 from workflow.scripts.common.grids import centres
 
 ROOT = Path(__file__).parents[1]
@@ -159,9 +159,7 @@ def main():
     parser.add_argument("--grids", nargs="+", type=float, default=GRIDS, help="degrees, each a step that divides 180")
     parser.add_argument("--configfile", nargs="+", default=[], help="overlays of config/config.yaml, as Snakemake's")
     arguments = parser.parse_args()
-    config: dict = {}
-    for path in (ROOT / "config/config.yaml", *arguments.configfile):
-        update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    config = merged_config(arguments.configfile)
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     block = config["rollout"]["block"]
     if wrong := [number for number in arguments.members if number < 1 or number % block]:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from snakemake.utils import update_config
+
+from workflow.overlays import merged_config
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -17,10 +17,7 @@ INDEX = ROOT / "workflow" / "data" / "nino34_index.csv"
 
 def load_config(*overlays):
     """config/config.yaml with overlays such as "demo" or "test" merged the way Snakemake merges --configfile."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    for overlay in overlays:
-        update_config(config, yaml.safe_load((ROOT / f"config/{overlay}.yaml").read_text()))
-    return config
+    return merged_config(ROOT / f"config/{overlay}.yaml" for overlay in overlays)
 
 
 def cmor_python():

@@ -177,6 +177,16 @@ class OnStandIn(graph.CudaGraph):
         return super().capture(noted)
 
 
+def in_step(captured):
+    """Six calls of `captured` beside plain ones of `grown`: number and input of each, once both gave the same."""
+    plain = carried = Pair(torch.ones(3), [torch.zeros(())])
+    for number in range(6):
+        x = torch.full((3,), float(number))
+        plain, carried = grown(plain, x), captured(carried, x)
+        assert torch.equal(carried.total, plain.total) and torch.equal(carried.parts[0], plain.parts[0]), number
+        yield number, x
+
+
 @pytest.mark.parametrize("refused", ["begin", "work", "end", "instantiate"])
 def test_a_capture_that_fails_on_a_gpu_gives_the_stream_back_and_is_told_in_a_sentence(monkeypatch, capsys, refused):
     """By torch's own torch.cuda.graph, which alone would leave its stream the current one."""
@@ -189,11 +199,7 @@ def test_a_capture_that_fails_on_a_gpu_gives_the_stream_back_and_is_told_in_a_se
         return grown(pair, x)
 
     captured = Captured(work, CPU, OnStandIn)
-    plain = carried = Pair(torch.ones(3), [torch.zeros(())])
-    for number in range(6):
-        x = torch.full((3,), float(number))
-        plain, carried = grown(plain, x), captured(carried, x)
-        assert torch.equal(carried.total, plain.total) and torch.equal(carried.parts[0], plain.parts[0]), number
+    for _ in in_step(captured):
         assert cuda.current is cuda.default
     assert capsys.readouterr().err == f"no graph of work, which is slower without one: {refused} failed\n"
     tried = [] if refused == "begin" else ["side"]
@@ -205,11 +211,7 @@ def test_a_graph_of_a_gpu_is_warmed_up_captured_and_replayed_on_new_inputs(monke
     cuda = StandInCuda(monkeypatch)
     function = recorded(grown)
     captured = Captured(function, CPU, OnStandIn)
-    plain = carried = Pair(torch.ones(3), [torch.zeros(())])
-    for number in range(6):
-        x = torch.full((3,), float(number))
-        plain, carried = grown(plain, x), captured(carried, x)
-        assert torch.equal(carried.total, plain.total) and torch.equal(carried.parts[0], plain.parts[0]), number
+    for number, x in in_step(captured):
         if number >= WARM_UP:
             assert torch.equal(captured.buffers[-1], x) and captured.buffers[-1].data_ptr() != x.data_ptr()
             assert function.seen[-1] == [leaf.data_ptr() for leaf in captured.buffers]

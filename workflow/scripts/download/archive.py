@@ -6,16 +6,15 @@ publishes one) can be given besides; it must then know every file that is wanted
 the stated size and sums stay, so that an interrupted download goes on.
 """
 
-import json
 import logging
 import re
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.download.delivery import now, save_record
 from workflow.scripts.download.listing import list_files
 from workflow.scripts.download.patience import add_limits, limits_of
 from workflow.scripts.download.transfer import difference, fetch
@@ -105,11 +104,10 @@ def download_archive(record, folder, url, prefix, variables, experiments, limits
     content = {
         "archive": url,
         "prefix": prefix,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": now(),
         "files": facts,
     }
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    save_record(record, content)
 
 
 def main(arguments=None):

@@ -54,10 +54,15 @@ def now():
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def save_record(record, content):
+    """Write ``content`` to ``record``, JSON."""
+    with atomic_path(record) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def write_record(record, path, versions, about):
     """Write ``about`` with size, checksum and ERA5 ``versions`` of the file ``path`` to ``record``."""
     facts = digests(path)
     content = about | {"size": facts["size"], "sha256": facts["sha256"]} | ({"expver": versions} if versions else {})
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    save_record(record, content)
     logging.info("%s bytes, sha256 %s", facts["size"], facts["sha256"])

@@ -6,7 +6,6 @@ archive becomes a path here.
 """
 
 import gzip
-import json
 import lzma
 import shutil
 import sys
@@ -20,7 +19,7 @@ from workflow.scripts.common import program
 from workflow.scripts.common.addresses import is_web_address
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
-from workflow.scripts.download.delivery import now
+from workflow.scripts.download.delivery import now, save_record
 from workflow.scripts.download.patience import add_limits, limits_of
 from workflow.scripts.download.zenodo import fetch_from_record
 
@@ -49,22 +48,16 @@ def download_results(output, record, origin, limits):
             try:
                 about = fetch_from_record(origin, None, archive, limits, settings=(SETTING,))
                 take_out(archive, temporary, about["url"])
-                about = {"address": about["url"], "record": origin} | _sums(archive)
+                about = {"address": about["url"], "record": origin} | digests(archive, "md5")
             finally:
                 archive.unlink(missing_ok=True)
         else:
             if not Path(origin).is_file():
                 raise FileNotFoundError(f"{origin} is not there; check {SETTING}")
             take_out(origin, temporary, origin)
-            about = {"address": str(origin)} | _sums(origin)
+            about = {"address": str(origin)} | digests(origin, "md5")
         facts = {"member": MEMBER, "member_sha256": digests(temporary)["sha256"], "time": now()}
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(about | facts, indent=1) + "\n", encoding="utf-8")
-
-
-def _sums(path):
-    """{"size", "md5", "sha256"} of a file."""
-    return digests(path, "md5")
+    save_record(record, about | facts)
 
 
 def take_out(archive, target, name):
