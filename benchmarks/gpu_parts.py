@@ -98,9 +98,9 @@ def make_model(sizes: Sizes, device: torch.device):
     random = torch.Generator().manual_seed(SEED)
     residual = model.residual
     residual.mixing.copy_(0.01 * torch.randn(residual.mixing.shape, generator=random))
-    residual.known[0], residual.run[0], residual.weight[0] = 1.0, 0.5, 1.0
+    residual.known[0], residual.run[0] = 1.0, 0.5
     residual.memory.fill_(0.4)
-    residual.mean_kept[:2] = 0.5
+    residual.mean_kept[:2] = 0.5  # about no mean but 0
     return model.to(device)
 
 

@@ -123,7 +123,7 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
             for place, values in enumerate(fields):
                 noises = (each[0] for each in drawing[place](number))
                 states[place] = residual.step(states[place], *noises, rates)
-                residual.complete(values, month.added, scales.weight, scales, states[place])
+                residual.complete(values, month.added, 0.0, scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)

@@ -124,28 +124,35 @@ def shrunk(offset: torch.Tensor, error: torch.Tensor, rows: torch.Tensor) -> tor
 
 def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
     """Measure how much less the global means of whole years vary in the data than in a run with noise and offset."""
-    assert model.residual is not None
+    residual = model.residual
+    assert residual is not None
     if len(inside) // 12 < LEAST_YEARS:
         return
-    metadata, device = months.metadata, months.fields.device
-    physical, rows = ToPhysical(metadata, device), row_weights(model.grid.nlat).to(device)
-    roots = torch.tensor([channel.transform == "sqrt" for channel in metadata.channels], device=device)
-    weight = Means(months.fields.shape[1:], device)
+    fields = torch.arange(months.fields.shape[1], device=months.fields.device)
     series: list[torch.Tensor] = []
-    for index, fields in run_of(model, months, inside, members, seed, residual=True):
+    warming: list[torch.Tensor] = []
+    slope = Means(fields.shape, fields.device)
+    for index, drawn in run_of(model, months, inside, members, seed, residual=True):
         month, observed = months.dates[index][1], months.fields[index : index + 1]
-        values = physical(observed, month)
+        held = residual.held(fields, month)
+        series.append(torch.cat([residual.global_means(each, held) for each in (observed, drawn)])[:, :, 0, 0].double())
+        if model.forced is None:
+            warming.append(series[-1].new_zeros(()))
+            continue
+        _, amplitudes = model.forced.split(months.forcings[index : index + 1], fields.new_tensor([month]))
+        warming.append(amplitudes[0, 0].double())
         # The square of a root changes by twice the root, other fields by one.
-        weight.add(torch.where(roots[:, None, None], values.clamp_min(0).sqrt(), 1.0), month)
-        series.append((torch.cat([values, physical(fields, month)]).double() * rows).mean((2, 3)))
+        change = torch.where(held.root, 2 * (observed + held.shift).clamp_min(0), 1.0) * model.forced.response[0]
+        slope.add((change * residual.rows).mean((2, 3)), month)
     means = torch.stack(series)  # (time, 1 + members, fields)
-    number = months.number[torch.from_numpy(inside).to(device)]
-    means = means - monthly_means(means, number)[number - 1]
-    years = means[: len(means) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
+    number = months.number[torch.from_numpy(inside).to(fields.device)]
+    usual = monthly_means(means, number)
+    departures = means - usual[number - 1] - (slope.mean[number - 1] * torch.stack(warming)[:, None])[:, None]
+    years = departures[: len(departures) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
     deviation = years.std(0)
     known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
     kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)
-    model.residual.fit_means(weight.mean.float(), kept.float())
+    residual.fit_means(usual[:, 1:].mean(1).float(), slope.mean.float(), kept.float())
 
 
 def run_of(

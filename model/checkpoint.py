@@ -19,7 +19,7 @@ from model.config import ModelConfig, build
 from model.data import Channel, Metadata
 from model.monthly_diffusion import MonthlyDiffusion
 
-FORMAT = 4
+FORMAT = 5
 ARRAYS = ("lat", "lon", "center", "scale", "forcing_center", "forcing_scale")
 
 
@@ -37,8 +37,17 @@ def channel_map(metadata: Metadata, season_maps: int) -> torch.Tensor:
 
 def new_model(config: ModelConfig, metadata: Metadata, statics: torch.Tensor) -> MonthlyDiffusion:
     """Return a model of fresh weights for the fields and forcings of `metadata`."""
-    names = channel_map(metadata, config.season_maps)
-    return MonthlyDiffusion(config, len(metadata.channels), len(metadata.forcings), statics, names)
+    return _build(config, metadata, statics, channel_map(metadata, config.season_maps))
+
+
+def _build(config: ModelConfig, metadata: Metadata, statics: torch.Tensor, names: torch.Tensor) -> MonthlyDiffusion:
+    """Return a model that knows of its normalization which fields are behind a square root."""
+    model = MonthlyDiffusion(config, len(metadata.channels), len(metadata.forcings), statics, names)
+    if model.residual is not None:
+        root = np.array([channel.transform == "sqrt" for channel in metadata.channels])
+        shift = metadata.center[:, root] / metadata.scale[root, None, None]
+        model.residual.know_roots(torch.from_numpy(root), torch.from_numpy(shift))
+    return model
 
 
 def save(path: str | Path, model: MonthlyDiffusion, state: dict, metadata: Metadata, provenance: dict) -> None:
@@ -110,13 +119,7 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> tuple[MonthlyD
         if name.startswith("weights/")
     }
     config = build(ModelConfig, "model", description["model"])
-    model = MonthlyDiffusion(
-        config,
-        len(metadata.channels),
-        len(metadata.forcings),
-        state["statics"],
-        state["embedding.channel_map"],
-    )
+    model = _build(config, metadata, state["statics"], state["embedding.channel_map"])
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import torch
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.config import TrainingConfig
@@ -59,10 +60,10 @@ def month_operations(model: MonthlyDiffusion, pairs: MonthPairs, members: int) -
     meta, scales = torch.device("meta"), None
     if model.residual is not None:
         model.residual.mean_kept[:2] = 0.5
-        scales = type(values := model.residual.scales(1))(*(value.to(meta) for value in values))
+        scales = pytree.tree_map(lambda value: value.to(meta), model.residual.scales(1))
     model = model.eval().to(meta)
     key, block = Key(0, SUBMISSION, DIFFUSION, 0, 0), list(range(members))
-    ensemble = Ensemble(model, [block], key, scales, scales is not None)
+    ensemble = Ensemble(model, [block], key, scales is not None)
     month = pairs.month[:1].to(meta)
     now = Now(pairs.forcing[:1].to(meta), month, month, scales)
     dates = torch.zeros(2, 9, dtype=torch.int64, device=meta)

@@ -18,10 +18,13 @@ reconstructed training months leave, x - D(E(x)).
 
 Global means that conservation holds still (the mass of the air, and rain, which the energy of the air allows) are a sum
 of much that cancels, of which neither what L makes of single places nor decoder and noise know. Where those of whole
-years vary more in a run than in the data, the departure of the global mean from that of U, what L makes of the sea's
-mean temperature, is scaled by the quotient k of their deviations:
+years vary more in a run than in the data, what they depart by from the run's calendar month and from what L makes of
+the sea's mean temperature p_0,
 
-    x - (1 - k) <w, x - U> w / <w, w>,    <.,.> the area mean, w the physical field's change with the normalized one.
+    A = <X> - M(m) - b(m) p_0,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a field behind a square root,
+
+is scaled by the quotient k of their deviations. c is what the normalization takes off a root, so that X is the field
+up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what is dry stays dry.
 """
 
 import math
@@ -47,14 +50,23 @@ class NoiseState(NamedTuple):
     cells: torch.Tensor
 
 
+class Held(NamedTuple):
+    """What holds the global means of n fields in a calendar month; numbers are (n, 1, 1)."""
+
+    places: torch.Tensor  # among the fields, (n,)
+    root: torch.Tensor  # whether they are behind a square root
+    shift: torch.Tensor  # c of those, 0 of others, (n, nlat, nlon)
+    usual: torch.Tensor  # M
+    slope: torch.Tensor  # b
+    excess: torch.Tensor  # 1 - k
+
+
 class Scales(NamedTuple):
     """What the noise of a calendar month is scaled by."""
 
     kept: torch.Tensor  # g, (fields, nlat, nlon)
     deviation: torch.Tensor  # s, (fields, nlat, nlon)
-    held: torch.Tensor  # places of the fields whose k is below 1
-    weight: torch.Tensor  # their w, of mean square 1, (held, nlat, nlon)
-    excess: torch.Tensor  # their 1 - k, (held, 1, 1)
+    held: Held
 
 
 class Rates(NamedTuple):
@@ -69,8 +81,11 @@ class Rates(NamedTuple):
 class ResidualNoise(nn.Module):
     """The noise of `fields` fields on `grid`; none until it is measured."""
 
-    weight: torch.Tensor
+    mean_usual: torch.Tensor
+    mean_slope: torch.Tensor
     mean_kept: torch.Tensor
+    root: torch.Tensor
+    shift: torch.Tensor
     rows: torch.Tensor
     known: torch.Tensor
     run: torch.Tensor
@@ -88,9 +103,12 @@ class ResidualNoise(nn.Module):
         self.register_buffer("known", torch.zeros(3, fields, *grid))
         self.register_buffer("run", torch.zeros(3, fields, *grid))
         self.register_buffer("detail", torch.ones(fields, *grid))
-        # w up to a factor, as `fit_wave` has it, and k of each field.
-        self.register_buffer("weight", torch.zeros(3, fields, *grid))
+        # M, b and k of each field, and which are behind a root, with their c: known by the normalization.
+        self.register_buffer("mean_usual", torch.zeros(12, fields))
+        self.register_buffer("mean_slope", torch.zeros(12, fields))
         self.register_buffer("mean_kept", torch.ones(fields))
+        self.register_buffer("root", torch.zeros(fields, dtype=torch.bool), persistent=False)
+        self.register_buffer("shift", torch.zeros(12, 0, *grid), persistent=False)
         self.register_buffer("rows", row_weights(grid.nlat), persistent=False)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
         self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
@@ -101,9 +119,14 @@ class ResidualNoise(nn.Module):
         self.register_buffer("padded", padded.flatten(), persistent=False)
         self.register_buffer("unpadded", (place < counts[:, None]).flatten().nonzero()[:, 0], persistent=False)
 
+    def know_roots(self, root: torch.Tensor, shift: torch.Tensor) -> None:
+        """Take which fields are square roots, bool (fields,), and c of these, (12, roots, nlat or 1, nlon or 1)."""
+        self.root = root.to(self.root)
+        self.shift = shift.to(self.shift).expand(12, -1, *self.shift.shape[2:])
+
     def reset(self) -> None:
         """Forget what was measured."""
-        for values in (self.weight, self.known, self.run, self.mixing, self.memory):
+        for values in (self.mean_usual, self.mean_slope, self.known, self.run, self.mixing, self.memory):
             values.zero_()
         self.mean_kept.fill_(1)
         self.detail.fill_(1)
@@ -134,15 +157,20 @@ class ResidualNoise(nn.Module):
             torch.addcmul(cells_new * cells, cells_kept, state.cells),
         )
 
-    def scales(self, month: int) -> "Scales":
+    def scales(self, month: int) -> Scales:
         """Return what changes with the calendar month, 1..12, alone."""
         known, run = (wave(waves, month) for waves in (self.known, self.run))
         kept = ((known + TINY) / (run + TINY)).clamp_max(1)
         deviation = (self.detail * (known - kept * run)).clamp_min(0).sqrt()
-        held = (self.mean_kept < 1).nonzero()[:, 0]
-        weight = wave(self.weight[:, held], month)
-        size = (weight.square() * self.rows).mean((1, 2), keepdim=True).clamp_min(TINY).sqrt()
-        return Scales(kept.sqrt(), deviation, held, weight / size, (1 - self.mean_kept[held])[:, None, None])
+        return Scales(kept.sqrt(), deviation, self.held((self.mean_kept < 1).nonzero()[:, 0], month))
+
+    def held(self, places: torch.Tensor, month: int) -> Held:
+        """Return what holds the global means of the fields at `places` (n,) in a calendar month, 1..12."""
+        root, among = self.root[places], (self.root.cumsum(0) - 1)[places]
+        shift = self.shift.new_zeros(len(places), *self.shift.shape[2:])
+        shift[root] = self.shift[month - 1, among[root]]
+        numbers = self.mean_usual[month - 1, places], self.mean_slope[month - 1, places], 1 - self.mean_kept[places]
+        return Held(places, root[:, None, None], shift, *(number[:, None, None] for number in numbers))
 
     def maps(self, state: NoiseState) -> torch.Tensor:
         """Return u (batch, fields, nlat, nlon) of a state."""
@@ -152,23 +180,33 @@ class ResidualNoise(nn.Module):
         cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
         return self.harmonics.maps(mixed.index_select(-1, self.unpadded)).add_(cells)
 
-    def complete(self, decoded, added, uniform, scales: "Scales", state: NoiseState | None) -> torch.Tensor:
+    def global_means(self, x: torch.Tensor, held: Held) -> torch.Tensor:
+        """Return <X> (..., n, 1, 1) of x (..., n, nlat, nlon)."""
+        shifted = x + held.shift
+        fields = torch.where(held.root, shifted.clamp_min(0).square(), shifted)
+        return (fields * self.rows).mean((-2, -1), keepdim=True)
+
+    def complete(self, decoded, added, warming, scales: Scales, state: NoiseState | None) -> torch.Tensor:
         """Return a month's fields (batch, fields, nlat, nlon), x = L + g d + e; without e where `state` is None.
 
         Args:
             decoded: what the decoder gives and what is added to it, (batch, fields, nlat, nlon).
             added: L less the offset, of as many numbers as a field of each kind has.
-            uniform: U of the fields that `scales` holds, (held, nlat, nlon).
+            warming: p_0, (1, 1, 1), or 0.
             scales: of the month.
             state: of the noise.
         """
         fields = torch.lerp(added.view_as(decoded[0]), decoded, scales.kept)
         if state is not None:
             fields = torch.addcmul(fields, scales.deviation, self.maps(state))
-        if len(scales.held):
-            held = fields.index_select(1, scales.held)
-            mean = ((held - uniform) * scales.weight * self.rows).mean((2, 3), keepdim=True)
-            fields.index_copy_(1, scales.held, held - scales.excess * mean * scales.weight)
+        held = scales.held
+        if len(held.places):
+            x = fields.index_select(1, held.places)
+            mean = self.global_means(x, held)
+            change = held.excess * (mean - held.usual - held.slope * warming)
+            factor = (1 - change / mean.clamp_min(TINY)).clamp_min(0).sqrt()
+            still = torch.where(held.root, torch.addcmul(x, factor - 1, x + held.shift), x - change)
+            fields.index_copy_(1, held.places, still)
         return fields
 
     @torch.no_grad()
@@ -218,9 +256,10 @@ class ResidualNoise(nn.Module):
         self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
 
     @torch.no_grad()
-    def fit_means(self, weight: torch.Tensor, kept: torch.Tensor) -> None:
-        """Take w in each calendar month, (12, fields, nlat, nlon), up to a factor, and k of each field (fields,)."""
-        self.weight.copy_(fit_wave(weight))
+    def fit_means(self, usual: torch.Tensor, slope: torch.Tensor, kept: torch.Tensor) -> None:
+        """Take M and b in each calendar month, (12, fields), and k (fields,)."""
+        self.mean_usual.copy_(usual)
+        self.mean_slope.copy_(slope)
         self.mean_kept.copy_(kept)
 
     @torch.no_grad()

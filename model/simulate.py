@@ -63,7 +63,6 @@ class Ensemble:
         model: in evaluation mode.
         blocks: numbers of the members that are computed together.
         key: of the noise, of any member, month and stage.
-        scales: of any month, if the model has residual noise.
         noisy: whether fields have that noise.
         prepare: makes of the model what steps the latents.
     """
@@ -73,14 +72,10 @@ class Ensemble:
         model: MonthlyDiffusion,
         blocks: list[list[int]],
         key: Key,
-        scales: Scales | None,
         noisy: bool,
         prepare: Callable[[MonthlyDiffusion], FastModel] = FastModel,
     ):
         self.fast, self.residual = prepare(model), model.residual
-        self.uniform: torch.Tensor | float = 0.0
-        if scales is not None and model.forced is not None:
-            self.uniform = model.forced.response[0].index_select(0, scales.held)
         self.white: list[MonthlyNoise] = []
         if noisy and model.residual is not None:
             self.rates = model.residual.rates()
@@ -109,13 +104,13 @@ class Ensemble:
         fields = [self.fast.decode(latent, given) for latent in latents]
         states: list[NoiseState] = []
         if now.scales is not None and self.residual is not None:
-            uniform = self.uniform if given.uniform is None else given.uniform * self.uniform
+            warming = 0.0 if given.uniform is None else given.uniform
             for place, decoded in enumerate(fields):
                 if self.white:
                     harmonics, cells = (each[0] for each in self.white[place](now.number))
                     states.append(self.residual.step(before[place], harmonics, cells, self.rates))
                 state = states[-1] if states else None
-                fields[place] = self.residual.complete(decoded, given.added, uniform, now.scales, state)
+                fields[place] = self.residual.complete(decoded, given.added, warming, now.scales, state)
         return fields, Carried(given.denoiser, latents, states)
 
 
@@ -167,7 +162,7 @@ def simulate(
         scales = {month: model.residual.scales(month) for month in {month for _, month in dates}}
         # None that is measured, none to draw.
         noisy = residual and bool(model.residual.mixing.any())
-    ensemble = Ensemble(model, blocks, key, scales.get(dates[0][1]), noisy, prepare)
+    ensemble = Ensemble(model, blocks, key, noisy, prepare)
     advance = Captured(ensemble.advance, device) if graphs else ensemble.advance
 
     mean, log_variance = model.encode(initial.to(device), observed.to(device), calendar[:1])

@@ -225,7 +225,7 @@ def measured_noise(model):
     model.residual.known.normal_().abs_()
     model.residual.memory.fill_(0.4)
     model.residual.mean_kept[:2] = 0.5
-    model.residual.weight[0] = 1
+    model.residual.mean_slope.fill_(0.3)
     return model
 
 
@@ -282,10 +282,10 @@ def test_a_month_asks_the_host_for_nothing(sampler):
     """On tensors that have no numbers to ask for; what goes to and from other devices fails there too."""
     model = small_model(sampler)
     meta, month = torch.device("meta"), torch.tensor([24000])
-    scales = type(model.residual.scales(1))(*(value.to(meta) for value in model.residual.scales(1)))
+    scales = pytree.tree_map(lambda value: value.to(meta), model.residual.scales(1))
     model = model.to(meta)
     key, number = Key(7, SUBMISSION, DIFFUSION, 0, 0), month.to(meta)
-    ensemble = Ensemble(model, [[1, 2, 3]], key, scales, noisy=True)
+    ensemble = Ensemble(model, [[1, 2, 3]], key, noisy=True)
     now = Now(make_pairs(1).forcing.to(meta), number, number, scales)
     _, carried = ensemble.start(now, [torch.empty(3, *model.latent_shape, device=meta)])
     colored = diffusion_noise(model, key, [1, 2, 3], number.expand(4), number.expand(4))

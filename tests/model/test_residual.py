@@ -169,23 +169,59 @@ def test_a_calibrated_run_has_the_mean_and_the_variance_of_the_data(tmp_path):
 
 
 def test_global_means_vary_no_more_than_the_data_allow():
-    """Of a field and of the square of another, whose roots differ by place; what is no global mean stays."""
+    """Of a field, and of the square of another; each by its own share, and the rain by a factor."""
     residual = ResidualNoise(2, GRID)
     residual.fit_shape(lambda: iter(red_fields(100)))
     lat = torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
-    roots = torch.stack([torch.ones(*GRID), 2 + lat + 0.5 * torch.cos(3 * lat)])
-    residual.fit_means(roots.expand(12, -1, -1, -1), torch.tensor([0.25, 0.5]))
-    added, uniform = torch.randn(2, *GRID), torch.randn(2, *GRID)
-    departure = torch.randn(4, 2, *GRID) + 0.5
-    fields = residual.complete(uniform + departure, added, uniform, residual.scales(5), None) - uniform
-    before, after = (area_mean(2 * roots * values) for values in (departure, fields))
-    assert after[:, 0] / before[:, 0] == pytest.approx(0.25, rel=1e-3)
-    assert after[:, 1] / before[:, 1] == pytest.approx(0.5, rel=1e-3)
-    changed = departure - fields
-    assert torch.allclose(changed[:, 1] / roots[1], changed[:, 1, :1, :1] / roots[1, :1, :1], rtol=1e-3, atol=1e-5)
-    residual.fit_means(roots.expand(12, -1, -1, -1), torch.ones(2))
-    same = residual.complete(added + departure, added, uniform[:0], residual.scales(5), None)
-    assert torch.allclose(same, added + departure)
+    shift = (0.3 + lat).expand(12, 1, *GRID)
+    residual.know_roots(torch.tensor([False, True]), shift)
+    usual, slope = torch.tensor([0.2, 3.0]).expand(12, 2), torch.tensor([0.5, -0.1]).expand(12, 2)
+    residual.fit_means(usual, slope, torch.tensor([0.25, 0.5]))
+    x = torch.randn(4, 2, *GRID) + 0.5
+    still = residual.complete(x.clone(), torch.zeros(2, *GRID), 2.0, residual.scales(5), None)
+
+    def departures(x):
+        rain = (x[:, 1] + shift[0, 0]).clamp_min(0).square()
+        return torch.stack([area_mean(x[:, 0]) - 1.2, area_mean(rain) - 2.8], dim=1)
+
+    assert departures(still).numpy() == pytest.approx((departures(x) * torch.tensor([0.25, 0.5])).numpy(), rel=1e-3)
+    assert (still - x)[:, 0].std((1, 2)).max() < 1e-5
+    # It rains where it rained, in the same places the same share more.
+    before, after = ((values[:, 1] + shift[0, 0]) for values in (x, still))
+    assert torch.equal(before > 0, after > 0)
+    assert (after / before).std((1, 2)).max() < 1e-3 and (after / before).std() > 1e-3
+    residual.fit_means(usual, slope, torch.ones(2))
+    same = residual.complete(x.clone(), torch.zeros(2, *GRID), 2.0, residual.scales(5), None)
+    assert torch.allclose(same, x)
+
+
+def test_rain_varies_from_year_to_year_as_in_the_data(tmp_path):
+    """Of data whose global rain varies little, though much of what noise adds to a run is its square."""
+    path = model_data.write_months(tmp_path / "training.nc", count=12 * 12)
+    with netCDF4.Dataset(path, "a") as dataset:
+        (channel,) = (dataset["transform"][:] == "sqrt").nonzero()[0][:1]
+        center, scale = dataset["center"][:].filled()[:, channel], float(dataset["scale"][channel])
+        roots = dataset["fields"][:, channel].filled() * scale + np.resize(center, (144, *center.shape[1:]))
+        rows = row_weights(roots.shape[1]).numpy()
+        rain = (np.clip(roots, 0, None) ** 2 * rows).mean((1, 2))
+        known = rain[:12].mean() * (1 + 1e-3 * np.random.default_rng(1).standard_normal(144))
+        held = np.clip(roots, 0, None) * np.sqrt(known / rain)[:, None, None]
+        dataset["fields"][:, channel] = (held - np.resize(center, (144, *center.shape[1:]))) / scale
+    months = data.read_months(path)
+    torch.manual_seed(2)
+    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
+    fit_forced(model, months)
+    calibration.calibrate(model, months, 2, 5)
+    inside = np.flatnonzero(months.split == data.TRAINING)
+    physical = data.ToPhysical(months.metadata, torch.device("cpu"))
+    with torch.inference_mode():
+        run = [
+            area_mean(physical(fields, months.dates[index][1])[:, channel])
+            for index, fields in zip(inside, free_run(model, months, inside, 2, 5, noise.VALIDATION_RUN), strict=True)
+        ]
+    years = torch.stack(run)[: len(run) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
+    wanted = known[inside][: len(run) // 12 * 12].reshape(-1, 12).mean(1).std(ddof=1)
+    assert years.std(0).numpy() == pytest.approx(wanted, rel=0.5)
 
 
 def test_the_mass_of_the_air_is_held(tmp_path):
@@ -216,14 +252,15 @@ def test_a_global_mean_that_is_held_still_follows_a_uniform_warming():
     forcing, month = pairs.forcing[:1], pairs.month[:1]
     warm = forcing.clone()
     warm[:, 0] += 4 * model.forced.sea
-    model.residual.fit_means(torch.ones(12, FIELDS, *model.grid), torch.full((FIELDS,), 1e-6))
+    per_unit = area_mean(model.forced.response[0])
+    model.residual.fit_means(torch.zeros(12, FIELDS), per_unit.expand(12, -1), torch.full((FIELDS,), 1e-6))
     means = []
     for sea in (forcing, warm):
         _, response = model.split_forced(sea, month)
-        uniform = model.conditions(sea, month).uniform[0] * model.forced.response[0]
-        fields = model.residual.complete(response.clone(), response[0], uniform, model.residual.scales(1), None)
+        warming = model.conditions(sea, month).uniform[..., None]
+        fields = model.residual.complete(response.clone(), response[0], warming, model.residual.scales(1), None)
         means.append(area_mean(fields)[0])
-    wanted = 4 / model.forced.spread[0] * area_mean(model.forced.response[0])
+    wanted = 4 / model.forced.spread[0] * per_unit
     assert (means[1] - means[0]).numpy() == pytest.approx(wanted.flatten().numpy(), rel=1e-3, abs=1e-4)
 
 
