@@ -13,8 +13,8 @@ means; between two years the memory is cut.
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,14 +23,11 @@ from model import checkpoint, data
 from model.data import Channel, Metadata
 from model.device import pick_device
 from model.fast import FastModel
-from model.first_guess import uniform_warming
 from model.forced import ForcedResponse, monthly_means
 from model.regression import TINY
+from model.response import YEAR, TrainingMonths, read_response
 from model.rollout import match_initial, open_forcing
 from model.simulate import simulate
-from model.sphere import Grid
-
-YEAR = 12  # months of a block of residuals
 
 
 class Sources(NamedTuple):
@@ -40,14 +37,14 @@ class Sources(NamedTuple):
     initial: str
     forcing: str
     checkpoint: str | None = None
+    response: str | None = None  # of model/response.py
 
 
 class Options(NamedTuple):
-    """What a forecast depends on beside its data: member and seed of random numbers, SST patterns of the regression."""
+    """What a forecast depends on beside its data: the member, and the seed of its random numbers."""
 
     member: int
     seed: int
-    modes: int
 
 
 class Forecast(NamedTuple):
@@ -60,51 +57,6 @@ class Forecast(NamedTuple):
     fields: Iterator[np.ndarray]  # float32, physical units
 
 
-class TrainingMonths:
-    """The training months of a training.nc, open for reading: one channel or one month of fields in memory at a time.
-
-    Stands in for a tensor (time, channels, nlat, nlon) where ForcedResponse.fit takes one channel after the other.
-    """
-
-    def __init__(self, path: str, dataset):
-        self.path, self.dataset = path, dataset
-        self.metadata = data.read_metadata(dataset)
-        inside = np.flatnonzero(data.need(dataset, "split")[:] == data.TRAINING)
-        if len(inside) < YEAR or np.any(np.diff(inside) != 1):
-            raise ValueError(
-                f"{path} has {len(inside)} training months, which must be {YEAR} or more, one after the other; make it "
-                "again with the config's periods."
-            )
-        self.span = slice(int(inside[0]), int(inside[-1]) + 1)
-        self.dates = data.read_dates(dataset)[self.span]
-        self.number = torch.tensor([month for _, month in self.dates])
-        with data.NETCDF:
-            self.forcings = torch.from_numpy(dataset["forcings"][self.span].astype("f4"))
-        data.refuse_missing(self.forcings, self.dates, f"forcings of {path}")
-        self.shape = (len(inside), *dataset["fields"].shape[1:])
-        self.device = self.forcings.device
-
-    def __getitem__(self, place: tuple[slice, int]) -> torch.Tensor:
-        """Return all months (time, nlat, nlon) of a channel: `months[:, channel]`."""
-        with data.NETCDF:
-            values = torch.from_numpy(self.dataset["fields"][self.span, place[1]].astype("f4"))
-        data.refuse_missing(values, self.dates, f"fields of {self.path}")
-        return values
-
-    def month(self, index: int) -> torch.Tensor:
-        """Return the fields (channels, nlat, nlon) of a training month."""
-        with data.NETCDF:
-            return torch.from_numpy(self.dataset["fields"][self.span.start + index].astype("f4"))
-
-    def channels(self) -> Iterator[torch.Tensor]:
-        """Yield the months (time, nlat, nlon) of each channel."""
-        return (self[:, channel] for channel in range(self.shape[1]))
-
-    def climatology(self) -> torch.Tensor:
-        """Return the mean of each calendar month, (12, channels, nlat, nlon)."""
-        return torch.stack([monthly_means(values.double(), self.number).float() for values in self.channels()], dim=1)
-
-
 def lag_one(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     """Return the correlation (nlat, nlon) of the anomalies of a month and of the next, from 0 to 1.
 
@@ -115,16 +67,6 @@ def lag_one(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     before, after = anomalies[:-1], anomalies[1:]
     scale = (before.square().sum(0) * after.square().sum(0)).sqrt().clamp_min(TINY)
     return ((before * after).sum(0) / scale).clamp(0, 1).float()
-
-
-def fit_regression(training: TrainingMonths, modes: int) -> ForcedResponse:
-    """Return the linear response of the training months to the sea, of `modes` amplitudes."""
-    _, fields, nlat, nlon = training.shape
-    forced = ForcedResponse(modes, fields, training.forcings.shape[1], Grid(nlat, nlon))
-    months = cast(torch.Tensor, training)
-    guess = uniform_warming(training.metadata, months, training.forcings)
-    forced.fit(months, training.forcings, training.number, guess)
-    return forced
 
 
 def respond(forced: ForcedResponse, forcing: torch.Tensor, month: int) -> torch.Tensor:
@@ -147,7 +89,9 @@ def residual_months(dates: list[tuple[int, int]], training: list[tuple[int, int]
     ]
 
 
-def persistence(training: TrainingMonths, initial: torch.Tensor, forcing, options: Options) -> Iterator[torch.Tensor]:
+def persistence(
+    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse | None
+) -> Iterator[torch.Tensor]:
     """Yield climatology + r^t times the anomaly of `initial` (channels, nlat, nlon), t months after the first."""
     climatology = training.climatology()
     damping = torch.stack([lag_one(values, training.number) for values in training.channels()])
@@ -156,18 +100,19 @@ def persistence(training: TrainingMonths, initial: torch.Tensor, forcing, option
         yield climatology[month - 1] + damping**lead * anomaly
 
 
-def regression(training: TrainingMonths, initial: torch.Tensor, forcing, options: Options) -> Iterator[torch.Tensor]:
+def regression(
+    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
+) -> Iterator[torch.Tensor]:
     """Yield climatology + L(c)."""
-    climatology, forced = training.climatology(), fit_regression(training, options.modes)
+    climatology = training.climatology()
     for index, (_, month) in enumerate(forcing.dates):
         yield climatology[month - 1] + respond(forced, forcing.month(index), month)
 
 
 def with_residuals(
-    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options
+    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
 ) -> Iterator[torch.Tensor]:
     """Yield L(c) + the training month that is drawn, less its own L: climatology + L(c) + a residual."""
-    forced = fit_regression(training, options.modes)
     drawn = residual_months(forcing.dates, training.dates, options.member, options.seed)
     for index, (_, month) in enumerate(forcing.dates):
         there = training.forcings[drawn[index]][None]
@@ -184,9 +129,17 @@ class WithoutDiffusion(FastModel):
         return self.model.sample_by(lambda x, number: torch.zeros_like(x), standard, noise)
 
 
-FITTED = {"persistence": persistence, "regression": regression, "regression+residuals": with_residuals}
+REGRESSIONS: dict[str, Callable] = {"regression": regression, "regression+residuals": with_residuals}
+FITTED = {"persistence": persistence, **REGRESSIONS}
 SIMULATED = "no-diffusion"
 NAMES = (*FITTED, SIMULATED)
+
+
+def needed(name: str) -> list[str]:
+    """Return which sources the baseline `name` needs beside the first month and the forcing."""
+    if name == SIMULATED:
+        return ["checkpoint"]
+    return ["training", "response"] if name in REGRESSIONS else ["training"]
 
 
 @contextlib.contextmanager
@@ -197,9 +150,9 @@ def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[For
         ValueError: the inputs do not fit each other, a source that the baseline needs is not given, or values are
             not finite.
     """
-    needed = "checkpoint" if name == SIMULATED else "training"
-    if getattr(sources, needed) is None:
-        raise ValueError(f"the baseline {name} needs the file '{needed}', which is not given.")
+    for source in needed(name):
+        if getattr(sources, source) is None:
+            raise ValueError(f"the baseline {name} needs the file '{source}', which is not given.")
     months: Iterator[torch.Tensor]
     with contextlib.ExitStack() as stack:
         # What is fitted takes a few products of maps a month: reading takes longer.
@@ -217,7 +170,8 @@ def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[For
             given = model, fields, observed, forcing.dates, forcing.month, [options.member], options.seed
             months = (batch[0] for batch in simulate(*given, WithoutDiffusion))
         else:
-            months = FITTED[name](training, fields[0], forcing, options)
+            response = read_response(str(sources.response), training) if name in REGRESSIONS else None
+            months = FITTED[name](training, fields[0], forcing, options, response)
         yield Forecast(
             metadata.channels,
             metadata.lat,

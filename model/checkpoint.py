@@ -8,7 +8,6 @@ weights/NAME.npy     the state of the model: the averaged weights, with statics,
 import dataclasses
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 
 from model.config import ModelConfig, build
 from model.data import Channel, Metadata
+from model.files import whole_bytes
 from model.monthly_diffusion import MonthlyDiffusion
 
 FORMAT = 5
@@ -70,20 +70,13 @@ def save(path: str | Path, model: MonthlyDiffusion, state: dict, metadata: Metad
     }
     arrays = {f"arrays/{name}.npy": getattr(metadata, name) for name in ARRAYS}
     arrays |= {f"weights/{name}.npy": value.detach().cpu().numpy() for name, value in state.items()}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            # ZipInfo's fixed date keeps equal checkpoints equal byte for byte.
-            archive.writestr(zipfile.ZipInfo("checkpoint.json"), json.dumps(description, indent=1))
-            for name, value in arrays.items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, np.asarray(value), allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with whole_bytes(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        # ZipInfo's fixed date keeps equal checkpoints equal byte for byte.
+        archive.writestr(zipfile.ZipInfo("checkpoint.json"), json.dumps(description, indent=1))
+        for name, value in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(value), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> tuple[MonthlyDiffusion, Metadata, dict]:

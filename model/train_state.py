@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import signal
 import sys
 import time
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
+from model.files import whole_bytes
 
 
 @dataclasses.dataclass
@@ -57,14 +58,9 @@ def hand_over(state: State, model: torch.nn.Module, optimizer: torch.optim.Optim
 
 def write_state(path: Path, identity: str, state: State) -> None:
     """Write the state under a temporary name, then put it in place of the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(State)}
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(State)}
+    with whole_bytes(path) as file:
         torch.save({"identity": identity, **fields}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 class Termination:

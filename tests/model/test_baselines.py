@@ -1,5 +1,7 @@
 """Baselines against what is known of them: AR(1) damping, a planted response, drawn years, a denoiser of zero."""
 
+from pathlib import Path
+
 import netCDF4
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 
 from model import baselines, checkpoint, data, rollout, simulate
 from model.baselines import Options, Sources, open_forecast
+from model.response import write_response
 from tests.helpers import model_data
 from workflow.scripts.common.skill import BASELINES
 
@@ -35,7 +38,11 @@ def written(folder, fields, initial=None, months=24, steady=False):
 
 def forecast(name, sources, member=1, modes=2, seed=5):
     """(dates, physical fields (month, channels, 13, 24)) of a baseline."""
-    with open_forecast(name, sources, Options(member, seed, modes)) as opened:
+    if sources.training is not None and name in baselines.REGRESSIONS:
+        fitted = Path(sources.training).with_name("regression.npz")
+        write_response(sources.training, modes, fitted)
+        sources = sources._replace(response=str(fitted))
+    with open_forecast(name, sources, Options(member, seed)) as opened:
         return opened.dates, np.stack(list(opened.fields))
 
 
@@ -173,6 +180,20 @@ def test_a_source_that_is_missing_is_named(folder):
         forecast("regression", Sources(None, *inputs))
     with pytest.raises(ValueError, match="the baseline no-diffusion needs the file 'checkpoint'"):
         forecast("no-diffusion", Sources(str(folder / "training.nc"), *inputs))
+    with pytest.raises(ValueError, match="the baseline regression needs the file 'response'"):
+        with open_forecast("regression", Sources(str(folder / "training.nc"), *inputs), Options(1, 5)):
+            pass
+
+
+def test_a_response_of_other_months_is_refused(folder, tmp_path):
+    sources = written(tmp_path, season(24))
+    np.savez(tmp_path / "cut.npz", patterns=np.zeros((2, 5, 6), "f4"))
+    (tmp_path / "text.npz").write_text("no archive")
+    for name in ("cut.npz", "text.npz", "absent.npz"):
+        response = str(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name} is no response of .*training.nc, fit it again"):
+            with open_forecast("regression", sources._replace(response=response), Options(1, 5)):
+                pass
 
 
 def test_too_few_training_months_are_told(tmp_path):

@@ -21,7 +21,10 @@ CLOSING = {
     *("plot_maps", "plot_lines", "plot_training"),
 }
 ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}
-LEARNING = {"normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"}
+LEARNING = {
+    *("normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"),
+    "fit_regression",
+}
 SIMULATION = {"rollout_1", "cmorize"}
 
 

@@ -250,13 +250,12 @@ def test_baselines_are_scored_and_leave_summaries_only(finished):
 def test_a_baseline_is_made_again_to_the_same_bytes(finished, tmp_path, baseline):
     """Alone, and as the program of the rule: what it drew depends on the seed and its own number."""
     config, results = load_config("test"), finished.run / "results"
-    data = (
-        {"checkpoint": "train/checkpoint.zip"} if baseline == "no-diffusion" else {"training": "normalize/training.nc"}
-    )
+    fitted = {"training": "normalize/training.nc", "response": "evaluate/regression.npz"}
+    data = {"checkpoint": "train/checkpoint.zip"} if baseline == "no-diffusion" else fitted
     data |= {"initial": "normalize/initial.nc", "forcing": "normalize/forcing/aimip.nc"}
     command = ["--baseline", baseline, "--member", "2", "--sea", results / "aggregate/forcing/simulation.nc"]
     command += [word for name, file in data.items() for word in (f"--{name}", results / file)]
-    command += ["--modes", config["evaluation"]["regression_modes"], "--seed", config["seed"], "--variables", VARIABLES]
+    command += ["--seed", config["seed"], "--variables", VARIABLES]
     command += ["--index", INDEX, "--periods", json.dumps(config["periods"])]
     command += ["--minimum-years", config["evaluation"]["minimum_years"], "--out", tmp_path / "again.nc"]
     # With the rule's one thread: sums in float32 depend on how many threads share them.

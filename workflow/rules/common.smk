@@ -197,10 +197,12 @@ def figure(name, caption, category, **labels):
 
 
 def baseline_data(wildcards):
-    """What a baseline is made from: the checkpoint of the rollouts, or the training months."""
+    """What a baseline is made from: the checkpoint of the rollouts, or the training months and their regression."""
     if wildcards.baseline == "no-diffusion":
         return {"checkpoint": CHECKPOINT}
-    return {"training": "results/normalize/training.nc"}
+    training = {"training": "results/normalize/training.nc"}
+    regression = wildcards.baseline.startswith("regression")
+    return training | ({"response": "results/evaluate/regression.npz"} if regression else {})
 
 
 def truth_inputs(wildcards):

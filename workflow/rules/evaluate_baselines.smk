@@ -2,8 +2,36 @@
 
 INPUTS   results/normalize/training.nc, initial.nc and forcing/{control}.nc, results/aggregate/forcing/simulation.nc,
          for no-diffusion the checkpoint of the rollouts in the place of training.nc
-OUTPUTS  results/evaluate/baselines/{baseline}/{control}/r{member}i1p1f1.nc    statistics; fields are never written
+OUTPUTS  results/evaluate/regression.npz    the response to the sea that all regressions take, fitted once
+         results/evaluate/baselines/{baseline}/{control}/r{member}i1p1f1.nc    statistics; fields are never written
 """
+
+
+rule fit_regression:
+    input:
+        training="results/normalize/training.nc",
+        modules=modules("model/response.py"),
+    output:
+        "results/evaluate/regression.npz",
+    log:
+        "logs/fit_regression.log",
+    benchmark:
+        "benchmarks/fit_regression.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: 1
+    resources:
+        # The maps of the regression and what one field's is made of.
+        mem_mb=memory("fit_regression", 5000),
+        runtime=minutes("fit_regression", 60),
+    params:
+        project=BASE,
+        modes=config["evaluation"]["regression_modes"],
+    message:
+        "Fitting the regression that baselines take"
+    shell:
+        "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m model.response"
+        " --data {input.training:q} --modes {params.modes} --out {output:q} --log {log:q}"
 
 
 rule summarize_baseline:
@@ -25,15 +53,14 @@ rule summarize_baseline:
         "../../envs/model.yaml"
     threads: 1
     resources:
-        # The maps of the regression and what one field's is made of (2.5 GB), the sums of the summary; no whole forecast.
-        mem_mb=memory("summarize_baseline", 5000),
-        runtime=minutes("summarize_baseline", 60),
+        # The maps of the regression and the sums of the summary; no whole forecast.
+        mem_mb=memory("summarize_baseline", 3000),
+        runtime=minutes("summarize_baseline", 30),
     params:
         project=BASE,
         data=lambda wildcards, input: " ".join(
-            option(f"--{name}", input.get(name)) for name in ("training", "checkpoint")
+            option(f"--{name}", input.get(name)) for name in ("training", "response", "checkpoint")
         ),
-        modes=config["evaluation"]["regression_modes"],
         # A baseline without a random number depends on no seed.
         seed=lambda wildcards: config["seed"] if BASELINES[wildcards.baseline] else 0,
         periods=json.dumps(config["periods"]),
@@ -43,6 +70,6 @@ rule summarize_baseline:
     shell:
         "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m workflow.scripts.evaluate.summarize.baseline"
         " --baseline {wildcards.baseline:q} --member {wildcards.member} {params.data} --initial {input.initial:q}"
-        " --forcing {input.forcing:q} --sea {input.sea:q} --modes {params.modes} --seed {params.seed}"
+        " --forcing {input.forcing:q} --sea {input.sea:q} --seed {params.seed}"
         " --variables {input.variables:q} --index {input.index:q} --periods {params.periods:q}"
         " --minimum-years {params.minimum_years} --out {output:q} --log {log:q}"

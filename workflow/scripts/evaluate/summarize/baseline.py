@@ -82,11 +82,11 @@ def main(arguments=None):
     parser.add_argument("--baseline", required=True, choices=list(BASELINES), help="which one")
     parser.add_argument("--member", type=int, required=True, help="number of the member")
     parser.add_argument("--training", nargs="?", help="normalized training months; none for no-diffusion")
+    parser.add_argument("--response", nargs="?", help="what model/response.py has fitted; for the regressions only")
     parser.add_argument("--checkpoint", nargs="?", help="the trained model; for no-diffusion only")
     parser.add_argument("--initial", required=True, help="normalized first month")
     parser.add_argument("--forcing", required=True, help="normalized forcing of every month of the control experiment")
     parser.add_argument("--sea", required=True, help="aggregated forcing of the simulation: SST, sea ice, land")
-    parser.add_argument("--modes", type=int, required=True, help="patterns of SST that the regression takes")
     parser.add_argument("--seed", type=int, required=True, help="seed of all random numbers, with the member's number")
     parser.add_argument("--variables", required=True, help="table of variables, CSV")
     add_summarizing(parser)
@@ -95,8 +95,8 @@ def main(arguments=None):
         parser,
         lambda given: summarize_baseline(
             given.baseline,
-            Sources(given.training, given.initial, given.forcing, given.checkpoint),
-            Options(given.member, given.seed, given.modes),
+            Sources(given.training, given.initial, given.forcing, given.checkpoint, given.response),
+            Options(given.member, given.seed),
             given.sea,
             given.out,
             given.variables,
