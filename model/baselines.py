@@ -20,14 +20,16 @@ import numpy as np
 import torch
 
 from model import checkpoint, data
-from model.data import Channel, Metadata
+from model.data import Channel, Metadata, Months
 from model.device import pick_device
 from model.fast import FastModel
 from model.forced import ForcedResponse, monthly_means
 from model.regression import TINY
-from model.response import YEAR, TrainingMonths, read_response
+from model.response import read_response
 from model.rollout import match_initial, open_forcing
 from model.simulate import simulate
+
+YEAR = 12  # months of a block of residuals
 
 
 class Sources(NamedTuple):
@@ -55,6 +57,16 @@ class Forecast(NamedTuple):
     lon: np.ndarray  # degrees east
     dates: list[tuple[int, int]]  # (year, month)
     fields: Iterator[np.ndarray]  # float32, physical units
+
+
+def climatology_of(training: Months) -> torch.Tensor:
+    """Return the mean of each calendar month, (12, channels, nlat, nlon)."""
+    return torch.stack([monthly_means(values.double(), training.number).float() for values in channels_of(training)], 1)
+
+
+def channels_of(training: Months) -> Iterator[torch.Tensor]:
+    """Yield the months (time, nlat, nlon) of each channel: all of them at once are too many for the memory."""
+    return (training.fields[:, channel] for channel in range(training.fields.shape[1]))
 
 
 def lag_one(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
@@ -90,33 +102,33 @@ def residual_months(dates: list[tuple[int, int]], training: list[tuple[int, int]
 
 
 def persistence(
-    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse | None
+    training: Months, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse | None
 ) -> Iterator[torch.Tensor]:
     """Yield climatology + r^t times the anomaly of `initial` (channels, nlat, nlon), t months after the first."""
-    climatology = training.climatology()
-    damping = torch.stack([lag_one(values, training.number) for values in training.channels()])
+    climatology = climatology_of(training)
+    damping = torch.stack([lag_one(values, training.number) for values in channels_of(training)])
     anomaly = initial - climatology[forcing.dates[0][1] - 1]
     for lead, (_, month) in enumerate(forcing.dates):
         yield climatology[month - 1] + damping**lead * anomaly
 
 
 def regression(
-    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
+    training: Months, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
 ) -> Iterator[torch.Tensor]:
     """Yield climatology + L(c)."""
-    climatology = training.climatology()
+    climatology = climatology_of(training)
     for index, (_, month) in enumerate(forcing.dates):
         yield climatology[month - 1] + respond(forced, forcing.month(index), month)
 
 
 def with_residuals(
-    training: TrainingMonths, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
+    training: Months, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
 ) -> Iterator[torch.Tensor]:
     """Yield L(c) + the training month that is drawn, less its own L: climatology + L(c) + a residual."""
     drawn = residual_months(forcing.dates, training.dates, options.member, options.seed)
     for index, (_, month) in enumerate(forcing.dates):
-        there = training.forcings[drawn[index]][None]
-        residual = training.month(drawn[index]) - respond(forced, there, month)
+        there = training.forcings[drawn[index] : drawn[index] + 1]
+        residual = training.fields[drawn[index]] - respond(forced, there, month)
         yield residual + respond(forced, forcing.month(index), month)
 
 
@@ -160,8 +172,7 @@ def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[For
         if name == SIMULATED:
             model, metadata, _ = checkpoint.load(str(sources.checkpoint), device)
         else:
-            path = str(sources.training)
-            training = TrainingMonths(path, stack.enter_context(data.open_dataset(path)))
+            training = _training(stack.enter_context(data.open_months(str(sources.training), device)), sources)
             metadata = training.metadata
         initial = data.read_months(sources.initial)
         fields, observed = match_initial(initial, metadata, sources.initial)
@@ -179,6 +190,18 @@ def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[For
             forcing.dates,
             _physical(months, metadata, forcing.dates, device),
         )
+
+
+def _training(months: Months, sources: Sources) -> Months:
+    """Return the training months, of which whole years are drawn."""
+    training = data.training_months(months)
+    elapsed = [YEAR * year + month for year, month in training.dates]
+    if len(elapsed) < YEAR or np.any(np.diff(elapsed) != 1):
+        raise ValueError(
+            f"{sources.training} has {len(elapsed)} training months, which must be {YEAR} or more, one after the "
+            "other; make it again with the config's periods."
+        )
+    return training
 
 
 @torch.inference_mode()

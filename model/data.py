@@ -256,12 +256,29 @@ def forcing_statistics(dataset: netCDF4.Dataset) -> tuple[np.ndarray, np.ndarray
     return center, scale
 
 
+def training_months(months: Months) -> Months:
+    """Return the months of the training period alone; what is in a file stays there."""
+    split = known_split(months)
+    inside = np.flatnonzero(split == TRAINING)
+    fields, forcings = (
+        values.at(inside) if isinstance(values, Stored) else values[inside]
+        for values in (months.fields, months.forcings)
+    )
+    dates = [months.dates[index] for index in inside]
+    return dataclasses.replace(months, fields=fields, forcings=forcings, dates=dates, split=split[inside])
+
+
 def pair_indices(months: Months, split: int) -> np.ndarray:
     """Return the times t such that t and t + 1 both belong to `split`."""
+    inside = known_split(months) == split
+    return np.flatnonzero(inside[:-1] & inside[1:])
+
+
+def known_split(months: Months) -> np.ndarray:
+    """Return TRAINING or VALIDATION of each time; months that do not tell are refused."""
     if months.split is None:
         raise ValueError("the training file has no variable 'split'; make it again with the normalize step.")
-    inside = months.split == split
-    return np.flatnonzero(inside[:-1] & inside[1:])
+    return months.split
 
 
 class ToPhysical:

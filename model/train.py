@@ -11,17 +11,15 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 
-from model import candidates, checkpoint, data
+from model import candidates, checkpoint, data, response
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
-from model.data import Months, Stored, open_months
+from model.data import Months, open_months
 from model.device import generator, pick_device, seeded
-from model.first_guess import uniform_warming
 from model.free_run import status as free_run_status
 from model.free_run import write_validation
 from model.loss import draw_noise, gradients, loss_terms, validation_score
@@ -194,12 +192,7 @@ def train(
 def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
     """Fit the forced response to the training months, if the config asks for it."""
     if model.forced is not None:
-        inside = np.flatnonzero(months.split == data.TRAINING)
-        # In their file they stay there: the fit takes one field after the other.
-        fields = months.fields.at(inside) if isinstance(months.fields, Stored) else months.fields[inside]
-        forcings = months.forcings[inside]
-        guess = uniform_warming(months.metadata, cast(torch.Tensor, fields), forcings)
-        model.forced.fit(cast(torch.Tensor, fields), forcings, months.number[inside], guess)
+        response.fit(model.forced, data.training_months(months))
 
 
 @torch.no_grad()
