@@ -101,17 +101,24 @@ class Harmonics(nn.Module):
     degree: torch.Tensor
     factor: torch.Tensor
     places: torch.Tensor
+    legendre: torch.Tensor
+    columns: torch.Tensor
 
     def __init__(self, grid: Grid):
         super().__init__()
-        self.keep = keep = truncation(grid, "alias_free")
-        self.analysis, self.synthesis = transforms(grid, keep)
+        self.grid, self.keep = grid, (keep := truncation(grid, "alias_free"))
+        self.analysis, _ = transforms(grid, keep)
         degree, order, part = torch.meshgrid(*map(torch.arange, (keep.lmax, keep.mmax, 2)), indexing="ij")
         kept = (order <= degree) & ((part == 0) | (order > 0))
         factor = torch.where(order[kept] > 0, 2.0, 1.0).div(4 * math.pi).sqrt()
         self.register_buffer("degree", degree[kept], persistent=False)
         self.register_buffer("factor", factor, persistent=False)
         self.register_buffer("places", kept.flatten().nonzero()[:, 0], persistent=False)
+        # For each order, degree and part the place of its harmonic, or of a zero behind the last.
+        columns = torch.full(kept.shape, len(self.degree))
+        columns[kept] = torch.arange(len(self.degree))
+        self.register_buffer("columns", columns.transpose(0, 1).flatten(), persistent=False)
+        self.register_buffer("legendre", synthesis_weights(grid, keep), persistent=False)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return (..., harmonics) of maps (..., nlat, nlon), by degree."""
@@ -120,9 +127,13 @@ class Harmonics(nn.Module):
 
     def maps(self, values: torch.Tensor) -> torch.Tensor:
         """Return the maps (..., nlat, nlon) of `values` (..., harmonics)."""
-        spectrum = values.new_zeros(*values.shape[:-1], 2 * self.keep.lmax * self.keep.mmax)
-        spectrum = spectrum.index_copy(-1, self.places, values / self.factor)
-        return self.synthesis(torch.view_as_complex(spectrum.unflatten(-1, (*self.keep, 2))))
+        flat = nn.functional.pad((values / self.factor).reshape(-1, len(self.factor)), (0, 1))
+        # One product of real matrices for each order: a third of the time of torch_harmonics' complex ones.
+        spectrum = flat.index_select(-1, self.columns).unflatten(-1, (self.keep.mmax, self.keep.lmax, 2))
+        rows = torch.bmm(self.legendre, spectrum.permute(1, 2, 0, 3).flatten(2))
+        rows = torch.view_as_complex(rows.unflatten(-1, (len(flat), 2))).permute(2, 1, 0)
+        maps = torch.fft.irfft(rows.contiguous(), n=self.grid.nlon, norm="forward")
+        return maps.view(*values.shape[:-1], *self.grid)
 
     def smooth(self, maps: torch.Tensor, degree: float) -> torch.Tensor:
         """Return maps (..., nlat, nlon) of which each degree l keeps exp(-l (l + 1) / (n (n + 1))), n = `degree`.
