@@ -123,7 +123,10 @@ def shrunk(offset: torch.Tensor, error: torch.Tensor, rows: torch.Tensor) -> tor
 
 
 def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
-    """Measure how much less the global means of whole years vary in the data than in a run with noise and offset."""
+    """Measure the global means of a run with noise and offset: usual, with a warmer sea, and how much more they vary.
+
+    The last between whole years, about what the sea's mean makes of them, as in the data.
+    """
     residual = model.residual
     assert residual is not None
     if len(inside) // 12 < LEAST_YEARS:

@@ -6,12 +6,14 @@ The numbers and their sources are in model/data/uniform_warming.csv; where data 
 
 import math
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
-from model.data import Channel, Metadata
+from model.data import Channel, Metadata, Months
 from model.files import read_rows
+from model.forced import ForcedResponse
 
 TABLE = Path(__file__).parent / "data" / "uniform_warming.csv"
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
@@ -19,6 +21,13 @@ GRAVITY = 9.80665  # m s-2
 GEOPOTENTIAL = {"m2 s-2": 1.0, "m**2 s**-2": 1.0, "m": GRAVITY, "gpm": GRAVITY}  # m2 s-2 per unit
 SEA_LEVEL = 1000.0  # hPa, from which heights are summed
 STEPS = 64  # of that sum
+
+
+def fit(forced: ForcedResponse, training: Months) -> None:
+    """Fit the response to the training months, of whose fields one after the other is read, from the first guess on."""
+    # Of months in their file what is asked for is a tensor.
+    fields, forcings = cast(torch.Tensor, training.fields), training.forcings[:]
+    forced.fit(fields, forcings, training.number, uniform_warming(training.metadata, fields, forcings))
 
 
 def read_table() -> dict[str, list[dict[str, str]]]:

@@ -101,7 +101,7 @@ class ForcedResponse(nn.Module):
         response = torch.tensordot(amplitudes, self.response, dims=1)
         response = response + torch.tensordot(by_waves(amplitudes[:, 1:], month), self.seasonal, dims=2)
         for place, local in zip(self.places(seen, month).unbind(1), self.local, strict=True):
-            response = torch.addcmul(response, place[:, None], local)
+            response.addcmul_(place[:, None], local)
         return response
 
     def respond(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -147,14 +147,14 @@ class ResidualNoise(nn.Module):
     ) -> NoiseState:
         """Return the state of the next month, or of the first, from white noise (batch, fields, ...) of both kinds.
 
-        rates: as `rates` gives them, if at hand.
+        The noise becomes the state. rates: as `rates` gives them, if at hand.
         """
         if state is None:
             return NoiseState(harmonics, cells)
         kept, new, cells_kept, cells_new = self.rates() if rates is None else rates
         return NoiseState(
-            torch.addcmul(new * harmonics, kept, state.harmonics),
-            torch.addcmul(cells_new * cells, cells_kept, state.cells),
+            harmonics.mul_(new).addcmul_(kept, state.harmonics),
+            cells.mul_(cells_new).addcmul_(cells_kept, state.cells),
         )
 
     def scales(self, month: int) -> Scales:
@@ -198,7 +198,7 @@ class ResidualNoise(nn.Module):
         """
         fields = torch.lerp(added.view_as(decoded[0]), decoded, scales.kept)
         if state is not None:
-            fields = torch.addcmul(fields, scales.deviation, self.maps(state))
+            fields.addcmul_(scales.deviation, self.maps(state))
         held = scales.held
         if len(held.places):
             x = fields.index_select(1, held.places)

@@ -6,7 +6,6 @@ It is that of forced.py, which a model fits for itself in the same way; baseline
 import argparse
 import zipfile
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -14,18 +13,10 @@ import torch
 from model import data
 from model.data import Months
 from model.files import whole_bytes
-from model.first_guess import uniform_warming
+from model.first_guess import fit
 from model.forced import ForcedResponse
 from model.progress import fail, open_log
 from model.sphere import Grid
-
-
-def fit(forced: ForcedResponse, training: Months) -> None:
-    """Fit the response to the training months, of whose fields one after the other is read."""
-    # Of months in their file what is asked for is a tensor.
-    fields, forcings = cast(torch.Tensor, training.fields), training.forcings[:]
-    guess = uniform_warming(training.metadata, fields, forcings)
-    forced.fit(fields, forcings, training.number, guess)
 
 
 def write_response(path: str, modes: int, out: str | Path) -> None:
@@ -57,7 +48,7 @@ def read_response(path: str, training: Months) -> ForcedResponse:
             state = {name: torch.from_numpy(stored[name]) for name in stored.files}
         forced = ForcedResponse(len(state["patterns"]), fields, training.forcings.shape[1], Grid(nlat, nlon))
         forced.load_state_dict(state)
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no response of these training months, fit it again: {error}") from error
     return forced
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import candidates, checkpoint, data, response
+from model import candidates, checkpoint, data, first_guess
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
 from model.data import Months, open_months
@@ -192,7 +192,7 @@ def train(
 def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
     """Fit the forced response to the training months, if the config asks for it."""
     if model.forced is not None:
-        response.fit(model.forced, data.training_months(months))
+        first_guess.fit(model.forced, data.training_months(months))
 
 
 @torch.no_grad()

@@ -185,11 +185,19 @@ def test_a_source_that_is_missing_is_named(folder):
             pass
 
 
-def test_a_response_of_other_months_is_refused(folder, tmp_path):
+def test_a_response_that_does_not_fit_is_refused(tmp_path):
     sources = written(tmp_path, season(24))
-    np.savez(tmp_path / "cut.npz", patterns=np.zeros((2, 5, 6), "f4"))
+    write_response(sources.training, 2, tmp_path / "whole.npz")
+    with np.load(tmp_path / "whole.npz") as whole:
+        arrays = dict(whole)
+    with open_forecast("regression", sources._replace(response=str(tmp_path / "whole.npz")), Options(1, 5)):
+        pass
+    np.savez(tmp_path / "fields.npz", **arrays | {"response": arrays["response"][:, 1:]})
+    np.savez(tmp_path / "grid.npz", **{name: values[..., 1:] for name, values in arrays.items()})
+    np.savez(tmp_path / "cut.npz", patterns=arrays["patterns"])
     (tmp_path / "text.npz").write_text("no archive")
-    for name in ("cut.npz", "text.npz", "absent.npz"):
+    (tmp_path / "empty.npz").touch()
+    for name in ("fields.npz", "grid.npz", "cut.npz", "text.npz", "empty.npz", "absent.npz"):
         response = str(tmp_path / name)
         with pytest.raises(ValueError, match=f"{name} is no response of these training months, fit it again"):
             with open_forecast("regression", sources._replace(response=response), Options(1, 5)):

@@ -226,6 +226,9 @@ def measured_noise(model):
     model.residual.memory.fill_(0.4)
     model.residual.mean_kept[:2] = 0.5
     model.residual.mean_slope.fill_(0.3)
+    # The second of the held fields is behind a root, about what changes with the month.
+    root = torch.arange(len(model.residual.mean_kept)) == 1
+    model.residual.know_roots(root, torch.randn(12, 1, *model.grid, generator=torch.Generator().manual_seed(3)))
     return model
 
 

@@ -219,9 +219,32 @@ def test_rain_varies_from_year_to_year_as_in_the_data(tmp_path):
             area_mean(physical(fields, months.dates[index][1])[:, channel])
             for index, fields in zip(inside, free_run(model, months, inside, 2, 5, noise.VALIDATION_RUN), strict=True)
         ]
+    checkpoint.save(tmp_path / "c.zip", model, model.state_dict(), months.metadata, {})
+    again, *_ = checkpoint.load(tmp_path / "c.zip")
+    held = model.residual.scales(7).held
+    assert channel in held.places and held.root[held.places == channel].all() and held.shift.any()
+    assert all(torch.equal(*both) for both in zip(held, again.residual.scales(7).held, strict=True))
     years = torch.stack(run)[: len(run) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
     wanted = known[inside][: len(run) // 12 * 12].reshape(-1, 12).mean(1).std(ddof=1)
     assert years.std(0).numpy() == pytest.approx(wanted, rel=0.5)
+
+
+def test_what_a_warmer_sea_makes_of_a_global_mean_is_its_derivative(tmp_path):
+    """Of a field, and of squares of roots: b against a finite difference of <X> of the data + p_0 R_0."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 12))
+    torch.manual_seed(2)
+    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
+    fit_forced(model, months)
+    model.forced.response[0].normal_(0, 0.1)
+    calibration.fit_means(model, months, inside := np.flatnonzero(months.split == data.TRAINING), 1, 5)
+    july = [index for index in inside if months.dates[index][1] == 7]
+    held = model.residual.held(torch.arange(len(months.metadata.channels)), 7)
+    assert held.root.any() and not held.root.all()
+    means = [
+        model.residual.global_means(months.fields[july].double() + step * model.forced.response[0], held).mean(0)
+        for step in (-1e-3, 1e-3)
+    ]
+    assert (means[1] - means[0]).flatten().numpy() / 2e-3 == pytest.approx(held.slope.flatten().numpy(), rel=0.02)
 
 
 def test_the_mass_of_the_air_is_held(tmp_path):

@@ -37,10 +37,12 @@ ROWS = {
     "one more member": ["one_more_member", "one_more_member_in_a_partly_filled_block"],
     "one more experiment, or another `sst_offset` for one": ["one_more_experiment", "another_sst_offset"],
     "contact or licence text": ["contact"],
+    "`evaluation.regression_modes`": ["patterns_of_the_regression"],
     "how often training saves its state, how long a server is waited for": ["how_patient_a_run_is"],
     "the look of a figure": ["colour_of_a_figure"],
     "a change in `model/` or in a module that a script imports": [
         "change_in_the_model",
+        "first_guess_of_warming",
         "change_in_an_imported_module",
     ],
     "a year added at the end": ["year_added_at_the_end"],
@@ -123,6 +125,18 @@ def test_forcing_replaced(copy):
     replace(copy / "run/results/download/forcing.nc")
     jobs, _ = planned(copy)
     assert_reruns(jobs, {"regrid_forcing", "aggregate_forcing"} | LEARNING | SIMULATION)
+
+
+def test_patterns_of_the_regression(copy):
+    jobs, text = planned(copy, evaluation={"regression_modes": 2})
+    assert_reruns(jobs, {"fit_regression"})
+    assert jobs["summarize_baseline"] == 3 and "summarize" not in jobs
+    assert "persistence" not in text.replace("baselines/persistence", "") and "no-diffusion r" not in text
+
+
+def test_first_guess_of_warming(copy):
+    edit(copy / "project/model/data/uniform_warming.csv", "#", "# ")
+    assert_reruns(planned(copy)[0], {"train", "fit_regression"} | SIMULATION)
 
 
 def test_one_more_member(copy):

@@ -59,6 +59,7 @@ LAND = "results/aggregate/" + ("static.nc" if "lsm" in STATICS else "forcing/sim
 # A centre's forcing file may hold monthly means; AIMIP's and the planet's hold values at the starts of months.
 FORCING_VALUES = config["local"]["forcing_values"] if config["source"] == "local" else "start"
 PLANET_DATA = sorted((BASE / "workflow/data").glob("*.csv")) + sorted((BASE / "workflow/data").glob("*.txt"))
+FIRST_GUESS = BASE / "model/data/uniform_warming.csv"
 # Scores of AIMIP's published submissions, which stand beside ours.
 PUBLISHED = BASE / "workflow/scripts/evaluate/data/aimip_published_scores.csv"
 # Of these, those that AIMIP's authors computed, where the config says where to get them.

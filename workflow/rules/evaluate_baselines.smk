@@ -10,6 +10,7 @@ OUTPUTS  results/evaluate/regression.npz    the response to the sea that all reg
 rule fit_regression:
     input:
         training="results/normalize/training.nc",
+        guess=FIRST_GUESS,
         modules=modules("model/response.py"),
     output:
         "results/evaluate/regression.npz",

@@ -11,6 +11,7 @@ OUTPUTS  results/train/checkpoint.zip   config, channels, normalization and weig
 rule train:
     input:
         data="results/normalize/training.nc",
+        guess=FIRST_GUESS,
         modules=modules("model/train.py"),
     output:
         checkpoint="results/train/checkpoint.zip",

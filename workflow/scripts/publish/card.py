@@ -224,7 +224,7 @@ def _networks(model):
         " Variance that the decoded months of a free run of the training period lack, by place, season and spherical "
         "degree, is added to every month as noise, correlated between fields and red in time, and variance beyond the "
         "data's is scaled away: small scales are drawn, not resolved. Global means that vary more between years than "
-        "the data's are held to these by a factor."
+        "the data's are held to these, of precipitation and humidity by a factor."
         if model["residual_noise"]
         else ""
     )
@@ -232,7 +232,8 @@ def _networks(model):
         f"A linear response to {model['forced_modes']} amplitudes of the sea surface temperature, and to it and sea "
         "ice at each place, is fitted before the networks train. A uniform warming of the sea reaches the fields "
         "through it alone, as one map that is the same in every month, before fields such as precipitation are "
-        "transformed back; where the training months do not tell it, it is a first guess from theory and other models. "
+        "transformed back (a global mean that is held follows the sea's in proportion); where the training months do "
+        "not tell it, it is a first guess from theory and other models. "
         if model["forced_modes"]
         else ""
     )
