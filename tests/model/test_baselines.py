@@ -39,7 +39,7 @@ def written(folder, fields, initial=None, months=24, steady=False):
 def forecast(name, sources, member=1, modes=2, seed=5):
     """(dates, physical fields (month, channels, 13, 24)) of a baseline."""
     if sources.training is not None and name in baselines.REGRESSIONS:
-        fitted = Path(sources.training).with_name("regression.npz")
+        fitted = Path(sources.training).with_name("response.npz")
         write_response(sources.training, modes, fitted)
         sources = sources._replace(response=str(fitted))
     with open_forecast(name, sources, Options(member, seed)) as opened:

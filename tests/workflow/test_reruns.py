@@ -23,7 +23,7 @@ CLOSING = {
 ERA5 = {"regrid_era5", "aggregate_era5", "complete", "summarize_reference"}
 LEARNING = {
     *("normalize_statistics", "normalize_training", "normalize_initial", "normalize_forcing", "train"),
-    "fit_regression",
+    "fit_response",
 }
 SIMULATION = {"rollout_1", "cmorize"}
 
@@ -129,14 +129,14 @@ def test_forcing_replaced(copy):
 
 def test_patterns_of_the_regression(copy):
     jobs, text = planned(copy, evaluation={"regression_modes": 2})
-    assert_reruns(jobs, {"fit_regression"})
+    assert_reruns(jobs, {"fit_response"})
     assert jobs["summarize_baseline"] == 3 and "summarize" not in jobs
     assert "persistence" not in text.replace("baselines/persistence", "") and "no-diffusion r" not in text
 
 
 def test_first_guess_of_warming(copy):
     edit(copy / "project/model/data/uniform_warming.csv", "#", "# ")
-    assert_reruns(planned(copy)[0], {"train", "fit_regression"} | SIMULATION)
+    assert_reruns(planned(copy)[0], {"train", "fit_response"} | SIMULATION)
 
 
 def test_one_more_member(copy):

@@ -31,6 +31,7 @@ STAGES = [
     "publish",
     "evaluate",
     "evaluate_baselines",
+    "response",
     "evaluate_plots",
     "gcm",
 ]
@@ -250,7 +251,7 @@ def test_baselines_are_scored_and_leave_summaries_only(finished):
 def test_a_baseline_is_made_again_to_the_same_bytes(finished, tmp_path, baseline):
     """Alone, and as the program of the rule: what it drew depends on the seed and its own number."""
     config, results = load_config("test"), finished.run / "results"
-    fitted = {"training": "normalize/training.nc", "response": "evaluate/regression.npz"}
+    fitted = {"training": "normalize/training.nc", "response": "evaluate/response.npz"}
     data = {"checkpoint": "train/checkpoint.zip"} if baseline == "no-diffusion" else fitted
     data |= {"initial": "normalize/initial.nc", "forcing": "normalize/forcing/aimip.nc"}
     command = ["--baseline", baseline, "--member", "2", "--sea", results / "aggregate/forcing/simulation.nc"]

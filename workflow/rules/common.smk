@@ -202,7 +202,7 @@ def baseline_data(wildcards):
         return {"checkpoint": CHECKPOINT}
     training = {"training": "results/normalize/training.nc"}
     regression = wildcards.baseline.startswith("regression")
-    return training | ({"response": "results/evaluate/regression.npz"} if regression else {})
+    return training | ({"response": "results/evaluate/response.npz"} if regression else {})
 
 
 def truth_inputs(wildcards):

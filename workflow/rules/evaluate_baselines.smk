@@ -2,37 +2,9 @@
 
 INPUTS   results/normalize/training.nc, initial.nc and forcing/{control}.nc, results/aggregate/forcing/simulation.nc,
          for no-diffusion the checkpoint of the rollouts in the place of training.nc
-OUTPUTS  results/evaluate/regression.npz    the response to the sea that all regressions take, fitted once
-         results/evaluate/baselines/{baseline}/{control}/r{member}i1p1f1.nc    statistics; fields are never written
+         for the regressions results/evaluate/response.npz    of response.smk
+OUTPUTS  results/evaluate/baselines/{baseline}/{control}/r{member}i1p1f1.nc    statistics; fields are never written
 """
-
-
-rule fit_regression:
-    input:
-        training="results/normalize/training.nc",
-        guess=FIRST_GUESS,
-        modules=modules("model/response.py"),
-    output:
-        "results/evaluate/regression.npz",
-    log:
-        "logs/fit_regression.log",
-    benchmark:
-        "benchmarks/fit_regression.tsv"
-    conda:
-        "../../envs/model.yaml"
-    threads: 1
-    resources:
-        # The maps of the regression and what one field's is made of.
-        mem_mb=memory("fit_regression", 5000),
-        runtime=minutes("fit_regression", 60),
-    params:
-        project=BASE,
-        modes=config["evaluation"]["regression_modes"],
-    message:
-        "Fitting the regression that baselines take"
-    shell:
-        "PYTHONPATH={params.project:q} OMP_NUM_THREADS={threads} python -m model.response"
-        " --data {input.training:q} --modes {params.modes} --out {output:q} --log {log:q}"
 
 
 rule summarize_baseline:
