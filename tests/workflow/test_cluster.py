@@ -47,7 +47,7 @@ def test_jobs_of_minutes_and_more_are_submitted_by_themselves():
     alone = NAMES - set(PROFILE["groups"])
     assert alone == {
         *("download_era5", "download_static", "download_forcing", "download_archive", "download_results"),
-        *("train", "rollout", "long_run", "summarize_tree", "gcm_spin_up", "gcm_year"),
+        *("train", "rollout", "long_run", "fit_response", "summarize_tree", "gcm_spin_up", "gcm_year"),
     }
 
 
