@@ -5,7 +5,8 @@ normalization and the forced response. It is taken off as an offset per place an
 a single year), such that the mean of the *physical* fields is the data's: for what is normalized behind a square root
 (precipitation, humidity) it depends on the variance, and a mean that agrees in normalized units is dry where variance
 lacks. Variance that lacks comes back as the noise of model/residual.py. The run has random numbers of its own, so that
-no member of the submission is one that the model was calibrated on.
+no member of the submission is one that the model was calibrated on. Last comes how much more the global means of whole
+years vary in a run with all this than in the data, for model/residual.py to hold them.
 """
 
 import math

@@ -16,14 +16,14 @@ annual cycle, and the diagonal of G_l G_l^T what it lacks of the power of each f
 more than the data, g < 1 takes that away. What fields have to do with each other, and r, are those of what
 reconstructed training months leave, x - D(E(x)).
 
-Global means that conservation holds still (the mass of the air, and rain, which the energy of the air allows) are a sum
-of much that cancels, of which neither what L makes of single places nor decoder and noise know. Where those of whole
-years vary more in a run than in the data, what they depart by from the run's calendar month and from what L makes of
-the sea's mean temperature p_0,
+Global means that conservation holds still (the mass of the air, and rain, which the energy of the air allows) are sums
+of large terms that cancel; neither what L makes of single places nor decoder and noise respect this. Where those of
+whole years vary more in a run than in the data, their departure from the run's mean for the calendar month and from
+what L makes of the sea's mean temperature p_0,
 
     A = <X> - M(m) - b(m) p_0,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a field behind a square root,
 
-is scaled by the quotient k of their deviations. c is what the normalization takes off a root, so that X is the field
+is multiplied by k, the quotient of its deviations, the data's over the run's. c is what the normalization takes off a root, so that X is the field
 up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what is dry stays dry.
 """
 
