@@ -23,8 +23,9 @@ what L makes of the sea's mean temperature p_0,
 
     A = <X> - M(m) - b(m) p_0,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a field behind a square root,
 
-is multiplied by k, the quotient of its deviations, the data's over the run's. c is what the normalization takes off a root, so that X is the field
-up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what is dry stays dry.
+is multiplied by k, the quotient of its deviations, the data's over the run's. c is what the normalization takes off a
+root, so that X is the field up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what
+is dry stays dry.
 """
 
 import math
