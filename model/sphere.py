@@ -107,7 +107,7 @@ class Harmonics(nn.Module):
     def __init__(self, grid: Grid):
         super().__init__()
         self.grid, self.keep = grid, (keep := truncation(grid, "alias_free"))
-        self.analysis, _ = transforms(grid, keep)
+        self.analysis, synthesis = transforms(grid, keep)
         degree, order, part = torch.meshgrid(*map(torch.arange, (keep.lmax, keep.mmax, 2)), indexing="ij")
         kept = (order <= degree) & ((part == 0) | (order > 0))
         factor = torch.where(order[kept] > 0, 2.0, 1.0).div(4 * math.pi).sqrt()
@@ -118,7 +118,7 @@ class Harmonics(nn.Module):
         columns = torch.full(kept.shape, len(self.degree))
         columns[kept] = torch.arange(len(self.degree))
         self.register_buffer("columns", columns.transpose(0, 1).flatten(), persistent=False)
-        self.register_buffer("legendre", synthesis_weights(grid, keep), persistent=False)
+        self.register_buffer("legendre", synthesis.pct.float(), persistent=False)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return (..., harmonics) of maps (..., nlat, nlon), by degree."""

@@ -2,12 +2,15 @@
 
 import torch
 
+from model import checkpoint
 from model.blocks import ConditionalNorm
 from model.config import PUBLISHED, ModelConfig
 from model.data import MonthPairs
 from model.forced import LEAST_YEARS
 from model.monthly_diffusion import MonthlyDiffusion
-from model.sphere import Grid
+from model.sphere import Grid, row_weights
+from model.train import fit_forced
+from tests.helpers import model_data
 from tests.helpers import model_plain as plain
 
 GRID, FIELDS, FORCINGS, STATICS = Grid(13, 24), 5, 3, 2
@@ -34,6 +37,19 @@ def make_model(grid=GRID, seed=0, **choices):
         model.fit_latents(latents, torch.arange(40) % 12 + 1)
         assert model.latents.slow_to.any()
     return model
+
+
+def untrained_model(months):
+    """A small model of `months` that has its response to the sea, and networks as they are before training."""
+    torch.manual_seed(2)
+    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
+    fit_forced(model, months)
+    return model
+
+
+def area_mean(maps):
+    """The area mean, float64, of maps (..., nlat, nlon)."""
+    return (maps.double() * row_weights(maps.shape[-2])).mean((-2, -1))
 
 
 @torch.no_grad()

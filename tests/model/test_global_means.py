@@ -6,19 +6,13 @@ import pytest
 import torch
 
 from model import calibration, checkpoint, data, noise
-from model.config import ModelConfig
 from model.residual import ResidualNoise
 from model.simulate import free_run
 from model.sphere import Grid, row_weights
-from model.train import fit_forced
 from tests.helpers import model_data
-from tests.helpers.model_networks import FIELDS, make_model, make_pairs
+from tests.helpers.model_networks import FIELDS, area_mean, make_model, make_pairs, untrained_model
 
 GRID = Grid(19, 36)
-
-
-def area_mean(maps):
-    return (maps.double() * row_weights(maps.shape[-2])).mean((-2, -1))
 
 
 def test_global_means_vary_no_more_than_the_data_allow():
@@ -60,9 +54,7 @@ def test_rain_varies_from_year_to_year_as_in_the_data(tmp_path):
         held = np.clip(roots, 0, None) * np.sqrt(known / rain)[:, None, None]
         dataset["fields"][:, channel] = (held - np.resize(center, (144, *center.shape[1:]))) / scale
     months = data.read_months(path)
-    torch.manual_seed(2)
-    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
-    fit_forced(model, months)
+    model = untrained_model(months)
     calibration.calibrate(model, months, 2, 5)
     inside = np.flatnonzero(months.split == data.TRAINING)
     physical = data.ToPhysical(months.metadata, torch.device("cpu"))
@@ -84,9 +76,7 @@ def test_rain_varies_from_year_to_year_as_in_the_data(tmp_path):
 def test_what_a_warmer_sea_makes_of_a_global_mean_is_its_derivative(tmp_path):
     """Of a field, and of squares of roots: b against a finite difference of <X> of the data + p_0 R_0."""
     months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 12))
-    torch.manual_seed(2)
-    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
-    fit_forced(model, months)
+    model = untrained_model(months)
     model.forced.response[0].normal_(0, 0.1)
     calibration.fit_means(model, months, inside := np.flatnonzero(months.split == data.TRAINING), 1, 5)
     july = [index for index in inside if months.dates[index][1] == 7]
@@ -107,9 +97,7 @@ def test_the_mass_of_the_air_is_held(tmp_path):
         mean = (values * row_weights(values.shape[-2])).mean((1, 2), keepdim=True)
         dataset["fields"][:, 0] = (values - mean).numpy()
     months = data.read_months(path)
-    torch.manual_seed(2)
-    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
-    fit_forced(model, months)
+    model = untrained_model(months)
     calibration.calibrate(model, months, 2, 5)
     assert model.residual.mean_kept[0] < 0.01
     inside = np.flatnonzero(months.split == data.TRAINING)

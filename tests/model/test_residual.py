@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from model import calibration, checkpoint, data, noise
-from model.config import ModelConfig
 from model.residual import LARGEST, ResidualNoise
 from model.simulate import free_run
 from model.sphere import Grid, Harmonics, row_weights
-from model.train import fit_forced
 from tests.helpers import model_data
+from tests.helpers.model_networks import area_mean, untrained_model
 
 GRID = Grid(19, 36)
 HARMONICS = Harmonics(GRID)
@@ -35,10 +34,6 @@ def draw(residual, count, seed=1):
     for _ in range(count):
         state = residual.step(state, *(torch.randn(1, *shape, generator=random) for shape in residual.shapes))
         yield state
-
-
-def area_mean(maps):
-    return (maps.double() * row_weights(maps.shape[-2])).mean((-2, -1))
 
 
 def test_harmonics_and_their_maps_are_each_other_s_inverse_and_keep_the_mean_square():
@@ -136,9 +131,7 @@ def test_the_offset_of_roots_gives_the_mean_of_squares(mean, deviation):
 def test_a_calibrated_run_has_the_mean_and_the_variance_of_the_data(tmp_path):
     """Of networks that never trained; in physical units, and with other noise than they were calibrated with."""
     months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 16))
-    torch.manual_seed(2)
-    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
-    fit_forced(model, months)
+    model = untrained_model(months)
     calibration.calibrate(model, months, 6, 5)
     inside = np.flatnonzero(months.split == data.TRAINING)
     physical = data.ToPhysical(months.metadata, torch.device("cpu"))
@@ -182,9 +175,7 @@ def test_a_season_of_offsets_is_kept_as_far_as_it_is_no_sampling_error():
 
 def test_a_second_calibration_gives_what_the_first_gave(tmp_path):
     months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 12))
-    torch.manual_seed(2)
-    model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
-    fit_forced(model, months)
+    model = untrained_model(months)
     found = []
     for _ in range(2):
         calibration.calibrate(model, months, 1, 5)
