@@ -121,8 +121,8 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
         decoded = watch.now()
         if residual is not None:
             for place, values in enumerate(fields):
-                noises = (each[0] for each in drawing[place](number))
-                states[place] = residual.step(states[place], *noises, rates)
+                noises = [each[0] for each in drawing[place](number)]
+                states[place] = residual.step(states[place], noises, rates)
                 residual.complete(values, month.added, 0.0, scales, states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)

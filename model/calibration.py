@@ -138,8 +138,8 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     slope = Means(fields.shape, fields.device)
     for index, drawn in run_of(model, months, inside, members, seed, residual=True):
         month, observed = months.dates[index][1], months.fields[index : index + 1]
-        held = residual.held(fields, month)
-        series.append(torch.cat([residual.global_means(each, held) for each in (observed, drawn)])[:, :, 0, 0].double())
+        held = residual.means.held(month, fields)
+        series.append(torch.cat([residual.means.of(each, held) for each in (observed, drawn)])[:, :, 0, 0].double())
         if model.forced is None:
             warming.append(series[-1].new_zeros(()))
             continue
@@ -147,7 +147,7 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
         warming.append(amplitudes[0, 0].double())
         # The square of a root changes by twice the root, other fields by one.
         change = torch.where(held.root, 2 * (observed + held.shift).clamp_min(0), 1.0) * model.forced.response[0]
-        slope.add((change * residual.rows).mean((2, 3)), month)
+        slope.add((change * residual.means.rows).mean((2, 3)), month)
     means = torch.stack(series)  # (time, 1 + members, fields)
     number = months.number[torch.from_numpy(inside).to(fields.device)]
     usual = monthly_means(means, number)
@@ -156,7 +156,7 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     deviation = years.std(0)
     known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
     kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)
-    residual.fit_means(usual[:, 1:].mean(1).float(), slope.mean.float(), kept.float())
+    residual.means.fit(usual[:, 1:].mean(1).float(), slope.mean.float(), kept.float())
 
 
 def run_of(

@@ -19,7 +19,7 @@ from model.data import Channel, Metadata
 from model.files import whole_bytes
 from model.monthly_diffusion import MonthlyDiffusion
 
-FORMAT = 5
+FORMAT = 6
 ARRAYS = ("lat", "lon", "center", "scale", "forcing_center", "forcing_scale")
 
 
@@ -46,7 +46,7 @@ def _build(config: ModelConfig, metadata: Metadata, statics: torch.Tensor, names
     if model.residual is not None:
         root = np.array([channel.transform == "sqrt" for channel in metadata.channels])
         shift = metadata.center[:, root] / metadata.scale[root, None, None]
-        model.residual.know_roots(torch.from_numpy(root), torch.from_numpy(shift))
+        model.residual.means.know_roots(torch.from_numpy(root), torch.from_numpy(shift))
     return model
 
 

@@ -67,7 +67,7 @@ class ModelConfig:
     noise_modes: int = 64  # 0: white noise
     residual_noise: bool = True
     sampler: str = "second_order"  # or "ancestral"
-    evaluations: int = 10
+    evaluations: int = 6
     initial_state: str = "posterior"  # or "mean"
 
     def __post_init__(self):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 OFFSET = 0.008  # s of the cosine schedule (Nichol and Dhariwal 2021)
-CLUSTERING = 2.75  # exponent by which the angles of the second-order sampler gather at small noise
+CLUSTERING = 2.0  # exponent by which the angles of the second-order sampler gather at small noise
 
 
 class Diffusion(nn.Module):

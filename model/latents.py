@@ -5,32 +5,52 @@ learn from the data that neighboring latents belong together and that a month re
 samples lack their large scales and their persistence. Here a linear inverse model (Penland and Sardeshmukh 1995) of the
 standardized latents z gives both from the start,
 
-    z_{t+1} = A z_t + x,    A = sum_jk e_j a_jk e_k^T over the leading patterns e_k (EOFs) of z,
+    z_{t+1} = A z_t + x,    A = sum_jk e_j a_jk e_k^T over patterns e_k of z, the slow and the large (EOFs),
 
 and the diffusion is of the departure x, with noise of x's own covariance: of its leading patterns f_k with variances
 lambda_k, and an even rest r^2, both with an annual cycle, for storms and vortices of winter are not those of summer,
 
     noise = C xi,    C = r I + sum_k (sqrt(lambda_k) - r) f_k f_k^T,    xi white.
 
-Where the memory is long, a month's error lasts for years: what A keeps more than SLOW of (its invariant subspace of
-eigenvalues beyond it, such as the stratosphere's oscillation) follows the linear model alone. The networks neither see
-it in the state nor add to it, so that its memory and variance are those fitted, bounded whatever they learn.
+What is slow, such as the stratosphere's oscillation, may be little of the variance: a memory between few patterns, that
+hold a part of it beside much else, is shorter than its own, and its noise is in no leading pattern f_k. So the modes of
+which more than SLOW is kept from month to month are sought between as many patterns as a sixth of the months (of a
+memory between n patterns that is noise of T months the eigenvalues are within sqrt(n / T), the circular law: 0.4), and
+their noise is given the covariance V - M V M^T with which amplitudes of covariance V and memory M keep theirs. The
+memory of the rest, which so many patterns would fit to noise, is between the largest of what these modes leave.
+
+Where the memory is long, a month's error lasts for years: slow modes follow the linear model alone. Networks neither
+see them in the state nor add to them, so that their memory and variance are those fitted, bounded whatever they learn.
 
 Data and noise have the same variance in every direction: with v = 0 a sample already has the climate's covariance and
 memory, and what is left to learn is all that is not linear, or depends on forcing.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
+from model.covariance import leading_patterns
 from model.regression import annual_waves
 
-MEMORY_MODES = 20  # patterns of z between which the memory a_jk is fitted
+MEMORY_MODES = 20  # patterns of what is not slow, between which the memory a_jk is fitted
+SEARCH = 80  # patterns, at most, between which slow modes are sought
+SLOW_MODES = 8  # at most
 SLOW = 0.7  # amplitude kept from month to month, by a mode that the networks have no part in
 LARGEST = 0.99  # amplitude that a mode keeps from month to month, at most
 SMALLEST = 0.1  # variance of a season, of the year's mean, at least
 PART = 1 << 14  # numbers of a latent at a time
+LEAST = 1e-9  # variance of a slow mode, of that of all, at least
 RIDGE = 1e-3  # of the variance; more would damp slow oscillations
+
+
+class SlowModes(NamedTuple):
+    """Modes of slow memory, float64 (n, size): z has amplitudes  z taken^T,  and of these  modes,  then  following."""
+
+    taken: torch.Tensor
+    modes: torch.Tensor
+    following: torch.Tensor
 
 
 class LatentStatistics(nn.Module):
@@ -40,6 +60,7 @@ class LatentStatistics(nn.Module):
     memory_from: torch.Tensor
     memory_to: torch.Tensor
     slow_to: torch.Tensor
+    slow_noise: torch.Tensor
     patterns: torch.Tensor
     gain: torch.Tensor
     rest: torch.Tensor
@@ -48,9 +69,11 @@ class LatentStatistics(nn.Module):
         super().__init__()
         size = shape[0] * shape[1] * shape[2]
         self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("memory_from", torch.zeros(MEMORY_MODES, size))  # e_k
-        self.register_buffer("memory_to", torch.zeros(MEMORY_MODES, size))  # sum_j a_jk e_j
-        self.register_buffer("slow_to", torch.zeros(MEMORY_MODES, size))  # sum_j p_jk e_j, p the slow modes' projector
+        # Of slow modes first, then of the rest: the vectors that take amplitudes of z, and what becomes of these.
+        self.register_buffer("memory_from", torch.zeros(SLOW_MODES + MEMORY_MODES, size))
+        self.register_buffer("memory_to", torch.zeros(SLOW_MODES + MEMORY_MODES, size))
+        self.register_buffer("slow_to", torch.zeros(SLOW_MODES, size))  # what of z they are
+        self.register_buffer("slow_noise", torch.zeros(SLOW_MODES, SLOW_MODES))  # what the noise of those is short of
         self.register_buffer("patterns", torch.zeros(modes, size))  # f_k
         self.register_buffer("gain", torch.zeros(12, modes))  # sqrt(lambda_k) - r in each calendar month
         self.register_buffer("rest", torch.ones(12))  # r
@@ -61,7 +84,7 @@ class LatentStatistics(nn.Module):
 
     def slow(self, latent: torch.Tensor) -> torch.Tensor:
         """Return the part of `latent` (batch, channels, nlat, nlon) in the slow modes."""
-        return ((latent.flatten(1) @ self.memory_from.T) @ self.slow_to).view_as(latent)
+        return ((latent.flatten(1) @ self.memory_from[:SLOW_MODES].T) @ self.slow_to).view_as(latent)
 
     def color(self, white: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return C xi of `white` noise (..., channels, nlat, nlon) for latents of the calendar `month`, 1..12, (...).
@@ -70,7 +93,9 @@ class LatentStatistics(nn.Module):
         """
         flat, place = white.flatten(-3), month.long() - 1
         inside = (flat @ self.patterns.T) * self.gain[place]
-        return (self.rest[place][..., None] * flat + inside @ self.patterns).view_as(white)
+        noise = self.rest[place][..., None] * flat + inside @ self.patterns
+        slow = noise @ self.memory_from[:SLOW_MODES].T
+        return (noise + (slow @ self.slow_noise) @ self.slow_to).view_as(white)
 
     @torch.no_grad()
     def fit(self, latents: torch.Tensor, months: torch.Tensor) -> None:
@@ -80,38 +105,95 @@ class LatentStatistics(nn.Module):
         """
         self.mean.copy_(latents.mean(0))
         anomalies = (latents - self.mean).flatten(1).double()
+        slow = slow_modes(anomalies)
+        amplitudes = anomalies @ slow.taken.T
+        # In place and in parts: on fine grids a copy of all latents in double precision is a gigabyte.
+        _add_product(anomalies, -amplitudes, slow.modes)
         # A pattern per year of data and no more, or the memory would be fitted to noise.
         patterns, _ = leading_patterns(anomalies, min(MEMORY_MODES, max(1, len(anomalies) // 12)))
         scores = anomalies @ patterns.T
-        before, after = scores[:-1], scores[1:]
-        ridge = RIDGE * len(before) * torch.diag(before.square().mean(0).clamp_min(1e-12))
-        memory = torch.linalg.solve(before.T @ before + ridge, before.T @ after)  # [from, to]
-        # Never a growing mode: a rollout of any length must stay.
-        memory *= (LARGEST / torch.linalg.eigvals(memory).abs().max().clamp_min(1e-12)).clamp(max=1)
-        self.memory_from.zero_()[: len(patterns)] = patterns.to(self.memory_from)
-        self.memory_to.zero_()[: len(patterns)] = (memory @ patterns).to(self.memory_to)
-        self.slow_to.zero_()[: len(patterns)] = (slow_projector(memory) @ patterns).to(self.slow_to)
+        memory = bounded(memory_between(scores), SLOW)
+        for buffer, of_slow, of_rest in (
+            (self.memory_from, slow.taken, patterns - (patterns @ slow.modes.T) @ slow.taken),
+            (self.memory_to, slow.following, memory @ patterns),
+        ):
+            buffer.zero_()[: len(of_slow)] = of_slow.to(buffer)
+            buffer[SLOW_MODES : SLOW_MODES + len(of_rest)] = of_rest.to(buffer)
+        self.slow_to.zero_()[: len(slow.modes)] = slow.modes.to(self.slow_to)
 
-        # In place and in parts: on fine grids a copy of all latents in double precision is a gigabyte.
-        departures, kept = anomalies[1:], before @ memory
-        for part, pattern in zip(departures.split(PART, dim=1), patterns.split(PART, dim=1), strict=True):
-            part.sub_(kept @ pattern)
-        patterns, variance = leading_patterns(departures, len(self.patterns))
+        departures = anomalies[1:]
+        _add_product(departures, -scores[:-1] @ memory, patterns)
+        _add_product(departures, amplitudes[1:], slow.modes)
+        _add_product(departures, -amplitudes[:-1], slow.following)
+        self._fit_color(departures, months[1:])
+        self._fit_slow_noise(slow, amplitudes)
+
+    def _fit_color(self, departures: torch.Tensor, months: torch.Tensor) -> None:
+        """Measure C of departures x, float64 (time, size)."""
+        patterns, _ = leading_patterns(departures, len(self.patterns))
         squares = (departures @ patterns.T).square()
         power = torch.cat([part.square().sum(1) for part in departures.split(12)])
         rest = (power - squares.sum(1)).clamp_min(0) / max(1, departures.shape[1] - len(patterns))
-        cycle = annual_cycle(torch.cat([squares, rest[:, None]], dim=1), months[1:])
+        cycle = annual_cycle(torch.cat([squares, rest[:, None]], dim=1), months)
         deviations, rest = cycle[:, :-1].sqrt(), cycle[:, -1:].sqrt()
         self.patterns.zero_()[: len(patterns)] = patterns.to(self.patterns)
         self.gain.zero_()[:, : len(patterns)] = (deviations - rest).to(self.gain)
         self.rest.copy_(rest[:, 0])
 
+    def _fit_slow_noise(self, slow: SlowModes, amplitudes: torch.Tensor) -> None:
+        """Measure what slow modes of `amplitudes` (time, n) lack in C to keep their variance."""
+        patterns, gain, rest = (values.double() for values in (self.patterns, self.gain, self.rest))
+        # C is symmetric: what it makes of the vectors that take the amplitudes has the covariance of their noise.
+        made = rest[:, None, None] * slow.taken + ((slow.taken @ patterns.T) * gain[:, None]) @ patterns
+        given = (made @ made.mT).mean(0)  # of the year
+        variance, memory = amplitudes.T @ amplitudes / len(amplitudes), slow.following @ slow.taken.T
+        change = root(given, -0.5) @ root(variance - memory.T @ variance @ memory, 0.5)
+        change.diagonal().sub_(1)
+        self.slow_noise.zero_()[: len(change), : len(change)] = change
 
-def slow_projector(memory: torch.Tensor) -> torch.Tensor:
-    """Return the projector (n, n) of scores (n,) on modes of `memory` that keep more than SLOW, along the others."""
+
+def slow_modes(anomalies: torch.Tensor) -> SlowModes:
+    """Return the modes of `anomalies` (time, size) that keep more than SLOW, SLOW_MODES of them at most."""
+    patterns, _ = leading_patterns(anomalies, min(SEARCH, max(1, len(anomalies) // 6)))
+    # Never a growing mode: a rollout of any length must stay.
+    memory = bounded(memory_between(anomalies @ patterns.T), LARGEST)
     values, vectors = torch.linalg.eig(memory)
-    slow = (values.abs() > SLOW).to(vectors)
-    return torch.linalg.solve(vectors.mT, (vectors * slow).mT).mT.real
+    size = values.abs()
+    # A pair of complex eigenvalues goes or stays together.
+    least = size.sort(descending=True).values[SLOW_MODES:][:1] * (1 + 1e-9)
+    slow = size > torch.cat([least, size.new_tensor([SLOW])]).max()
+    projector = torch.linalg.solve(vectors.mT, (vectors * slow).mT).mT.real
+    left, singular, right = torch.linalg.svd(projector)
+    count = int(slow.sum())
+    return SlowModes(
+        (left[:, :count] * singular[:count]).T @ patterns,
+        right[:count] @ patterns,
+        right[:count] @ memory @ patterns,
+    )
+
+
+def root(covariance: torch.Tensor, power: float) -> torch.Tensor:
+    """Return the symmetric power of a covariance (n, n)."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors * values.clamp_min(LEAST * values.sum()) ** power @ vectors.T
+
+
+def memory_between(scores: torch.Tensor) -> torch.Tensor:
+    """Return the matrix a [from, to] of least squares from each month's `scores` (time, n) to the next's."""
+    before, after = scores[:-1], scores[1:]
+    ridge = RIDGE * len(before) * torch.diag(before.square().mean(0).clamp_min(1e-12))
+    return torch.linalg.solve(before.T @ before + ridge, before.T @ after)
+
+
+def bounded(memory: torch.Tensor, largest: float) -> torch.Tensor:
+    """Return a memory of which no mode keeps more than `largest` of its amplitude: all of it scaled, if need be."""
+    return memory * (largest / torch.linalg.eigvals(memory).abs().max().clamp_min(1e-12)).clamp(max=1)
+
+
+def _add_product(values: torch.Tensor, amplitudes: torch.Tensor, patterns: torch.Tensor) -> None:
+    """Add amplitudes (time, n) times patterns (n, size) to values (time, size), a part at a time."""
+    for part, pattern in zip(values.split(PART, dim=1), patterns.split(PART, dim=1), strict=True):
+        part.add_(amplitudes @ pattern)
 
 
 def annual_cycle(squares: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
@@ -126,11 +208,3 @@ def annual_cycle(squares: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     waves = torch.cat([torch.ones_like(season[:, :1]), season], dim=1)
     shares = torch.linalg.lstsq(waves[months - 1], squares).solution
     return torch.maximum(waves @ shares, SMALLEST * mean)
-
-
-def leading_patterns(anomalies: torch.Tensor, modes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return at most `modes` orthonormal patterns (k, size) of `anomalies` (time, size), and their variances (k,)."""
-    modes = min(modes, len(anomalies) - 1)
-    variance, times = torch.linalg.eigh(anomalies @ anomalies.T / len(anomalies))
-    variance, times = variance[-modes:].flip(0).clamp_min(1e-12), times[:, -modes:].flip(1)
-    return (times.T @ anomalies) / (variance * len(anomalies)).sqrt()[:, None], variance

@@ -26,7 +26,7 @@ import torch
 # Streams, the kinds of runs: what is judged or calibrated with is not what is submitted. New ones come last.
 SUBMISSION, VALIDATION_RUN, LONG_RUN, CALIBRATION = range(4)
 # Stages, what the noise is for in a month. New ones come last.
-INITIAL, DIFFUSION, *RESIDUAL_STAGES = range(4)
+INITIAL, DIFFUSION, *RESIDUAL_STAGES = range(5)
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85  # added to the key after each round

@@ -59,7 +59,7 @@ def month_operations(model: MonthlyDiffusion, pairs: MonthPairs, members: int) -
     """
     meta, scales = torch.device("meta"), None
     if model.residual is not None:
-        model.residual.mean_kept[:2] = 0.5
+        model.residual.means.kept[:2] = 0.5
         scales = pytree.tree_map(lambda value: value.to(meta), model.residual.scales(1))
     model = model.eval().to(meta)
     key, block = Key(0, SUBMISSION, DIFFUSION, 0, 0), list(range(members))

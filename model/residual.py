@@ -4,62 +4,50 @@ A month is decoded from few numbers, so that its fields lack what these do not h
 precipitation, most of all beyond the degrees of the latent grid. Without it every ensemble has too little spread, and
 what is no linear function of the fields (precipitation behind its square root) a biased mean. The noise is
 
-    x = L + g(m) d + e,    e = s(m) u,    u = sum_lk G_l n_lk Y_lk + H n,    n_t = r_l n_{t-1} + sqrt(1 - r_l^2) xi,
+    x = L + g(m) d + e,    e = s(m) u,    u = sum_j B_j n_j + sum_lk G_l n_lk Y_lk + H n,
+    n_t = r n_{t-1} + sqrt(1 - r^2) xi,
 
-with L the forced response, d what is decoded, m the calendar month and xi white: homogeneous on the sphere but for its
-standard deviation s, red in time, G_l G_l^T the covariance between the fields at degree l, and H H^T that of all that
-lies beyond the transform's truncation.
+with L the forced response, d what is decoded, m the calendar month and xi white: red in time, G_l G_l^T the covariance
+between the fields at degree l, the same everywhere on the sphere but for the standard deviation s, and H H^T that of
+all that lies beyond the transform's truncation. B_j are patterns of all fields, with what is no such covariance: far
+connections, and what is unlike from place to place; of a degree they have the share that half of the months confirms
+of the other (model/covariance.py), G_l the rest.
 
 The noise closes the gap that encoder, sampler and decoder leave together, and adds nothing where they leave none: s^2
 is what a free run of the training period lacks of the data's variance about the seasonal mean at each place, with its
-annual cycle, and the diagonal of G_l G_l^T what it lacks of the power of each field at degree l. Where the run varies
-more than the data, g < 1 takes that away. What fields have to do with each other, and r, are those of what
-reconstructed training months leave, x - D(E(x)).
+annual cycle, and the power of patterns and G_l together what it lacks of that of each field at degree l. Where the run
+varies more than the data, g < 1 takes that away. What fields and places have to do with each other, and r of each
+degree and pattern, are those of what reconstructed training months leave, x - D(E(x)).
 
-Global means that conservation holds still (the mass of the air, and rain, which the energy of the air allows) are sums
-of large terms that cancel; neither what L makes of single places nor decoder and noise respect this. Where those of
-whole years vary more in a run than in the data, their departure from the run's mean for the calendar month and from
-what L makes of the sea's mean temperature p_0,
-
-    A = <X> - M(m) - b(m) p_0,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a field behind a square root,
-
-is multiplied by k, the quotient of its deviations, the data's over the run's. c is what the normalization takes off a
-root, so that X is the field up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what
-is dry stays dry.
+Last, global means that conservation holds still are held (model/global_means.py).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from model.covariance import confirmed_share, leading_patterns
+from model.global_means import GlobalMeans, Held
 from model.regression import TINY, annual_waves
 from model.sphere import Grid, Harmonics, row_weights
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
 SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
 FLOOR = 0.01  # of the year's mean, which no month is below in a wave
+PATTERNS = 128  # B_j, at most
+PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
 
 class NoiseState(NamedTuple):
-    """The noise of a month: n by harmonics (batch, fields, harmonics), and on the cells (batch, fields, nlat, nlon)."""
+    """The noise of a month: n."""
 
-    harmonics: torch.Tensor
-    cells: torch.Tensor
-
-
-class Held(NamedTuple):
-    """What holds the global means of n fields in a calendar month; numbers are (n, 1, 1)."""
-
-    places: torch.Tensor  # among the fields, (n,)
-    root: torch.Tensor  # whether they are behind a square root
-    shift: torch.Tensor  # c of those, 0 of others, (n, nlat, nlon)
-    usual: torch.Tensor  # M
-    slope: torch.Tensor  # b
-    excess: torch.Tensor  # 1 - k
+    harmonics: torch.Tensor  # (batch, fields, harmonics)
+    cells: torch.Tensor  # (batch, fields, nlat, nlon)
+    patterns: torch.Tensor  # (batch, patterns)
 
 
 class Scales(NamedTuple):
@@ -77,22 +65,20 @@ class Rates(NamedTuple):
     new: torch.Tensor
     cells_kept: torch.Tensor  # of the cells, ()
     cells_new: torch.Tensor
+    patterns_kept: torch.Tensor  # of the patterns, (patterns,)
+    patterns_new: torch.Tensor
 
 
 class ResidualNoise(nn.Module):
     """The noise of `fields` fields on `grid`; none until it is measured."""
 
-    mean_usual: torch.Tensor
-    mean_slope: torch.Tensor
-    mean_kept: torch.Tensor
-    root: torch.Tensor
-    shift: torch.Tensor
-    rows: torch.Tensor
     known: torch.Tensor
     run: torch.Tensor
     detail: torch.Tensor
     mixing: torch.Tensor
     memory: torch.Tensor
+    patterns: torch.Tensor
+    pattern_memory: torch.Tensor
     padded: torch.Tensor
     unpadded: torch.Tensor
 
@@ -104,15 +90,12 @@ class ResidualNoise(nn.Module):
         self.register_buffer("known", torch.zeros(3, fields, *grid))
         self.register_buffer("run", torch.zeros(3, fields, *grid))
         self.register_buffer("detail", torch.ones(fields, *grid))
-        # M, b and k of each field, and which are behind a root, with their c: known by the normalization.
-        self.register_buffer("mean_usual", torch.zeros(12, fields))
-        self.register_buffer("mean_slope", torch.zeros(12, fields))
-        self.register_buffer("mean_kept", torch.ones(fields))
-        self.register_buffer("root", torch.zeros(fields, dtype=torch.bool), persistent=False)
-        self.register_buffer("shift", torch.zeros(12, 0, *grid), persistent=False)
-        self.register_buffer("rows", row_weights(grid.nlat), persistent=False)
+        self.means = GlobalMeans(fields, grid)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
         self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
+        low = int((self.harmonics.degree <= PATTERN_DEGREE).sum())
+        self.register_buffer("patterns", torch.zeros(PATTERNS, fields, low))  # B_j by harmonics
+        self.register_buffer("pattern_memory", torch.zeros(PATTERNS))
         # The harmonics of each degree, padded to the number of the most, and where they are there.
         counts = torch.bincount(self.harmonics.degree)
         first, place = counts.cumsum(0) - counts, torch.arange(int(counts.max()))
@@ -120,72 +103,52 @@ class ResidualNoise(nn.Module):
         self.register_buffer("padded", padded.flatten(), persistent=False)
         self.register_buffer("unpadded", (place < counts[:, None]).flatten().nonzero()[:, 0], persistent=False)
 
-    def know_roots(self, root: torch.Tensor, shift: torch.Tensor) -> None:
-        """Take which fields are square roots, bool (fields,), and c of these, (12, roots, nlat or 1, nlon or 1)."""
-        self.root = root.to(self.root)
-        self.shift = shift.to(self.shift).expand(12, -1, *self.shift.shape[2:])
-
     def reset(self) -> None:
         """Forget what was measured."""
-        for values in (self.mean_usual, self.mean_slope, self.known, self.run, self.mixing, self.memory):
+        shape = self.mixing, self.memory, self.patterns, self.pattern_memory
+        for values in (self.known, self.run, *shape):
             values.zero_()
-        self.mean_kept.fill_(1)
         self.detail.fill_(1)
+        self.means.reset()
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Shapes of the white noise that a month takes: of the harmonics of each field, and of its cells."""
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """Shapes of the white noise that a month takes: of the harmonics of each field, of its cells, of patterns."""
         shape = self.known.shape[1:]
-        return (shape[0], len(self.harmonics.degree)), shape
+        return (shape[0], len(self.harmonics.degree)), shape, self.pattern_memory.shape
 
     def rates(self) -> Rates:
         """Return what `step` takes of the memory, the same in every month."""
-        kept, cells = self.memory[:-1][self.harmonics.degree], self.memory[-1]
-        return Rates(kept, (1 - kept.square()).sqrt(), cells, (1 - cells.square()).sqrt())
+        kept = self.memory[:-1][self.harmonics.degree], self.memory[-1], self.pattern_memory
+        return Rates(*(value for each in kept for value in (each, (1 - each.square()).sqrt())))
 
-    def step(
-        self, state: NoiseState | None, harmonics: torch.Tensor, cells: torch.Tensor, rates: Rates | None = None
-    ) -> NoiseState:
-        """Return the state of the next month, or of the first, from white noise (batch, fields, ...) of both kinds.
+    def step(self, state: NoiseState | None, white: Sequence[torch.Tensor], rates: Rates | None = None) -> NoiseState:
+        """Return the state of the next month, or of the first, from white noise (batch, ...) of `shapes`.
 
         The noise becomes the state. rates: as `rates` gives them, if at hand.
         """
         if state is None:
-            return NoiseState(harmonics, cells)
-        kept, new, cells_kept, cells_new = self.rates() if rates is None else rates
-        return NoiseState(
-            harmonics.mul_(new).addcmul_(kept, state.harmonics),
-            cells.mul_(cells_new).addcmul_(cells_kept, state.cells),
-        )
+            return NoiseState(*white)
+        rates = self.rates() if rates is None else rates
+        pairs = zip(white, state, rates[::2], rates[1::2], strict=True)
+        return NoiseState(*(noise.mul_(new).addcmul_(kept, before) for noise, before, kept, new in pairs))
 
     def scales(self, month: int) -> Scales:
         """Return what changes with the calendar month, 1..12, alone."""
         known, run = (wave(waves, month) for waves in (self.known, self.run))
         kept = ((known + TINY) / (run + TINY)).clamp_max(1)
         deviation = (self.detail * (known - kept * run)).clamp_min(0).sqrt()
-        return Scales(kept.sqrt(), deviation, self.held((self.mean_kept < 1).nonzero()[:, 0], month))
-
-    def held(self, places: torch.Tensor, month: int) -> Held:
-        """Return what holds the global means of the fields at `places` (n,) in a calendar month, 1..12."""
-        root, among = self.root[places], (self.root.cumsum(0) - 1)[places]
-        shift = self.shift.new_zeros(len(places), *self.shift.shape[2:])
-        shift[root] = self.shift[month - 1, among[root]]
-        numbers = self.mean_usual[month - 1, places], self.mean_slope[month - 1, places], 1 - self.mean_kept[places]
-        return Held(places, root[:, None, None], shift, *(number[:, None, None] for number in numbers))
+        return Scales(kept.sqrt(), deviation, self.means.held(month))
 
     def maps(self, state: NoiseState) -> torch.Tensor:
         """Return u (batch, fields, nlat, nlon) of a state."""
         # One product for all degrees.
         degrees = state.harmonics.index_select(-1, self.padded).unflatten(-1, (self.harmonics.keep.lmax, -1))
         mixed = torch.matmul(self.mixing[:-1], degrees.transpose(1, 2)).transpose(1, 2).flatten(2)
+        mixed = mixed.index_select(-1, self.unpadded)
+        mixed[..., : self.patterns.shape[-1]] += torch.tensordot(state.patterns, self.patterns, dims=1)
         cells = (self.mixing[-1] @ state.cells.flatten(2)).view_as(state.cells)
-        return self.harmonics.maps(mixed.index_select(-1, self.unpadded)).add_(cells)
-
-    def global_means(self, x: torch.Tensor, held: Held) -> torch.Tensor:
-        """Return <X> (..., n, 1, 1) of x (..., n, nlat, nlon)."""
-        shifted = x + held.shift
-        fields = torch.where(held.root, shifted.clamp_min(0).square(), shifted)
-        return (fields * self.rows).mean((-2, -1), keepdim=True)
+        return self.harmonics.maps(mixed).add_(cells)
 
     def complete(self, decoded, added, warming, scales: Scales, state: NoiseState | None) -> torch.Tensor:
         """Return a month's fields (batch, fields, nlat, nlon), x = L + g d + e; without e where `state` is None.
@@ -200,19 +163,11 @@ class ResidualNoise(nn.Module):
         fields = torch.lerp(added.view_as(decoded[0]), decoded, scales.kept)
         if state is not None:
             fields.addcmul_(scales.deviation, self.maps(state))
-        held = scales.held
-        if len(held.places):
-            x = fields.index_select(1, held.places)
-            mean = self.global_means(x, held)
-            change = held.excess * (mean - held.usual - held.slope * warming)
-            factor = (1 - change / mean.clamp_min(TINY)).clamp_min(0).sqrt()
-            still = torch.where(held.root, torch.addcmul(x, factor - 1, x + held.shift), x - change)
-            fields.index_copy_(1, held.places, still)
-        return fields
+        return self.means.hold(fields, warming, scales.held)
 
     @torch.no_grad()
     def fit_shape(self, residuals: Callable[[], Iterable[torch.Tensor]]) -> None:
-        """Measure correlation between fields and memory by degree of the `residuals`, gone through twice.
+        """Measure patterns, correlation between fields and memory of the `residuals`, gone through twice.
 
         residuals: gives what is left of each month in turn, (fields, nlat, nlon), normalized.
         """
@@ -230,7 +185,8 @@ class ResidualNoise(nn.Module):
         covariance = torch.zeros_like(self.mixing, dtype=torch.float64)
         lagged, power = torch.zeros(2, degrees + 1, dtype=torch.float64, device=covariance.device)
         before: tuple[torch.Tensor, torch.Tensor] | None = None
-        for residual in residuals():
+        sample = self.patterns.new_zeros(count, *self.patterns.shape[1:])
+        for time, residual in enumerate(residuals()):
             unit = (residual - mean.float()) * scale
             spectrum = self.harmonics(unit)
             cells = (unit - self.harmonics.maps(spectrum)).flatten(1)
@@ -242,10 +198,35 @@ class ResidualNoise(nn.Module):
                 both = spectrum * before[0], (cells * before[1]).sum()[None]
                 lagged += torch.cat([self.harmonics.by_degree(both[0]).sum(0), both[1]]).double()
             before = spectrum, cells
+            sample[time] = spectrum[:, : sample.shape[-1]]
         deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(TINY).sqrt()
         values, vectors = torch.linalg.eigh(covariance / (deviation[:, :, None] * deviation[:, None]))
         self.mixing.copy_(vectors * values.clamp_min(0).sqrt()[:, None] @ vectors.mT)
         self.memory.copy_((lagged / power.clamp_min(TINY)).clamp(0, LARGEST))
+        self._fit_patterns(sample)
+
+    def _fit_patterns(self, sample: torch.Tensor) -> None:
+        """Take patterns of the harmonics of low degree, (time, fields, harmonics), and their share from G_l.
+
+        Until `fit_power` each field has a power of 1 at every degree, patterns and G_l together.
+        """
+        degree = self.harmonics.degree[: sample.shape[-1]]
+        shares = [confirmed_share(sample[..., degree == number]) for number in range(int(degree[-1]) + 1)]
+        share = torch.stack(shares, dim=1).to(sample)
+        patterns, variance = leading_patterns(sample.flatten(1).double(), PATTERNS)
+        scores = sample.flatten(1).double() @ patterns.T
+        maps = (patterns * variance.sqrt()[:, None]).to(sample).unflatten(1, sample.shape[1:])
+        power = self._low_power(sample) / len(sample)
+        maps *= (share / power.clamp_min(TINY)).sqrt()[:, degree]
+        self.patterns.zero_()[: len(maps)] = maps
+        memory = (scores[1:] * scores[:-1]).sum(0) / scores.square().sum(0)
+        self.pattern_memory.zero_()[: len(maps)] = memory.clamp(0, LARGEST)
+        self.mixing[: len(shares)] *= (1 - self._low_power(maps)).clamp_min(0).sqrt().T[:, :, None]
+
+    def _low_power(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the sum over maps (number, fields, harmonics) of low degree of their power, (fields, degrees)."""
+        degree = self.harmonics.degree[: maps.shape[-1]]
+        return maps.new_zeros(maps.shape[1], int(degree[-1]) + 1).index_add(1, degree, maps.square().sum(0))
 
     @torch.no_grad()
     def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
@@ -255,13 +236,6 @@ class ResidualNoise(nn.Module):
         self.known[0].clamp_min_(0)
         self.run[0].clamp_min_(0)
         self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
-
-    @torch.no_grad()
-    def fit_means(self, usual: torch.Tensor, slope: torch.Tensor, kept: torch.Tensor) -> None:
-        """Take M and b in each calendar month, (12, fields), and k (fields,)."""
-        self.mean_usual.copy_(usual)
-        self.mean_slope.copy_(slope)
-        self.mean_kept.copy_(kept)
 
     @torch.no_grad()
     def fit_power(self, lacking: torch.Tensor) -> None:
@@ -274,8 +248,17 @@ class ResidualNoise(nn.Module):
         # White cells have power at every degree, which the harmonics need not give again.
         white = self.white_power()
         cells = share[:, -1:] / (1 - white.sum())
-        degrees = (share[:, :-1] - cells * white).clamp_min(0) / torch.bincount(self.harmonics.degree)
+        degrees = (share[:, :-1] - cells * white).clamp_min(0)
+        self.patterns.mul_(degrees.sqrt()[:, self.harmonics.degree[: self.patterns.shape[-1]]])
+        degrees = degrees / torch.bincount(self.harmonics.degree)
         self.mixing.mul_(torch.cat([degrees, cells], dim=1).T.sqrt()[:, :, None])
+        # Where patterns vary more than elsewhere, the deviation is less.
+        beyond = len(self.harmonics.degree) - self.patterns.shape[-1]
+        variance = torch.zeros_like(self.detail)
+        for pattern in self.patterns:
+            variance += self.harmonics.maps(nn.functional.pad(pattern, (0, beyond))).square()
+        even = 1 - (variance * row_weights(len(variance[0])).to(variance)).mean((1, 2), keepdim=True)
+        self.detail.div_((variance + even).clamp_min(FLOOR))
 
     def white_power(self) -> torch.Tensor:
         """Return the power at each degree (degrees,) of white noise of the cells, whose variance is 1."""

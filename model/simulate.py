@@ -107,8 +107,8 @@ class Ensemble:
             warming = 0.0 if given.uniform is None else given.uniform
             for place, decoded in enumerate(fields):
                 if self.white:
-                    harmonics, cells = (each[0] for each in self.white[place](now.number))
-                    states.append(self.residual.step(before[place], harmonics, cells, self.rates))
+                    white = [each[0] for each in self.white[place](now.number)]
+                    states.append(self.residual.step(before[place], white, self.rates))
                 state = states[-1] if states else None
                 fields[place] = self.residual.complete(decoded, given.added, warming, now.scales, state)
         return fields, Carried(given.denoiser, latents, states)

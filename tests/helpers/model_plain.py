@@ -150,7 +150,8 @@ def predict(model, standard):
 def slow(model, standard):
     if model.latents is None:
         return torch.zeros_like(standard)
-    projector = torch.einsum("kd,ke->de", model.latents.memory_from, model.latents.slow_to)
+    taken = model.latents.memory_from[: len(model.latents.slow_to)]
+    projector = torch.einsum("kd,ke->de", taken, model.latents.slow_to)
     return torch.einsum("de,bd->be", projector, standard.flatten(1)).view_as(standard)
 
 
@@ -161,7 +162,10 @@ def color(model, white, following):
     gain, rest = model.latents.gain[place], model.latents.rest[place]
     root = torch.einsum("b,de->bde", rest, torch.eye(patterns.shape[1]))
     root = root + torch.einsum("kd,bk,ke->bde", patterns, gain, patterns)
-    return torch.einsum("bde,be->bd", root, white.flatten(1)).view_as(white)
+    colored = torch.einsum("bde,be->bd", root, white.flatten(1))
+    amplitudes = torch.einsum("kd,bd->bk", model.latents.memory_from[: len(model.latents.slow_to)], colored)
+    lacking = torch.einsum("bk,kj,je->be", amplitudes, model.latents.slow_noise, model.latents.slow_to)
+    return (colored + lacking).view_as(white)
 
 
 def denoise(model, noisy, state, forcing, month, time):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model import calibration, checkpoint, data, noise
-from model.residual import ResidualNoise
+from model.global_means import GlobalMeans
 from model.simulate import free_run
 from model.sphere import Grid, row_weights
 from tests.helpers import model_data
@@ -17,14 +17,14 @@ GRID = Grid(19, 36)
 
 def test_global_means_vary_no_more_than_the_data_allow():
     """Of a field, and of the square of another; each by its own share, and the rain by a factor."""
-    residual = ResidualNoise(2, GRID)
+    means = GlobalMeans(2, GRID)
     lat = torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
     shift = (0.3 + lat).expand(12, 1, *GRID)
-    residual.know_roots(torch.tensor([False, True]), shift)
+    means.know_roots(torch.tensor([False, True]), shift)
     usual, slope = torch.tensor([0.2, 3.0]).expand(12, 2), torch.tensor([0.5, -0.1]).expand(12, 2)
-    residual.fit_means(usual, slope, torch.tensor([0.25, 0.5]))
+    means.fit(usual, slope, torch.tensor([0.25, 0.5]))
     x = torch.randn(4, 2, *GRID) + 0.5
-    still = residual.complete(x.clone(), torch.zeros(2, *GRID), 2.0, residual.scales(5), None)
+    still = means.hold(x.clone(), 2.0, means.held(5))
 
     def departures(x):
         rain = (x[:, 1] + shift[0, 0]).clamp_min(0).square()
@@ -36,8 +36,8 @@ def test_global_means_vary_no_more_than_the_data_allow():
     before, after = ((values[:, 1] + shift[0, 0]) for values in (x, still))
     assert torch.equal(before > 0, after > 0)
     assert (after / before).std((1, 2)).max() < 1e-3 and (after / before).std() > 1e-3
-    residual.fit_means(usual, slope, torch.ones(2))
-    same = residual.complete(x.clone(), torch.zeros(2, *GRID), 2.0, residual.scales(5), None)
+    means.fit(usual, slope, torch.ones(2))
+    same = means.hold(x.clone(), 2.0, means.held(5))
     assert torch.allclose(same, x)
 
 
@@ -80,10 +80,10 @@ def test_what_a_warmer_sea_makes_of_a_global_mean_is_its_derivative(tmp_path):
     model.forced.response[0].normal_(0, 0.1)
     calibration.fit_means(model, months, inside := np.flatnonzero(months.split == data.TRAINING), 1, 5)
     july = [index for index in inside if months.dates[index][1] == 7]
-    held = model.residual.held(torch.arange(len(months.metadata.channels)), 7)
+    held = model.residual.means.held(7, torch.arange(len(months.metadata.channels)))
     assert held.root.any() and not held.root.all()
     means = [
-        model.residual.global_means(months.fields[july].double() + step * model.forced.response[0], held).mean(0)
+        model.residual.means.of(months.fields[july].double() + step * model.forced.response[0], held).mean(0)
         for step in (-1e-3, 1e-3)
     ]
     assert (means[1] - means[0]).flatten().numpy() / 2e-3 == pytest.approx(held.slope.flatten().numpy(), rel=0.02)
@@ -99,7 +99,7 @@ def test_the_mass_of_the_air_is_held(tmp_path):
     months = data.read_months(path)
     model = untrained_model(months)
     calibration.calibrate(model, months, 2, 5)
-    assert model.residual.mean_kept[0] < 0.01
+    assert model.residual.means.kept[0] < 0.01
     inside = np.flatnonzero(months.split == data.TRAINING)
     rows = row_weights(model.grid.nlat)
     with torch.inference_mode():
@@ -116,7 +116,7 @@ def test_a_global_mean_that_is_held_still_follows_a_uniform_warming():
     warm = forcing.clone()
     warm[:, 0] += 4 * model.forced.sea
     per_unit = area_mean(model.forced.response[0])
-    model.residual.fit_means(torch.zeros(12, FIELDS), per_unit.expand(12, -1), torch.full((FIELDS,), 1e-6))
+    model.residual.means.fit(torch.zeros(12, FIELDS), per_unit.expand(12, -1), torch.full((FIELDS,), 1e-6))
     means = []
     for sea in (forcing, warm):
         _, response = model.split_forced(sea, month)

@@ -224,11 +224,11 @@ def measured_noise(model):
     model.residual.mixing.normal_(0, 0.3)
     model.residual.known.normal_().abs_()
     model.residual.memory.fill_(0.4)
-    model.residual.mean_kept[:2] = 0.5
-    model.residual.mean_slope.fill_(0.3)
+    model.residual.means.kept[:2] = 0.5
+    model.residual.means.slope.fill_(0.3)
     # The second of the held fields is behind a root, about what changes with the month.
-    root = torch.arange(len(model.residual.mean_kept)) == 1
-    model.residual.know_roots(root, torch.randn(12, 1, *model.grid, generator=torch.Generator().manual_seed(3)))
+    root = torch.arange(len(model.residual.means.kept)) == 1
+    model.residual.means.know_roots(root, torch.randn(12, 1, *model.grid, generator=torch.Generator().manual_seed(3)))
     return model
 
 

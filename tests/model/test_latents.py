@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.diffusion import Diffusion
-from model.latents import LatentStatistics, slow_projector
+from model.latents import SLOW_MODES, LatentStatistics, slow_modes
 from tests.helpers.model_networks import make_model, make_pairs
 
 JANUARY = torch.ones(1)
@@ -79,16 +79,53 @@ def test_the_noise_of_a_season_has_the_variance_of_its_latents():
     assert january / july == pytest.approx((1 + wave) / (1 - wave), rel=0.15)
 
 
+def autoregression(memory, count, seed=0):
+    """Months (time, n) of which each is the last times `memory`, and white noise."""
+    white = torch.randn(count, len(memory), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    months = [white[0]]
+    for shock in white[1:]:
+        months.append(months[-1] @ memory + shock)
+    return torch.stack(months)
+
+
 def test_slow_modes_are_those_that_the_memory_keeps_and_nothing_else():
     """Of a memory with modes of 0.95 and 0.3 that are not at right angles."""
     turn = torch.tensor([[1.0, 0.4, 0], [0, 1, 0.3], [0.2, 0, 1]], dtype=torch.float64)
     memory = torch.linalg.solve(turn, torch.diag(torch.tensor([0.95, 0.3, -0.1], dtype=torch.float64)) @ turn)
-    projector = slow_projector(memory)
-    assert torch.allclose(projector @ projector, projector) and torch.allclose(projector @ memory, memory @ projector)
-    kept = torch.linalg.eigvals(projector @ memory).real.sort().values
-    assert kept.tolist() == pytest.approx([0, 0, 0.95], abs=1e-9)
-    fast = torch.eye(3, dtype=torch.float64) - projector
-    assert torch.linalg.eigvals(fast @ memory).abs().max() == pytest.approx(0.3)
+    slow = slow_modes(autoregression(memory, 2400))
+    values, vectors = torch.linalg.eig(memory)
+    chosen = (values.abs() > 0.7).to(vectors)
+    wanted = torch.linalg.solve(vectors.mT, (vectors * chosen).mT).mT.real  # the projector along the other modes
+    assert len(slow.taken) == 1
+    assert torch.allclose(slow.taken.T @ slow.modes, wanted, atol=0.1)
+    assert torch.allclose(slow.taken @ slow.modes.T, torch.eye(1, dtype=torch.float64), atol=1e-9)
+    assert (slow.following @ slow.taken.T).item() == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_slow_oscillation_of_little_variance_keeps_its_memory_its_period_and_its_variance():
+    """A damped pair such as the QBO's, a hundredth of the variance beside ninety patterns of no memory."""
+    angle, keep, count = 2 * math.pi / 28, 0.97, 480
+    turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]], dtype=torch.float64)
+    pair = autoregression(keep * turn, count, seed=1) * math.sqrt(1 - keep**2) * 0.8
+    basis = torch.linalg.qr(torch.randn(128, 128, generator=torch.Generator().manual_seed(2)).double())[0]
+    loud = torch.randn(count, 90, generator=torch.Generator().manual_seed(3)).double() * torch.linspace(2.5, 0.3, 90)
+    # Each pattern of the latents has a little of it, and none has much.
+    latents = loud @ basis[:, :90].T + pair @ (basis[:, 90:92] + 0.3 * basis[:, :2]).T
+    statistics = LatentStatistics(60, (1, 8, 16))
+    statistics.fit(latents.float().view(count, 1, 8, 16), calendar(count))
+    adjoint, modes = statistics.memory_from[:SLOW_MODES].double(), statistics.memory_to[:SLOW_MODES].double()
+    values = torch.linalg.eigvals(modes @ adjoint.T)
+    slowest = values[values.abs().argmax()]
+    assert abs(slowest).item() == pytest.approx(keep, abs=0.03)
+    assert abs(slowest.angle().item()) == pytest.approx(angle, abs=0.03)
+    state, run = torch.zeros(1, 1, 8, 16), []
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(6000):
+        state = statistics.predict(state) + statistics.color(torch.randn(1, 1, 8, 16, generator=generator), JANUARY)
+        run.append(state.flatten().double() @ basis[:, 90:92])
+    found = torch.stack(run).var(0).sum()
+    known = (latents @ basis[:, 90:92]).var(0).sum()
+    assert found.item() == pytest.approx(known.item(), rel=0.25)
 
 
 @torch.no_grad()

@@ -36,14 +36,14 @@ def perfect(deviation, times):
 
 
 @pytest.mark.parametrize("evaluations", [ModelConfig().evaluations, 15])
-@pytest.mark.parametrize("deviation", [1.0, 0.5, 0.2])
-def test_second_order_sampler_keeps_the_spread(deviation, evaluations):
+@pytest.mark.parametrize(("deviation", "error"), [(1.0, 1e-4), (0.8, 0.01), (0.5, 0.01), (0.2, 0.1)])
+def test_second_order_sampler_keeps_the_spread(deviation, error, evaluations):
     torch.manual_seed(0)
     velocity, start = perfect(deviation, second_order_times(evaluations)), torch.randn(1, 200)
     sample = DIFFUSION.second_order(velocity, start, evaluations)
     # Every step is linear: the factor from noise to sample is the standard deviation, without sampling error.
     assert torch.allclose(sample / start, (sample / start).mean(), rtol=1e-3)
-    assert (sample / start).mean().item() == pytest.approx(deviation, rel=0.02)
+    assert (sample / start).mean().item() == pytest.approx(deviation, rel=error)
     assert velocity.calls == evaluations <= 15
 
 
