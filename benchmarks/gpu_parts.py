@@ -100,6 +100,8 @@ def make_model(sizes: Sizes, device: torch.device):
     residual.mixing.copy_(0.01 * torch.randn(residual.mixing.shape, generator=random))
     residual.known[0], residual.run[0] = 1.0, 0.5
     residual.memory.fill_(0.4)
+    residual.patterns.copy_(0.01 * torch.randn(residual.patterns.shape, generator=random))
+    residual.pattern_memory.fill_(0.6)
     residual.means.kept[:2] = 0.5  # about no mean but 0
     return model.to(device)
 

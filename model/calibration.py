@@ -6,7 +6,7 @@ a single year), such that the mean of the *physical* fields is the data's: for w
 (precipitation, humidity) it depends on the variance, and a mean that agrees in normalized units is dry where variance
 lacks. Variance that lacks comes back as the noise of model/residual.py. The run has random numbers of its own, so that
 no member of the submission is one that the model was calibrated on. Last comes how much more the global means of whole
-years vary in a run with all this than in the data, for model/residual.py to hold them.
+years vary in a run with all this than in the data, for model/global_means.py to hold them.
 """
 
 import math
@@ -94,7 +94,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
         known.add(torch.stack([observed, physical(observed, month)])[None], month)
     variance = run.variance
     if model.residual is not None:
-        variance += torch.stack([model.residual.scales(month).deviation for month in range(1, 13)]).square()
+        variance += torch.stack([model.residual.variance(month) for month in range(1, 13)])
     offset = run.mean - known.mean[:, 0]
     for channel, transform in enumerate(channel.transform for channel in months.metadata.channels):
         if transform == "sqrt":
@@ -186,8 +186,8 @@ def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
             model.residual.fit_variance(known.variance.float(), run.variance.float())
     power = harmonics.by_degree((known.variance - run.variance).mean(0))
     rows = row_weights(model.grid.nlat).to(power)
-    deviations = torch.stack([model.residual.scales(month).deviation for month in range(1, 13)])
-    beyond = (deviations.double().square().mean(0) * rows).mean((1, 2)) - power.sum(1)
+    variance = torch.stack([model.residual.variance(month) for month in range(1, 13)]).double().mean(0)
+    beyond = (variance * rows).mean((1, 2)) - power.sum(1)
     model.residual.fit_power(torch.cat([power, beyond[:, None]], dim=1).float())
 
 

@@ -32,7 +32,9 @@ def confirmed_share(sample: torch.Tensor) -> torch.Tensor:
 
     if time < 2:
         return torch.zeros_like(square)
-    known, found = product(sample[: time // 2], sample[time // 2 :]), product(sample, sample)
+    # Each about its own mean: what drifts through both would be confirmed of weather that is merely slow.
+    halves = (half - half.mean(0) for half in (sample[: time // 2], sample[time // 2 :]))
+    known, found = product(*halves), product(sample, sample)
     # What is left of equal matrices is rounding.
     return torch.where(found > 1e-9 * square, known / found.clamp_min(TINY), 0.0).clamp(0, 1)
 

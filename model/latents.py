@@ -13,11 +13,11 @@ lambda_k, and an even rest r^2, both with an annual cycle, for storms and vortic
     noise = C xi,    C = r I + sum_k (sqrt(lambda_k) - r) f_k f_k^T,    xi white.
 
 What is slow, such as the stratosphere's oscillation, may be little of the variance: a memory between few patterns, that
-hold a part of it beside much else, is shorter than its own, and its noise is in no leading pattern f_k. So the modes of
-which more than SLOW is kept from month to month are sought between as many patterns as a sixth of the months (of a
-memory between n patterns that is noise of T months the eigenvalues are within sqrt(n / T), the circular law: 0.4), and
-their noise is given the covariance V - M V M^T with which amplitudes of covariance V and memory M keep theirs. The
-memory of the rest, which so many patterns would fit to noise, is between the largest of what these modes leave.
+hold a part of it beside much else, is shorter than its own, and its noise is in no leading pattern f_k. So modes of
+which more than SLOW is kept from month to month are sought between as many patterns as a sixth of the months. So many
+patterns also fit noise: there are as many slow modes as those of either half of the months that are slow in the other.
+Their noise is that of their own shocks, as large as keeps their variance. The memory of the rest is between the largest
+patterns of what these modes leave.
 
 Where the memory is long, a month's error lasts for years: slow modes follow the linear model alone. Networks neither
 see them in the state nor add to them, so that their memory and variance are those fitted, bounded whatever they learn.
@@ -32,15 +32,18 @@ import torch
 from torch import nn
 
 from model.covariance import leading_patterns
-from model.regression import annual_waves
+from model.regression import RANK, TINY, annual_waves
 
 MEMORY_MODES = 20  # patterns of what is not slow, between which the memory a_jk is fitted
 SEARCH = 80  # patterns, at most, between which slow modes are sought
 SLOW_MODES = 8  # at most
+OBLIQUE = 3.0  # norm of what takes a slow mode's amplitude, at most: more would amplify what else there is
 SLOW = 0.7  # amplitude kept from month to month, by a mode that the networks have no part in
+CONFIRMED = 0.6  # the same in other months than it was found in, where what it was fitted to beside the mode is noise
 LARGEST = 0.99  # amplitude that a mode keeps from month to month, at most
 SMALLEST = 0.1  # variance of a season, of the year's mean, at least
 PART = 1 << 14  # numbers of a latent at a time
+DOUBLINGS = 12  # of the months over which shocks are summed
 LEAST = 1e-9  # variance of a slow mode, of that of all, at least
 RIDGE = 1e-3  # of the variance; more would damp slow oscillations
 
@@ -146,36 +149,66 @@ class LatentStatistics(nn.Module):
         # C is symmetric: what it makes of the vectors that take the amplitudes has the covariance of their noise.
         made = rest[:, None, None] * slow.taken + ((slow.taken @ patterns.T) * gain[:, None]) @ patterns
         given = (made @ made.mT).mean(0)  # of the year
-        variance, memory = amplitudes.T @ amplitudes / len(amplitudes), slow.following @ slow.taken.T
-        change = root(given, -0.5) @ root(variance - memory.T @ variance @ memory, 0.5)
+        memory = slow.following @ slow.taken.T
+        shocks = amplitudes[1:] - amplitudes[:-1] @ memory
+        wanted = shocks.T @ shocks / max(1, len(shocks))
+        kept = stationary(memory, wanted).trace().clamp_min(TINY)
+        wanted = wanted * amplitudes.square().sum(1).mean() / kept
+        change = root(given, -0.5) @ root(wanted, 0.5)
         change.diagonal().sub_(1)
         self.slow_noise.zero_()[: len(change), : len(change)] = change
 
 
 def slow_modes(anomalies: torch.Tensor) -> SlowModes:
-    """Return the modes of `anomalies` (time, size) that keep more than SLOW, SLOW_MODES of them at most."""
-    patterns, _ = leading_patterns(anomalies, min(SEARCH, max(1, len(anomalies) // 6)))
+    """Return the modes of `anomalies` (time, size) that keep more than SLOW, as many as halves of them confirm."""
+    middle = len(anomalies) // 2
+    halves = anomalies[:middle], anomalies[middle:]
+    confirmed = min(_slow_in(other, _modes(half, SLOW_MODES)) for half, other in (halves, halves[::-1]))
+    return _modes(anomalies, confirmed)
+
+
+def _modes(anomalies: torch.Tensor, most: int) -> SlowModes:
+    """Return at most `most` modes of `anomalies` (time, size) that keep more than SLOW, none too oblique."""
+    patterns, variance = leading_patterns(anomalies, min(SEARCH, max(1, len(anomalies) // 6)))
+    patterns = patterns[variance > RANK * variance[0]]
     # Never a growing mode: a rollout of any length must stay.
     memory = bounded(memory_between(anomalies @ patterns.T), LARGEST)
     values, vectors = torch.linalg.eig(memory)
-    size = values.abs()
-    # A pair of complex eigenvalues goes or stays together.
-    least = size.sort(descending=True).values[SLOW_MODES:][:1] * (1 + 1e-9)
-    slow = size > torch.cat([least, size.new_tensor([SLOW])]).max()
-    projector = torch.linalg.solve(vectors.mT, (vectors * slow).mT).mT.real
-    left, singular, right = torch.linalg.svd(projector)
-    count = int(slow.sum())
-    return SlowModes(
-        (left[:, :count] * singular[:count]).T @ patterns,
-        right[:count] @ patterns,
-        right[:count] @ memory @ patterns,
-    )
+    order = values.abs().argsort(descending=True)
+    values, vectors = values[order], vectors[:, order]
+    count = min(most, int((values.abs() > SLOW).sum()))
+    while True:
+        if 0 < count < len(values) and torch.isclose(values[count], values[count - 1].conj()) and values[count].imag:
+            count -= 1  # the halves of a pair of complex modes go or stay together
+        chosen = (torch.arange(len(values), device=values.device) < count).to(vectors)
+        projector = torch.linalg.solve(vectors.mT, (vectors * chosen).mT).mT.real
+        left, singular, right = torch.linalg.svd(projector)
+        if not count or singular[0] <= OBLIQUE:
+            break
+        count -= 1
+    taken, modes = (left[:, :count] * singular[:count]).T, right[:count]
+    return SlowModes(taken @ patterns, modes @ patterns, modes @ memory @ patterns)
+
+
+def _slow_in(anomalies: torch.Tensor, found: SlowModes) -> int:
+    """Return how many modes keep more than CONFIRMED between amplitudes that `found` takes of other months."""
+    if not len(found.taken):
+        return 0
+    return int((torch.linalg.eigvals(memory_between(anomalies @ found.taken.T)).abs() > CONFIRMED).sum())
 
 
 def root(covariance: torch.Tensor, power: float) -> torch.Tensor:
     """Return the symmetric power of a covariance (n, n)."""
     values, vectors = torch.linalg.eigh(covariance)
     return vectors * values.clamp_min(LEAST * values.sum()) ** power @ vectors.T
+
+
+def stationary(memory: torch.Tensor, shocks: torch.Tensor) -> torch.Tensor:
+    """Return the covariance (n, n) that a memory [from, to], of no mode above LARGEST, makes of its shocks'."""
+    for _ in range(DOUBLINGS):
+        shocks = shocks + memory.T @ shocks @ memory
+        memory = memory @ memory
+    return shocks
 
 
 def memory_between(scores: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,10 @@ what is no linear function of the fields (precipitation behind its square root) 
     n_t = r n_{t-1} + sqrt(1 - r^2) xi,
 
 with L the forced response, d what is decoded, m the calendar month and xi white: red in time, G_l G_l^T the covariance
-between the fields at degree l, the same everywhere on the sphere but for the standard deviation s, and H H^T that of
-all that lies beyond the transform's truncation. B_j are patterns of all fields, with what is no such covariance: far
-connections, and what is unlike from place to place; of a degree they have the share that half of the months confirms
-of the other (model/covariance.py), G_l the rest.
+between the fields at degree l, the same everywhere on the sphere, and H H^T that of all that lies beyond the
+transform's truncation. B_j are patterns of all fields, with what is no such covariance: far connections, and what is
+unlike from place to place; of a degree they have the share that half of the months confirms of the other
+(model/covariance.py), G_l the rest. u is brought to variance 1 at every place, so that s is the deviation of e.
 
 The noise closes the gap that encoder, sampler and decoder leave together, and adds nothing where they leave none: s^2
 is what a free run of the training period lacks of the data's variance about the seasonal mean at each place, with its
@@ -32,7 +32,7 @@ from torch import nn
 from model.covariance import confirmed_share, leading_patterns
 from model.global_means import GlobalMeans, Held
 from model.regression import TINY, annual_waves
-from model.sphere import Grid, Harmonics, row_weights
+from model.sphere import Grid, Harmonics
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
 SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
@@ -54,7 +54,7 @@ class Scales(NamedTuple):
     """What the noise of a calendar month is scaled by."""
 
     kept: torch.Tensor  # g, (fields, nlat, nlon)
-    deviation: torch.Tensor  # s, (fields, nlat, nlon)
+    deviation: torch.Tensor  # s over the deviation of u, (fields, nlat, nlon)
     held: Held
 
 
@@ -75,6 +75,7 @@ class ResidualNoise(nn.Module):
     known: torch.Tensor
     run: torch.Tensor
     detail: torch.Tensor
+    even: torch.Tensor
     mixing: torch.Tensor
     memory: torch.Tensor
     patterns: torch.Tensor
@@ -90,6 +91,7 @@ class ResidualNoise(nn.Module):
         self.register_buffer("known", torch.zeros(3, fields, *grid))
         self.register_buffer("run", torch.zeros(3, fields, *grid))
         self.register_buffer("detail", torch.ones(fields, *grid))
+        self.register_buffer("even", torch.ones(fields, *grid))  # 1 over the deviation of u
         self.means = GlobalMeans(fields, grid)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
         self.register_buffer("memory", torch.zeros(degrees + 1))  # r_l, and that of the cells
@@ -109,6 +111,7 @@ class ResidualNoise(nn.Module):
         for values in (self.known, self.run, *shape):
             values.zero_()
         self.detail.fill_(1)
+        self.even.fill_(1)
         self.means.reset()
 
     @property
@@ -135,10 +138,17 @@ class ResidualNoise(nn.Module):
 
     def scales(self, month: int) -> Scales:
         """Return what changes with the calendar month, 1..12, alone."""
+        kept, variance = self._kept_and_lacking(month)
+        return Scales(kept.sqrt(), variance.sqrt() * self.even, self.means.held(month))
+
+    def variance(self, month: int) -> torch.Tensor:
+        """Return the variance of the noise at each place in a calendar month, 1..12, (fields, nlat, nlon)."""
+        return self._kept_and_lacking(month)[1]
+
+    def _kept_and_lacking(self, month: int) -> tuple[torch.Tensor, torch.Tensor]:
         known, run = (wave(waves, month) for waves in (self.known, self.run))
         kept = ((known + TINY) / (run + TINY)).clamp_max(1)
-        deviation = (self.detail * (known - kept * run)).clamp_min(0).sqrt()
-        return Scales(kept.sqrt(), deviation, self.means.held(month))
+        return kept, (self.detail * (known - kept * run)).clamp_min(0)
 
     def maps(self, state: NoiseState) -> torch.Tensor:
         """Return u (batch, fields, nlat, nlon) of a state."""
@@ -208,18 +218,19 @@ class ResidualNoise(nn.Module):
     def _fit_patterns(self, sample: torch.Tensor) -> None:
         """Take patterns of the harmonics of low degree, (time, fields, harmonics), and their share from G_l.
 
-        Until `fit_power` each field has a power of 1 at every degree, patterns and G_l together.
+        Until `fit_power` patterns have their share of a power of 1 at each degree, G_l the rest in each harmonic.
         """
+        sample = sample.double()
         degree = self.harmonics.degree[: sample.shape[-1]]
         shares = [confirmed_share(sample[..., degree == number]) for number in range(int(degree[-1]) + 1)]
-        share = torch.stack(shares, dim=1).to(sample)
-        patterns, variance = leading_patterns(sample.flatten(1).double(), PATTERNS)
-        scores = sample.flatten(1).double() @ patterns.T
-        maps = (patterns * variance.sqrt()[:, None]).to(sample).unflatten(1, sample.shape[1:])
+        share = torch.stack(shares, dim=1)
+        patterns, variance = leading_patterns(sample.flatten(1), PATTERNS)
+        scores = sample.flatten(1) @ patterns.T
+        maps = (patterns * variance.sqrt()[:, None]).unflatten(1, sample.shape[1:])
         power = self._low_power(sample) / len(sample)
         maps *= (share / power.clamp_min(TINY)).sqrt()[:, degree]
         self.patterns.zero_()[: len(maps)] = maps
-        memory = (scores[1:] * scores[:-1]).sum(0) / scores.square().sum(0)
+        memory = (scores[1:] * scores[:-1]).sum(0) / scores.square().sum(0).clamp_min(TINY)
         self.pattern_memory.zero_()[: len(maps)] = memory.clamp(0, LARGEST)
         self.mixing[: len(shares)] *= (1 - self._low_power(maps)).clamp_min(0).sqrt().T[:, :, None]
 
@@ -252,13 +263,14 @@ class ResidualNoise(nn.Module):
         self.patterns.mul_(degrees.sqrt()[:, self.harmonics.degree[: self.patterns.shape[-1]]])
         degrees = degrees / torch.bincount(self.harmonics.degree)
         self.mixing.mul_(torch.cat([degrees, cells], dim=1).T.sqrt()[:, :, None])
-        # Where patterns vary more than elsewhere, the deviation is less.
+        # Patterns vary more in some places than in others, the rest alike everywhere.
         beyond = len(self.harmonics.degree) - self.patterns.shape[-1]
-        variance = torch.zeros_like(self.detail)
+        alike = self.mixing.square().sum(2).T  # (fields, degrees + 1)
+        alike[:, :-1] *= torch.bincount(self.harmonics.degree)
+        variance = alike.sum(1)[:, None, None].expand_as(self.even).clone()
         for pattern in self.patterns:
             variance += self.harmonics.maps(nn.functional.pad(pattern, (0, beyond))).square()
-        even = 1 - (variance * row_weights(len(variance[0])).to(variance)).mean((1, 2), keepdim=True)
-        self.detail.div_((variance + even).clamp_min(FLOOR))
+        self.even.copy_(variance.clamp_min(TINY).rsqrt())
 
     def white_power(self) -> torch.Tensor:
         """Return the power at each degree (degrees,) of white noise of the cells, whose variance is 1."""

@@ -224,6 +224,9 @@ def measured_noise(model):
     model.residual.mixing.normal_(0, 0.3)
     model.residual.known.normal_().abs_()
     model.residual.memory.fill_(0.4)
+    model.residual.patterns.normal_(0, 0.1)
+    model.residual.pattern_memory.fill_(0.6)
+    model.residual.even.uniform_(0.5, 1.5)
     model.residual.means.kept[:2] = 0.5
     model.residual.means.slope.fill_(0.3)
     # The second of the held fields is behind a root, about what changes with the month.

@@ -83,10 +83,14 @@ def test_the_share_of_a_sample_is_what_brings_it_nearest_to_the_truth():
     assert confirmed_share(sample) == pytest.approx((apart / (apart + row / months)).double(), abs=0.1)
     assert confirmed_share(white.unflatten(1, (2, orders))).max() < 0.3
     assert confirmed_share(sample[:1]).tolist() == [0, 0]
+    red = torch.randn(60, 8, 13, generator=random)
+    for month in range(1, 60):
+        red[month] = 0.9 * red[month - 1] + math.sqrt(1 - 0.9**2) * red[month]
+    assert confirmed_share(red - red.mean(0)).mean() < 0.2, "slow weather is no pattern"
     assert confirmed_share(sample[..., :1]).tolist() == pytest.approx([0, 0], abs=1e-6), "one order is as homogeneous"
 
 
-def test_far_connections_come_back_and_the_variance_of_every_place():
+def test_far_connections_come_back_and_the_variance_of_every_place(monkeypatch):
     """A dipole of both fields, half of their variance, on homogeneous noise: as large in the noise as in the data."""
     months, random = 480, torch.Generator().manual_seed(8)
     pattern = torch.zeros(2, len(HARMONICS.degree))
@@ -103,9 +107,13 @@ def test_far_connections_come_back_and_the_variance_of_every_place():
     along = (pattern / pattern.norm()).flatten()
     found, known = ((HARMONICS(maps).flatten(1) @ along).var().item() for maps in (noise, fields))
     assert found == pytest.approx(known, rel=0.2)
-    residual.patterns.zero_()
-    homogeneous = torch.cat([residual.maps(state) for state in draw(residual, 500)])
+    monkeypatch.setattr("model.residual.confirmed_share", lambda sample: torch.zeros(2, dtype=torch.float64))
+    residual.fit_shape(lambda: iter(fields))
+    residual.fit_power(torch.cat([power, torch.zeros(2, 1)], dim=1))
+    homogeneous = torch.cat([residual.maps(state) for state in draw(residual, 500)]) * residual.scales(3).deviation
+    assert area_mean(homogeneous.var(0)) == pytest.approx(area_mean(fields.var(0)), rel=0.1)
     assert (HARMONICS(homogeneous).flatten(1) @ along).var() < 0.3 * known, "without them it would not"
+    assert area_mean((noise.var(0) / residual.variance(3) - 1).square()).sqrt().max() < 0.1
     assert area_mean((noise.var(0) / fields.var(0) - 1).square()).sqrt().max() < 0.25
 
 
@@ -125,6 +133,14 @@ def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     assert area_mean(maps.square()).mean() == pytest.approx(1 - 0.02 * len(wanted) + wanted.sum().item(), abs=0.05)
     cells = torch.randn(500, *GRID, generator=torch.Generator().manual_seed(6))
     assert HARMONICS.power(HARMONICS(cells)).mean(0)[1:] == pytest.approx(white_power[1:], rel=0.15)
+
+
+def test_what_is_left_and_never_varies_makes_no_noise():
+    residual = ResidualNoise(2, GRID)
+    residual.fit_shape(lambda: iter(torch.ones(24, 2, *GRID)))
+    residual.fit_power(torch.zeros(2, HARMONICS.keep.lmax + 1))
+    assert all(values.isfinite().all() for values in residual.buffers())
+    assert not (next(draw(residual, 1)).patterns @ residual.patterns.flatten(1)).any()
 
 
 def test_slow_residuals_are_the_latents_to_give():

@@ -183,7 +183,7 @@ def test_the_card_of_the_full_submission_names_era5_and_its_periods():
     assert "1978-10 to 2024-12, 555 monthly means" in text
     assert "32 latent channels" in text
     assert "encoder 64, decoder 256, denoiser 128" in text
-    assert "by the second-order sampler in 10 evaluations of the denoiser" in text
+    assert f"by the second-order sampler in {config['model']['evaluations']} evaluations of the denoiser" in text
     assert "Pressure levels (hPa): 1000, 850, 700, 500, 250, 100, 50; of `zg`: 500" in text
 
 

@@ -222,9 +222,9 @@ def _networks(model):
     noise = f"noise with the covariance of {model['noise_modes']} patterns" if model["noise_modes"] else "white noise"
     residual = (
         " Variance that the decoded months of a free run of the training period lack, by place, season and spherical "
-        "degree, is added to every month as noise, correlated between fields and red in time, and variance beyond the "
-        "data's is scaled away: small scales are drawn, not resolved. Global means that vary more between years than "
-        "the data's are held to these, of precipitation and humidity by a factor."
+        "degree, is added to every month as noise, correlated between fields and places and red in time, and variance "
+        "beyond the data's is scaled away: small scales are drawn, not resolved. Global means that vary more between "
+        "years than the data's are held to these, of precipitation and humidity by a factor."
         if model["residual_noise"]
         else ""
     )
