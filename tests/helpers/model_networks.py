@@ -32,9 +32,10 @@ def make_model(grid=GRID, seed=0, **choices):
         )
         model.forced.fit(fields + forcings[:, :1], forcings, months)
     if model.latents is not None:
-        # Random walks have slow modes.
-        latents = torch.randn(40, *model.latent_shape).cumsum(-1).cumsum(0) * 0.1 + 1
-        model.fit_latents(latents, torch.arange(40) % 12 + 1)
+        # A random walk, and weather that knows nothing of the month before: one slow mode.
+        walk = torch.randn(120, 1, 1, 1).cumsum(0) * torch.randn(model.latent_shape)
+        weather = torch.randn(120, *model.latent_shape).cumsum(-1)
+        model.fit_latents((walk + weather) * 0.1 + 1, torch.arange(120) % 12 + 1)
         assert model.latents.slow_to.any()
     return model
 
