@@ -38,6 +38,7 @@ SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothe
 SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
 FLOOR = 0.01  # of the year's mean, which no month is below in a wave
 PATTERNS = 128  # B_j, at most
+LEAST_MONTHS = 120  # of training that tell patterns
 PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
@@ -220,6 +221,10 @@ class ResidualNoise(nn.Module):
 
         Until `fit_power` patterns have their share of a power of 1 at each degree, G_l the rest in each harmonic.
         """
+        self.patterns.zero_()
+        self.pattern_memory.zero_()
+        if len(sample) < LEAST_MONTHS:
+            return
         sample = sample.double()
         degree = self.harmonics.degree[: sample.shape[-1]]
         shares = [confirmed_share(sample[..., degree == number]) for number in range(int(degree[-1]) + 1)]
@@ -229,9 +234,9 @@ class ResidualNoise(nn.Module):
         maps = (patterns * variance.sqrt()[:, None]).unflatten(1, sample.shape[1:])
         power = self._low_power(sample) / len(sample)
         maps *= (share / power.clamp_min(TINY)).sqrt()[:, degree]
-        self.patterns.zero_()[: len(maps)] = maps
+        self.patterns[: len(maps)] = maps
         memory = (scores[1:] * scores[:-1]).sum(0) / scores.square().sum(0).clamp_min(TINY)
-        self.pattern_memory.zero_()[: len(maps)] = memory.clamp(0, LARGEST)
+        self.pattern_memory[: len(maps)] = memory.clamp(0, LARGEST)
         self.mixing[: len(shares)] *= (1 - self._low_power(maps)).clamp_min(0).sqrt().T[:, :, None]
 
     def _low_power(self, maps: torch.Tensor) -> torch.Tensor:

@@ -135,9 +135,15 @@ def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     assert HARMONICS.power(HARMONICS(cells)).mean(0)[1:] == pytest.approx(white_power[1:], rel=0.15)
 
 
+def test_few_years_tell_no_patterns():
+    residual = ResidualNoise(2, GRID)
+    residual.fit_shape(lambda: iter(red_fields(36)))
+    assert residual.mixing.any() and not residual.patterns.any() and not residual.pattern_memory.any()
+
+
 def test_what_is_left_and_never_varies_makes_no_noise():
     residual = ResidualNoise(2, GRID)
-    residual.fit_shape(lambda: iter(torch.ones(24, 2, *GRID)))
+    residual.fit_shape(lambda: iter(torch.ones(120, 2, *GRID)))
     residual.fit_power(torch.zeros(2, HARMONICS.keep.lmax + 1))
     assert all(values.isfinite().all() for values in residual.buffers())
     assert not (next(draw(residual, 1)).patterns @ residual.patterns.flatten(1)).any()
