@@ -232,17 +232,13 @@ class ResidualNoise(nn.Module):
         patterns, variance = leading_patterns(sample.flatten(1), PATTERNS)
         scores = sample.flatten(1) @ patterns.T
         maps = (patterns * variance.sqrt()[:, None]).unflatten(1, sample.shape[1:])
-        power = self._low_power(sample) / len(sample)
+        power = self.harmonics.by_degree(sample.square().sum(0))[:, : share.shape[1]] / len(sample)
         maps *= (share / power.clamp_min(TINY)).sqrt()[:, degree]
         self.patterns[: len(maps)] = maps
         memory = (scores[1:] * scores[:-1]).sum(0) / scores.square().sum(0).clamp_min(TINY)
         self.pattern_memory[: len(maps)] = memory.clamp(0, LARGEST)
-        self.mixing[: len(shares)] *= (1 - self._low_power(maps)).clamp_min(0).sqrt().T[:, :, None]
-
-    def _low_power(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return the sum over maps (number, fields, harmonics) of low degree of their power, (fields, degrees)."""
-        degree = self.harmonics.degree[: maps.shape[-1]]
-        return maps.new_zeros(maps.shape[1], int(degree[-1]) + 1).index_add(1, degree, maps.square().sum(0))
+        taken = self.harmonics.by_degree(maps.square().sum(0))
+        self.mixing[:-1] *= (1 - taken).clamp_min(0).sqrt().T[:, :, None]
 
     @torch.no_grad()
     def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
@@ -261,17 +257,17 @@ class ResidualNoise(nn.Module):
         """
         share = lacking.clamp_min(0) + TINY
         share = share / share.sum(1, keepdim=True)
+        degree, counts = self.harmonics.degree, torch.bincount(self.harmonics.degree)
         # White cells have power at every degree, which the harmonics need not give again.
         white = self.white_power()
         cells = share[:, -1:] / (1 - white.sum())
         degrees = (share[:, :-1] - cells * white).clamp_min(0)
-        self.patterns.mul_(degrees.sqrt()[:, self.harmonics.degree[: self.patterns.shape[-1]]])
-        degrees = degrees / torch.bincount(self.harmonics.degree)
-        self.mixing.mul_(torch.cat([degrees, cells], dim=1).T.sqrt()[:, :, None])
+        self.patterns.mul_(degrees.sqrt()[:, degree[: self.patterns.shape[-1]]])
+        self.mixing.mul_(torch.cat([degrees / counts, cells], dim=1).T.sqrt()[:, :, None])
         # Patterns vary more in some places than in others, the rest alike everywhere.
-        beyond = len(self.harmonics.degree) - self.patterns.shape[-1]
+        beyond = len(degree) - self.patterns.shape[-1]
         alike = self.mixing.square().sum(2).T  # (fields, degrees + 1)
-        alike[:, :-1] *= torch.bincount(self.harmonics.degree)
+        alike[:, :-1] *= counts
         variance = alike.sum(1)[:, None, None].expand_as(self.even).clone()
         for pattern in self.patterns:
             variance += self.harmonics.maps(nn.functional.pad(pattern, (0, beyond))).square()

@@ -145,8 +145,12 @@ class Harmonics(nn.Module):
         return self.maps(self(maps) * taper)
 
     def by_degree(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the sums over the harmonics of each degree, (..., degrees), of `values` (..., harmonics)."""
-        return values.new_zeros(*values.shape[:-1], self.keep.lmax).index_add(-1, self.degree, values)
+        """Return the sums over the harmonics of each degree, (..., degrees), of `values` (..., harmonics).
+
+        Of the first harmonics alone it is 0 at the degrees beyond them.
+        """
+        degree = self.degree[: values.shape[-1]]
+        return values.new_zeros(*values.shape[:-1], self.keep.lmax).index_add(-1, degree, values)
 
     def power(self, values: torch.Tensor) -> torch.Tensor:
         """Return the power of each degree (..., degrees) of `values` (..., harmonics)."""
