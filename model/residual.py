@@ -15,15 +15,15 @@ unlike from place to place; of a degree they have the share that half of the mon
 
 The noise closes the gap that encoder, sampler and decoder leave together, and adds nothing where they leave none: s^2
 is what a free run of the training period lacks of the data's variance about the seasonal mean at each place, with its
-annual cycle, and the power of patterns and G_l together what it lacks of that of each field at degree l. Where the run
-varies more than the data, g < 1 takes that away. What fields and places have to do with each other, and r of each
-degree and pattern, are those of what reconstructed training months leave, x - D(E(x)).
+annual cycle, and patterns and G_l together have the power that gives e what it lacks of each field's at degree l. Where
+the run varies more than the data, g < 1 takes that away. What fields and places have to do with each other, and r of
+each degree and pattern, are those of what reconstructed training months leave, x - D(E(x)).
 
 Last, global means that conservation holds still are held (model/global_means.py).
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,13 +32,15 @@ from torch import nn
 from model.covariance import confirmed_share, leading_patterns
 from model.global_means import GlobalMeans, Held
 from model.regression import TINY, annual_waves
-from model.sphere import Grid, Harmonics
+from model.sphere import Grid, Harmonics, product_power
 
 SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
 SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
 FLOOR = 0.01  # of the year's mean, which no month is below in a wave
 PATTERNS = 128  # B_j, at most
 LEAST_MONTHS = 120  # of training that tell patterns
+POWER_ROUNDS = 3  # after which the power of e is the wanted one
+POWER_MONTHS = 1, 4, 7, 10  # whose mean is an annual wave's
 PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
@@ -100,8 +102,7 @@ class ResidualNoise(nn.Module):
         self.register_buffer("patterns", torch.zeros(PATTERNS, fields, low))  # B_j by harmonics
         self.register_buffer("pattern_memory", torch.zeros(PATTERNS))
         # The harmonics of each degree, padded to the number of the most, and where they are there.
-        counts = torch.bincount(self.harmonics.degree)
-        first, place = counts.cumsum(0) - counts, torch.arange(int(counts.max()))
+        first, place = (counts := self.harmonics.counts).cumsum(0) - counts, torch.arange(int(counts.max()))
         padded = (first[:, None] + place).clamp_max(len(self.harmonics.degree) - 1)
         self.register_buffer("padded", padded.flatten(), persistent=False)
         self.register_buffer("unpadded", (place < counts[:, None]).flatten().nonzero()[:, 0], persistent=False)
@@ -253,33 +254,53 @@ class ResidualNoise(nn.Module):
     def fit_power(self, lacking: torch.Tensor) -> None:
         """Take the power that a run lacks at each degree, and beyond them all, (fields, degrees + 1).
 
-        After `fit_shape`. It counts up to a factor; where it is negative nothing lacks.
+        After `fit_shape` and `fit_variance`. It counts up to a factor; where it is negative nothing lacks. What scales
+        u by place moves power between degrees, mostly to higher ones, so that u has other power than e.
         """
-        share = lacking.clamp_min(0) + TINY
-        share = share / share.sum(1, keepdim=True)
-        degree, counts = self.harmonics.degree, torch.bincount(self.harmonics.degree)
+        wanted = lacking.clamp_min(0) + TINY
+        wanted = wanted / wanted.sum(1, keepdim=True)
+        patterns, mixing = self.patterns.clone(), self.mixing.clone()
+        share = wanted
+        for _ in range(POWER_ROUNDS):
+            self._share_out(share, patterns, mixing)
+            share = share * wanted / torch.where((found := self._power()) > 0, found, wanted)
+        self._share_out(share / share.sum(1, keepdim=True), patterns, mixing)
+
+    def _share_out(self, share: torch.Tensor, patterns: torch.Tensor, mixing: torch.Tensor) -> None:
+        """Give u a share of power at each degree, and beyond, from patterns and mixing of power 1, and even it."""
         # White cells have power at every degree, which the harmonics need not give again.
-        white = self.white_power()
+        white = self.harmonics.white_power()
         cells = share[:, -1:] / (1 - white.sum())
         degrees = (share[:, :-1] - cells * white).clamp_min(0)
-        self.patterns.mul_(degrees.sqrt()[:, degree[: self.patterns.shape[-1]]])
-        self.mixing.mul_(torch.cat([degrees / counts, cells], dim=1).T.sqrt()[:, :, None])
+        self.patterns.copy_(patterns * degrees.sqrt()[:, self.harmonics.degree[: patterns.shape[-1]]])
+        self.mixing.copy_(mixing * torch.cat([degrees / self.harmonics.counts, cells], dim=1).T.sqrt()[:, :, None])
         # Patterns vary more in some places than in others, the rest alike everywhere.
-        beyond = len(degree) - self.patterns.shape[-1]
-        alike = self.mixing.square().sum(2).T  # (fields, degrees + 1)
-        alike[:, :-1] *= counts
-        variance = alike.sum(1)[:, None, None].expand_as(self.even).clone()
-        for pattern in self.patterns:
-            variance += self.harmonics.maps(nn.functional.pad(pattern, (0, beyond))).square()
+        variance = self._alike().sum(1)[:, None, None].expand_as(self.even).clone()
+        for pattern in self._pattern_maps():
+            variance += pattern.square()
         self.even.copy_(variance.clamp_min(TINY).rsqrt())
 
-    def white_power(self) -> torch.Tensor:
-        """Return the power at each degree (degrees,) of white noise of the cells, whose variance is 1."""
-        nlat, nlon = self.known.shape[-2:]
-        ones = self.known.new_zeros(nlat, nlat, nlon)
-        ones[:, :, 0] = torch.eye(nlat)
-        # Each cell of a row adds the power of the row's first.
-        return nlon * self.harmonics.power(self.harmonics(ones)).sum(0)
+    def _alike(self) -> torch.Tensor:
+        """Return the power of what u has alike everywhere, at each degree and of the cells, (fields, degrees + 1)."""
+        alike = self.mixing.square().sum(2).T
+        return torch.cat([alike[:, :-1] * self.harmonics.counts, alike[:, -1:]], dim=1)
+
+    def _pattern_maps(self) -> Iterator[torch.Tensor]:
+        """Yield the maps (fields, nlat, nlon) of patterns that are not zero."""
+        yield from (self.harmonics.maps(pattern) for pattern in self.patterns if pattern.any())
+
+    def _power(self) -> torch.Tensor:
+        """Return the share of the power of e at each degree, and beyond, (fields, degrees + 1); 0 without variance."""
+        variance = torch.stack([self.variance(month) for month in POWER_MONTHS])  # (months, fields, nlat, nlon)
+        scale = variance.sqrt() * self.even
+        square, alike = (scale.square() * self.means.rows).mean((0, 2, 3)), self._alike()
+        power = product_power(alike[:, :-1], self.harmonics.power(self.harmonics(scale))).mean(0)
+        power += square[:, None] * alike[:, -1:] * self.harmonics.white_power()
+        for pattern in self._pattern_maps():
+            power += self.harmonics.power(self.harmonics(scale * pattern)).mean(0)
+        total = (variance * self.means.rows).mean((0, 2, 3))[:, None]
+        shares = torch.cat([power, (total - power.sum(1, keepdim=True)).clamp_min(0)], dim=1) / total.clamp_min(TINY)
+        return torch.where(total > TINY, shares, 0.0)
 
 
 def fit_wave(values: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ the transforms are torch-harmonics' (orthonormal, with the Condon-Shortley phase
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch_harmonics
 from torch import nn
@@ -92,6 +93,20 @@ def transforms(grid: Grid, keep: Truncation) -> tuple[torch_harmonics.RealSHT, t
     return torch_harmonics.RealSHT(*grid, **sizes), torch_harmonics.InverseRealSHT(*grid, **sizes)
 
 
+def product_power(noise: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the power of each degree (..., degrees) of isotropic noise times a map, both of known power by degree.
+
+    At each distance x, the cosine of an angle, the covariance sum_l C_l P_l(x) of one is multiplied by the other's: the
+    kernel of Hivon et al. (2002, doi:10.1086/338126), eq. A31, by quadrature in place of Wigner's symbols.
+    """
+    degrees = noise.shape[-1]
+    distance, quadrature = np.polynomial.legendre.leggauss(2 * degrees)  # exact for the product of three P_l
+    legendre = torch.from_numpy(np.polynomial.legendre.legvander(distance, degrees - 1)).to(noise.device)
+    covariance = (noise.double() @ legendre.T) * (weight.double() @ legendre.T)
+    projected = (covariance * torch.from_numpy(quadrature).to(noise.device)) @ legendre
+    return ((torch.arange(degrees, device=noise.device) + 0.5) * projected).to(noise)
+
+
 class Harmonics(nn.Module):
     """Spherical harmonics of maps as real numbers, of which the sum of squares is the area mean of the square.
 
@@ -99,6 +114,7 @@ class Harmonics(nn.Module):
     """
 
     degree: torch.Tensor
+    counts: torch.Tensor
     factor: torch.Tensor
     places: torch.Tensor
     legendre: torch.Tensor
@@ -112,6 +128,7 @@ class Harmonics(nn.Module):
         kept = (order <= degree) & ((part == 0) | (order > 0))
         factor = torch.where(order[kept] > 0, 2.0, 1.0).div(4 * math.pi).sqrt()
         self.register_buffer("degree", degree[kept], persistent=False)
+        self.register_buffer("counts", torch.bincount(self.degree), persistent=False)  # of harmonics of a degree
         self.register_buffer("factor", factor, persistent=False)
         self.register_buffer("places", kept.flatten().nonzero()[:, 0], persistent=False)
         # For each order, degree and part the place of its harmonic, or of a zero behind the last.
@@ -126,8 +143,10 @@ class Harmonics(nn.Module):
         return values.index_select(-1, self.places) * self.factor
 
     def maps(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the maps (..., nlat, nlon) of `values` (..., harmonics)."""
-        flat = nn.functional.pad((values / self.factor).reshape(-1, len(self.factor)), (0, 1))
+        """Return the maps (..., nlat, nlon) of `values` (..., harmonics), or of the first harmonics alone."""
+        known = values.shape[-1]
+        flat = (values / self.factor[:known]).reshape(-1, known)
+        flat = nn.functional.pad(flat, (0, len(self.factor) + 1 - known))
         # One product of real matrices for each order: a third of the time of torch_harmonics' complex ones.
         spectrum = flat.index_select(-1, self.columns).unflatten(-1, (self.keep.mmax, self.keep.lmax, 2))
         rows = torch.bmm(self.legendre, spectrum.permute(1, 2, 0, 3).flatten(2))
@@ -155,3 +174,11 @@ class Harmonics(nn.Module):
     def power(self, values: torch.Tensor) -> torch.Tensor:
         """Return the power of each degree (..., degrees) of `values` (..., harmonics)."""
         return self.by_degree(values.square())
+
+    def white_power(self) -> torch.Tensor:
+        """Return the power at each degree (degrees,) of white noise of the cells, whose variance is 1."""
+        nlat, nlon = self.grid
+        ones = self.legendre.new_zeros(nlat, nlat, nlon)
+        ones[:, :, 0] = torch.eye(nlat)
+        # Each cell of a row adds the power of the row's first.
+        return nlon * self.power(self(ones)).sum(0)

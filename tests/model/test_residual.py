@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from model import calibration, checkpoint, data, noise
+from model import residual as residual_noise
 from model.covariance import confirmed_share
 from model.residual import LARGEST, ResidualNoise
 from model.simulate import free_run
-from model.sphere import Grid, Harmonics, row_weights
+from model.sphere import Grid, Harmonics, product_power, row_weights
 from tests.helpers import model_data
 from tests.helpers.model_networks import area_mean, untrained_model
 
@@ -101,7 +102,7 @@ def test_far_connections_come_back_and_the_variance_of_every_place(monkeypatch):
     residual = ResidualNoise(2, GRID)
     residual.fit_variance(*(fields.var(0).expand(12, -1, -1, -1) * factor for factor in (1, 0)))
     residual.fit_shape(lambda: iter(fields))
-    power = HARMONICS.power(HARMONICS(fields / fields.std(0))).mean(0)
+    power = HARMONICS.power(HARMONICS(fields)).mean(0)
     residual.fit_power(torch.cat([power, torch.zeros(2, 1)], dim=1))
     noise = torch.cat([residual.maps(state) for state in draw(residual, 2000)]) * residual.scales(3).deviation
     along = (pattern / pattern.norm()).flatten()
@@ -117,6 +118,43 @@ def test_far_connections_come_back_and_the_variance_of_every_place(monkeypatch):
     assert area_mean((noise.var(0) / fields.var(0) - 1).square()).sqrt().max() < 0.25
 
 
+def test_noise_times_a_map_has_the_power_of_their_covariances():
+    """Against draws, and in closed form: a constant map changes nothing."""
+    random = torch.Generator().manual_seed(11)
+    weight = torch.randn(len(HARMONICS.degree), generator=random) * (HARMONICS.degree < 4)
+    noise = torch.randn(4000, len(HARMONICS.degree), generator=random) * (HARMONICS.degree == 3) / math.sqrt(7)
+    power = torch.nn.functional.one_hot(torch.tensor(3), HARMONICS.keep.lmax).float()
+    drawn = HARMONICS.power(HARMONICS(HARMONICS.maps(noise) * HARMONICS.maps(weight))).mean(0)
+    found = product_power(power, HARMONICS.power(weight))
+    assert found == pytest.approx(drawn, abs=0.03 * drawn.sum().item()) and found[:7].min() > 0.1
+    assert product_power(power, torch.eye(HARMONICS.keep.lmax)[0]) == pytest.approx(power, abs=1e-6)
+
+
+def test_noise_that_is_scaled_by_place_has_the_power_that_lacks(monkeypatch):
+    """Of a red spectrum, with patterns, and with deviations of 0.3 to 1.7 at high latitudes and low."""
+    months, random = 480, torch.Generator().manual_seed(12)
+    spectrum = torch.exp(-0.5 * torch.arange(HARMONICS.keep.lmax))
+    values = torch.randn(months, 2, len(HARMONICS.degree), generator=random)
+    values += 2 * torch.randn(months, 1, 1, generator=random) * torch.randn(len(HARMONICS.degree), generator=random)
+    values *= (spectrum / HARMONICS.counts).sqrt()[HARMONICS.degree]
+    latitude = torch.linspace(-math.pi / 2, math.pi / 2, GRID.nlat)[:, None]
+    fields = HARMONICS.maps(values) * (1 + 0.7 * torch.cos(4 * latitude))
+    wanted = HARMONICS.power(HARMONICS(fields)).mean(0)
+    found = {}
+    for rounds in (0, residual_noise.POWER_ROUNDS):
+        monkeypatch.setattr(residual_noise, "POWER_ROUNDS", rounds)
+        residual = ResidualNoise(2, GRID)
+        residual.fit_variance(fields.var(0).expand(12, -1, -1, -1), torch.zeros(12, 2, *GRID))
+        residual.fit_shape(lambda: iter(fields))
+        residual.fit_power(torch.cat([wanted, torch.zeros(2, 1)], dim=1))
+        assert residual.patterns.any()
+        maps = torch.cat([residual.maps(state) for state in draw(residual, 4000)]) * residual.scales(1).deviation
+        power = HARMONICS.power(HARMONICS(maps)).mean(0)
+        found[rounds] = power / wanted
+    assert found[residual_noise.POWER_ROUNDS] == pytest.approx(torch.ones(2, 10), abs=0.12)
+    assert found[0][:, 6].min() > 1.4, "without rounds it would not"
+
+
 def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     residual = ResidualNoise(1, GRID)
     residual.fit_shape(lambda: iter(torch.randn(300, 1, *GRID, generator=torch.Generator().manual_seed(4))))
@@ -126,7 +164,7 @@ def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     white = [torch.randn(1000, *shape, generator=torch.Generator().manual_seed(3)) for shape in residual.shapes]
     maps = residual.maps(residual.step(None, white))
     power = HARMONICS.power(HARMONICS(maps)).mean((0, 1))
-    white_power = residual.white_power()
+    white_power = HARMONICS.white_power()
     wanted = torch.maximum(lacking[0, :-1], lacking[0, -1] / (1 - white_power.sum()) * white_power)
     assert power[1:] == pytest.approx(wanted[1:], rel=0.15) and (wanted > 0.021).any() and (wanted < 0.021).any()
     # Those of few degrees, which white cells give more of than is lacking, are too much.
