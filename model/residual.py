@@ -39,8 +39,9 @@ SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
 FLOOR = 0.01  # of the year's mean, which no month is below in a wave
 PATTERNS = 128  # B_j, at most
 LEAST_MONTHS = 120  # of training that tell patterns
-POWER_ROUNDS = 3  # after which the power of e is the wanted one
-POWER_MONTHS = 1, 4, 7, 10  # whose mean is an annual wave's
+POWER_ROUNDS = 3  # in which the power of e comes near the wanted one
+POWER_MONTHS = 1, 4, 7, 10  # whose mean is nearly the year's
+CHANGE = 10.0  # of a share in a round, at most
 PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
@@ -254,22 +255,21 @@ class ResidualNoise(nn.Module):
     def fit_power(self, lacking: torch.Tensor) -> None:
         """Take the power that a run lacks at each degree, and beyond them all, (fields, degrees + 1).
 
-        After `fit_shape` and `fit_variance`. It counts up to a factor; where it is negative nothing lacks. What scales
-        u by place moves power between degrees, mostly to higher ones, so that u has other power than e.
+        After `fit_shape` and `fit_variance`. It counts up to a factor; where it is negative nothing lacks. Scaled by
+        place u has other power, more of high degrees; where so, or from the cells, more comes than lacks, it stays.
         """
         wanted = lacking.clamp_min(0) + TINY
         wanted = wanted / wanted.sum(1, keepdim=True)
-        patterns, mixing = self.patterns.clone(), self.mixing.clone()
-        share = wanted
+        shape, white, share = (self.patterns.clone(), self.mixing.clone()), self.harmonics.white_power(), wanted
         for _ in range(POWER_ROUNDS):
-            self._share_out(share, patterns, mixing)
-            share = share * wanted / torch.where((found := self._power()) > 0, found, wanted)
-        self._share_out(share / share.sum(1, keepdim=True), patterns, mixing)
+            self._share_out(share, *shape, white.sum(0))
+            found = self._power(white)
+            share = share * (wanted / torch.where(found > 0, found, wanted)).clamp(1 / CHANGE, CHANGE)
+        self._share_out(share / share.sum(1, keepdim=True), *shape, white.sum(0))
 
-    def _share_out(self, share: torch.Tensor, patterns: torch.Tensor, mixing: torch.Tensor) -> None:
+    def _share_out(self, share, patterns: torch.Tensor, mixing: torch.Tensor, white: torch.Tensor) -> None:
         """Give u a share of power at each degree, and beyond, from patterns and mixing of power 1, and even it."""
         # White cells have power at every degree, which the harmonics need not give again.
-        white = self.harmonics.white_power()
         cells = share[:, -1:] / (1 - white.sum())
         degrees = (share[:, :-1] - cells * white).clamp_min(0)
         self.patterns.copy_(patterns * degrees.sqrt()[:, self.harmonics.degree[: patterns.shape[-1]]])
@@ -289,18 +289,18 @@ class ResidualNoise(nn.Module):
         """Yield the maps (fields, nlat, nlon) of patterns that are not zero."""
         yield from (self.harmonics.maps(pattern) for pattern in self.patterns if pattern.any())
 
-    def _power(self) -> torch.Tensor:
+    def _power(self, white: torch.Tensor) -> torch.Tensor:
         """Return the share of the power of e at each degree, and beyond, (fields, degrees + 1); 0 without variance."""
         variance = torch.stack([self.variance(month) for month in POWER_MONTHS])  # (months, fields, nlat, nlon)
         scale = variance.sqrt() * self.even
-        square, alike = (scale.square() * self.means.rows).mean((0, 2, 3)), self._alike()
+        alike = self._alike()
         power = product_power(alike[:, :-1], self.harmonics.power(self.harmonics(scale))).mean(0)
-        power += square[:, None] * alike[:, -1:] * self.harmonics.white_power()
+        power += scale.square().mean((0, 3)) @ white * alike[:, -1:]
         for pattern in self._pattern_maps():
             power += self.harmonics.power(self.harmonics(scale * pattern)).mean(0)
         total = (variance * self.means.rows).mean((0, 2, 3))[:, None]
-        shares = torch.cat([power, (total - power.sum(1, keepdim=True)).clamp_min(0)], dim=1) / total.clamp_min(TINY)
-        return torch.where(total > TINY, shares, 0.0)
+        both = torch.cat([power, (total - power.sum(1, keepdim=True)).clamp_min(0)], dim=1)
+        return torch.where(total > TINY, both / total.clamp_min(TINY), 0.0)
 
 
 def fit_wave(values: torch.Tensor) -> torch.Tensor:

@@ -176,9 +176,9 @@ class Harmonics(nn.Module):
         return self.by_degree(values.square())
 
     def white_power(self) -> torch.Tensor:
-        """Return the power at each degree (degrees,) of white noise of the cells, whose variance is 1."""
+        """Return the power at each degree (nlat, degrees) of white noise of variance 1 in the cells of each row."""
         nlat, nlon = self.grid
         ones = self.legendre.new_zeros(nlat, nlat, nlon)
         ones[:, :, 0] = torch.eye(nlat)
         # Each cell of a row adds the power of the row's first.
-        return nlon * self.power(self(ones)).sum(0)
+        return nlon * self.power(self(ones))

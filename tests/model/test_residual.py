@@ -131,7 +131,7 @@ def test_noise_times_a_map_has_the_power_of_their_covariances():
 
 
 def test_noise_that_is_scaled_by_place_has_the_power_that_lacks(monkeypatch):
-    """Of a red spectrum, with patterns, and with deviations of 0.3 to 1.7 at high latitudes and low."""
+    """Of a red spectrum, with patterns, and with deviations of 0.3 at 45 degrees and 1.7 at equator and poles."""
     months, random = 480, torch.Generator().manual_seed(12)
     spectrum = torch.exp(-0.5 * torch.arange(HARMONICS.keep.lmax))
     values = torch.randn(months, 2, len(HARMONICS.degree), generator=random)
@@ -155,6 +155,27 @@ def test_noise_that_is_scaled_by_place_has_the_power_that_lacks(monkeypatch):
     assert found[0][:, 6].min() > 1.4, "without rounds it would not"
 
 
+def test_cells_that_are_scaled_by_place_have_the_power_of_their_rows():
+    """A third of white cells on large scales, all with a season and ten times the deviation near the poles."""
+    random = torch.Generator().manual_seed(13)
+    polar = torch.linspace(-1, 1, GRID.nlat)[:, None].abs() > 0.66
+    season = torch.exp(torch.cos(2 * torch.pi * torch.arange(1, 13) / 12))[:, None, None, None]
+    residual = ResidualNoise(1, GRID)
+    residual.fit_variance(season * torch.where(polar, 1.0, 0.01).expand(12, 1, *GRID), torch.zeros(12, 1, *GRID))
+    residual.fit_shape(lambda: iter(torch.randn(300, 1, *GRID, generator=random)))
+    maps = torch.cat([residual.variance(month).sqrt() for month in range(1, 13)])
+    red = torch.exp(-0.3 * torch.arange(HARMONICS.keep.lmax))
+    large = torch.randn(400, 12, len(HARMONICS.degree), generator=random)
+    large = HARMONICS.maps(large * (red / red.sum() / HARMONICS.counts).sqrt()[HARMONICS.degree])
+    cells = torch.randn(400, 12, *GRID, generator=random)
+    found = [HARMONICS.power(HARMONICS(values * maps)).mean((0, 1)) for values in (large, cells)]
+    wanted = 2 / 3 * found[0] + 1 / 3 * found[1]
+    residual.fit_power(torch.cat([wanted, (area_mean(maps.square()).mean().float() - wanted.sum())[None]])[None])
+    maps = torch.cat([residual.scales(month).deviation for month in range(1, 13)])
+    drawn = torch.cat([residual.maps(state) for state in draw(residual, 1200)])[:, 0].unflatten(0, (-1, 12))
+    assert HARMONICS.power(HARMONICS(drawn * maps)).mean((0, 1)) == pytest.approx(wanted, rel=0.15)
+
+
 def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     residual = ResidualNoise(1, GRID)
     residual.fit_shape(lambda: iter(torch.randn(300, 1, *GRID, generator=torch.Generator().manual_seed(4))))
@@ -164,7 +185,7 @@ def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     white = [torch.randn(1000, *shape, generator=torch.Generator().manual_seed(3)) for shape in residual.shapes]
     maps = residual.maps(residual.step(None, white))
     power = HARMONICS.power(HARMONICS(maps)).mean((0, 1))
-    white_power = HARMONICS.white_power()
+    white_power = HARMONICS.white_power().sum(0)
     wanted = torch.maximum(lacking[0, :-1], lacking[0, -1] / (1 - white_power.sum()) * white_power)
     assert power[1:] == pytest.approx(wanted[1:], rel=0.15) and (wanted > 0.021).any() and (wanted < 0.021).any()
     # Those of few degrees, which white cells give more of than is lacking, are too much.
