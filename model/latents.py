@@ -163,8 +163,8 @@ def slow_modes(anomalies: torch.Tensor) -> SlowModes:
     """Return the modes of `anomalies` (time, size) that keep more than SLOW, as many as halves of them confirm."""
     middle = len(anomalies) // 2
     halves = anomalies[:middle], anomalies[middle:]
-    confirmed = min(_slow_in(other, _modes(half, SLOW_MODES)) for half, other in (halves, halves[::-1]))
-    return _modes(anomalies, confirmed)
+    count = min(confirmed(other, _modes(half, SLOW_MODES)) for half, other in (halves, halves[::-1]))
+    return _modes(anomalies, count)
 
 
 def _modes(anomalies: torch.Tensor, most: int) -> SlowModes:
@@ -190,11 +190,22 @@ def _modes(anomalies: torch.Tensor, most: int) -> SlowModes:
     return SlowModes(taken @ patterns, modes @ patterns, modes @ memory @ patterns)
 
 
-def _slow_in(anomalies: torch.Tensor, found: SlowModes) -> int:
-    """Return how many modes keep more than CONFIRMED between amplitudes that `found` takes of other months."""
-    if not len(found.taken):
-        return 0
-    return int((torch.linalg.eigvals(memory_between(anomalies @ found.taken.T)).abs() > CONFIRMED).sum())
+def confirmed(anomalies: torch.Tensor, found: SlowModes) -> int:
+    """Return of how many `found` modes, the slowest first, other months keep more than CONFIRMED.
+
+    Of a pair of complex modes, whose plane may have two real ones in few months, it is what they keep together.
+    """
+    values, vectors = torch.linalg.eig(found.following @ found.taken.T)
+    order = values.abs().argsort(descending=True)
+    values, vectors = values[order], vectors[:, order]
+    kept = torch.linalg.solve(vectors, memory_between(anomalies @ found.taken.T).to(vectors) @ vectors)
+    count = 0
+    while count < len(values):
+        end = count + (2 if values[count].imag else 1)
+        if torch.linalg.det(kept[count:end, count:end]).abs() <= CONFIRMED ** (end - count):
+            break
+        count = end
+    return count
 
 
 def root(covariance: torch.Tensor, power: float) -> torch.Tensor:

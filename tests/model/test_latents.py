@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.diffusion import Diffusion
-from model.latents import SLOW_MODES, LatentStatistics, slow_modes
+from model.latents import SLOW_MODES, LatentStatistics, SlowModes, confirmed, slow_modes
 from tests.helpers.model_networks import make_model, make_pairs
 
 JANUARY = torch.ones(1)
@@ -133,6 +133,17 @@ def test_a_slow_oscillation_of_little_variance_keeps_its_memory_its_period_and_i
     found = torch.stack(run).var(0).sum()
     known = (latents @ basis[:, 90:92]).var(0).sum()
     assert found.item() == pytest.approx(known.item(), rel=0.25)
+
+
+@pytest.mark.parametrize(("kept", "of_pair", "of_two"), [((0.78, 0.51), 2, 1), ((0.7, 0.4), 0, 1), ((0.5, 0.4), 0, 0)])
+def test_a_pair_is_confirmed_by_what_other_months_keep_of_its_plane(kept, of_pair, of_two):
+    """Of two modes of their own, as slow, each by itself."""
+    plane = torch.eye(2, dtype=torch.float64)
+    angle = torch.tensor(0.2, dtype=torch.float64)
+    turn = torch.stack([torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])])
+    months = autoregression(torch.diag(torch.tensor(kept, dtype=torch.float64)), 4000)
+    assert confirmed(months, SlowModes(plane, plane, 0.9 * turn)) == of_pair
+    assert confirmed(months, SlowModes(plane, plane, torch.diag(torch.tensor([0.9, 0.89]).double()))) == of_two
 
 
 @torch.no_grad()
