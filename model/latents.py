@@ -173,9 +173,7 @@ def _modes(anomalies: torch.Tensor, most: int) -> SlowModes:
     patterns = patterns[variance > RANK * variance[0]]
     # Never a growing mode: a rollout of any length must stay.
     memory = bounded(memory_between(anomalies @ patterns.T), LARGEST)
-    values, vectors = torch.linalg.eig(memory)
-    order = values.abs().argsort(descending=True)
-    values, vectors = values[order], vectors[:, order]
+    values, vectors = slowest_first(memory)
     count = min(most, int((values.abs() > SLOW).sum()))
     while True:
         if 0 < count < len(values) and torch.isclose(values[count], values[count - 1].conj()) and values[count].imag:
@@ -195,9 +193,7 @@ def confirmed(anomalies: torch.Tensor, found: SlowModes) -> int:
 
     Of a pair of complex modes, whose plane may have two real ones in few months, it is what they keep together.
     """
-    values, vectors = torch.linalg.eig(found.following @ found.taken.T)
-    order = values.abs().argsort(descending=True)
-    values, vectors = values[order], vectors[:, order]
+    values, vectors = slowest_first(found.following @ found.taken.T)
     kept = torch.linalg.solve(vectors, memory_between(anomalies @ found.taken.T).to(vectors) @ vectors)
     count = 0
     while count < len(values):
@@ -206,6 +202,13 @@ def confirmed(anomalies: torch.Tensor, found: SlowModes) -> int:
             break
         count = end
     return count
+
+
+def slowest_first(memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the complex amplitudes (n,) that the modes of a memory (n, n) keep, and their vectors, by columns."""
+    values, vectors = torch.linalg.eig(memory)
+    order = values.abs().argsort(descending=True)
+    return values[order], vectors[:, order]
 
 
 def root(covariance: torch.Tensor, power: float) -> torch.Tensor:

@@ -39,10 +39,10 @@ SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
 FLOOR = 0.01  # of the year's mean, which no month is below in a wave
 PATTERNS = 128  # B_j, at most
 LEAST_MONTHS = 120  # of training that tell patterns
+PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 POWER_ROUNDS = 3  # in which the power of e comes near the wanted one
 POWER_MONTHS = 1, 4, 7, 10  # whose mean is nearly the year's
 CHANGE = 10.0  # of a share in a round, at most
-PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
 
