@@ -6,6 +6,7 @@ python -m benchmarks.gpu_parts "rollout 50" --seconds 60 [--tiny]
 import argparse
 import dataclasses
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -98,7 +99,7 @@ def make_model(sizes: Sizes, device: torch.device):
     random = torch.Generator().manual_seed(SEED)
     residual = model.residual
     residual.mixing.copy_(0.01 * torch.randn(residual.mixing.shape, generator=random))
-    residual.known[0], residual.run[0] = 1.0, 0.5
+    residual.run[0] = math.log(0.5)  # for a variance of 1 of the data
     residual.memory.fill_(0.4)
     residual.patterns.copy_(0.01 * torch.randn(residual.patterns.shape, generator=random))
     residual.pattern_memory.fill_(0.6)

@@ -6,8 +6,9 @@ regression             climatology + L(c), the linear response to sea surface te
 regression+residuals   the same + residuals x - climatology - L(c) of training months, drawn by whole years
 no-diffusion           the model with v = 0 in the place of its denoiser; members, noise, memory and decoder as they are
 
-Everything is fitted to the training months of training.nc, in normalized units, as the networks are. Residuals are
-drawn in blocks of twelve months that begin with the calendar month in which training begins (calendar years, where
+Everything is fitted to the training months of training.nc, in normalized units, as the networks are; climatology is
+that of model/climatology.py, which the model has, too, and residuals depart from the mean of the training months. They
+are drawn in blocks of twelve months that begin with the calendar month in which training begins (calendar years, where
 that is January), with replacement: months keep their season, their memory within the year and the variance of annual
 means; between two years the memory is cut.
 """
@@ -20,10 +21,11 @@ import numpy as np
 import torch
 
 from model import checkpoint, data
+from model.climatology import Climatology, climatology_of, monthly_means
 from model.data import Channel, Metadata, Months
 from model.device import pick_device
 from model.fast import FastModel
-from model.forced import ForcedResponse, monthly_means
+from model.forced import ForcedResponse
 from model.regression import TINY
 from model.response import read_response
 from model.rollout import match_initial, open_forcing
@@ -59,9 +61,13 @@ class Forecast(NamedTuple):
     fields: Iterator[np.ndarray]  # float32, physical units
 
 
-def climatology_of(training: Months) -> torch.Tensor:
-    """Return the mean of each calendar month, (12, channels, nlat, nlon)."""
-    return torch.stack([monthly_means(values.double(), training.number).float() for values in channels_of(training)], 1)
+def climatology(training: Months, forced: ForcedResponse | None = None) -> Climatology:
+    """Return the climatology of the training months, of what departs from L(c) where that is known."""
+    departures = (
+        (fields if forced is None else fields - forced.respond(forcing, month)[1])[0]
+        for fields, forcing, month in data.months_in_turn(training)
+    )
+    return climatology_of(departures, training.number, training.metadata)
 
 
 def channels_of(training: Months) -> Iterator[torch.Tensor]:
@@ -105,31 +111,32 @@ def persistence(
     training: Months, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse | None
 ) -> Iterator[torch.Tensor]:
     """Yield climatology + r^t times the anomaly of `initial` (channels, nlat, nlon), t months after the first."""
-    climatology = climatology_of(training)
+    cycle = climatology(training).cycle
     damping = torch.stack([lag_one(values, training.number) for values in channels_of(training)])
-    anomaly = initial - climatology[forcing.dates[0][1] - 1]
+    anomaly = initial - cycle[forcing.dates[0][1] - 1]
     for lead, (_, month) in enumerate(forcing.dates):
-        yield climatology[month - 1] + damping**lead * anomaly
+        yield cycle[month - 1] + damping**lead * anomaly
 
 
 def regression(
     training: Months, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
 ) -> Iterator[torch.Tensor]:
     """Yield climatology + L(c)."""
-    climatology = climatology_of(training)
+    cycle = climatology(training, forced).cycle
     for index, (_, month) in enumerate(forcing.dates):
-        yield climatology[month - 1] + respond(forced, forcing.month(index), month)
+        yield cycle[month - 1] + respond(forced, forcing.month(index), month)
 
 
 def with_residuals(
     training: Months, initial: torch.Tensor, forcing, options: Options, forced: ForcedResponse
 ) -> Iterator[torch.Tensor]:
-    """Yield L(c) + the training month that is drawn, less its own L: climatology + L(c) + a residual."""
+    """Yield climatology + L(c) + the residual of the training month that is drawn."""
+    sample, cycle = climatology(training, forced)
     drawn = residual_months(forcing.dates, training.dates, options.member, options.seed)
     for index, (_, month) in enumerate(forcing.dates):
         there = training.forcings[drawn[index] : drawn[index] + 1]
-        residual = training.fields[drawn[index]] - respond(forced, there, month)
-        yield residual + respond(forced, forcing.month(index), month)
+        residual = training.fields[drawn[index]] - sample[month - 1] - respond(forced, there, month)
+        yield cycle[month - 1] + respond(forced, forcing.month(index), month) + residual
 
 
 class WithoutDiffusion(FastModel):

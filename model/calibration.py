@@ -2,11 +2,12 @@
 
 What the networks add to the mean of the fields over many months is an error of theirs: the data's mean is in the
 normalization and the forced response. It is taken off as an offset per place and calendar month (one for all months of
-a single year), such that the mean of the *physical* fields is the data's: for what is normalized behind a square root
-(precipitation, humidity) it depends on the variance, and a mean that agrees in normalized units is dry where variance
-lacks. Variance that lacks comes back as the noise of model/residual.py. The run has random numbers of its own, so that
-no member of the submission is one that the model was calibrated on. Last comes how much more the global means of whole
-years vary in a run with all this than in the data, for model/global_means.py to hold them.
+a single year), such that the mean of the *physical* fields is that of the data's climate, as far as its years tell
+(model/climatology.py): for what is normalized behind a square root (precipitation, humidity) it depends on the
+variance, and a mean that agrees in normalized units is dry where variance lacks. Variance that lacks comes back as the
+noise of model/residual.py. The run has random numbers of its own, so that no member of the submission is one that the
+model was calibrated on. Last comes how much more the global means of whole years vary in a run with all this than in
+the data, for model/global_means.py to hold them.
 """
 
 import math
@@ -15,13 +16,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from model.data import TRAINING, Months, ToPhysical
-from model.forced import monthly_means
+from model.climatology import climatology_of, error_of_independent, monthly_means, shrunk
+from model.data import TRAINING, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
 from model.regression import TINY
 from model.simulate import free_run
-from model.sphere import row_weights
+from model.sphere import Harmonics, row_weights
 
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
@@ -86,41 +87,51 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     if model.residual is not None and seasons:
         model.residual.fit_shape(lambda: residuals(model, months, inside))
         fit_noise(model, months, inside, members, seed)
-    run, known = Moments(shape, device), Means((2, *shape), device)  # known: normalized and physical
+    run, physical_mean = Moments(shape, device), Means(shape, device)
     physical = ToPhysical(months.metadata, device)
     for index, fields in run_of(model, months, inside, members, seed):
-        month, observed = months.dates[index][1], months.fields[index]
+        month, observed = months.dates[index][1], months.fields[index : index + 1]
         run.add(fields, month)
-        known.add(torch.stack([observed, physical(observed, month)])[None], month)
-    variance = run.variance
-    if model.residual is not None:
-        variance += torch.stack([model.residual.variance(month) for month in range(1, 13)])
-    offset = run.mean - known.mean[:, 0]
-    for channel, transform in enumerate(channel.transform for channel in months.metadata.channels):
-        if transform == "sqrt":
-            scale = float(months.metadata.scale[channel])
-            center = torch.from_numpy(months.metadata.center[:, channel]).to(device)
-            mean, deviation = run.mean[:, channel] * scale + center, variance[:, channel].sqrt() * scale
-            offset[:, channel] = offset_of_roots(mean, deviation, known.mean[:, 1, channel], scale)
-    rows = row_weights(model.grid.nlat).to(offset)
-    met = run.count[:, 0, 0, 0] > 0
-    offset = shrunk(offset, variance / run.count, rows) if seasons else offset[met].mean(0).expand_as(offset)
-    model.climate_offset.copy_(offset)
+        physical_mean.add(physical(observed, month), month)
+    model.climate_offset.copy_(offset_of_run(model, months, run, physical_mean.mean, seasons))
     if model.residual is not None and seasons:
         fit_means(model, months, inside, members, seed)
 
 
-def shrunk(offset: torch.Tensor, error: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return offsets by calendar month (12, fields, nlat, nlon) whose season has the share that is no sampling error.
+def offset_of_run(
+    model: MonthlyDiffusion, months: Months, run: Moments, physical_mean: torch.Tensor, seasons: bool
+) -> torch.Tensor:
+    """Return the offset (12, fields, nlat, nlon) that leaves a run the climate of the training months.
 
-    Of each field the season, what departs from the mean of the months, keeps 1 - E / P of its mean square P, where E is
-    the mean of `error`, the variance of each offset from sampling: seasons of few years go, and their mean stays.
+    Args:
+        model: with its noise.
+        months: the normalized months, with their split.
+        run: its moments, without that noise.
+        physical_mean: of the training months in each calendar month, (12, fields, nlat, nlon), physical units.
+        seasons: whether each calendar month has an offset of its own.
     """
-    mean = offset.mean(0)
-    season = offset - mean
-    power = (season.square() * rows).mean((0, 2, 3))
-    share = (1 - (error * rows).mean((0, 2, 3)) / power.clamp_min(TINY)).clamp_min(0)
-    return mean + share[:, None, None] * season
+    inside = np.flatnonzero(months.split == TRAINING)
+    number = months.number[torch.from_numpy(inside).to(months.fields.device)]
+    sample, cycle = (
+        maps.double() for maps in climatology_of(departures(model, months, inside), number, months.metadata)
+    )
+    variance = run.variance
+    if model.residual is not None:
+        variance += torch.stack([model.residual.variance(month) for month in range(1, 13)])
+    offset = run.mean - cycle
+    for channel, transform in enumerate(channel.transform for channel in months.metadata.channels):
+        if transform == "sqrt":
+            scale = float(months.metadata.scale[channel])
+            center = torch.from_numpy(months.metadata.center[:, channel]).to(offset.device)
+            known, mean = (values[:, channel] * scale + center for values in (sample, run.mean))
+            # Squares of roots that are shifted from their mean in the sample to that of the climate.
+            shift = (cycle - sample)[:, channel] * scale
+            wanted = (physical_mean[:, channel] + (2 * known + shift) * shift).clamp_min(0)
+            offset[:, channel] = offset_of_roots(mean, variance[:, channel].sqrt() * scale, wanted, scale)
+    if not seasons:
+        return offset[run.count[:, 0, 0, 0] > 0].mean(0).expand_as(offset)
+    # Seasons of a run of few years are weather; their mean stays.
+    return shrunk(offset, error_of_independent(variance / run.count), Harmonics(model.grid).to(offset.device))
 
 
 def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
@@ -183,7 +194,7 @@ def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
             known.add(look(both[:1]), month)
             run.add(look(both[1:]), month)
         if look is not harmonics:
-            model.residual.fit_variance(known.variance.float(), run.variance.float())
+            model.residual.fit_variance(known.variance.float(), run.variance.float(), len(inside) // 12)
     power = harmonics.by_degree((known.variance - run.variance).mean(0))
     rows = row_weights(model.grid.nlat).to(power)
     variance = torch.stack([model.residual.variance(month) for month in range(1, 13)]).double().mean(0)
@@ -218,8 +229,11 @@ def offset_of_roots(mean: torch.Tensor, deviation: torch.Tensor, wanted: torch.T
 
 def residuals(model: MonthlyDiffusion, months: Months, inside: np.ndarray) -> Iterator[torch.Tensor]:
     """Yield what the decoder leaves of the months `inside` when it is given their posterior mean, a month at a time."""
-    for index in inside:
-        fields, forcing = months.fields[index : index + 1], months.forcings[index : index + 1]
-        number = torch.tensor([months.dates[index][1]], device=fields.device)
+    for fields, forcing, number in months_in_turn(months, inside):
         latent, _ = model.encode(fields, forcing, number)
         yield (fields - model.decode(latent, forcing, number))[0]
+
+
+def departures(model: MonthlyDiffusion, months: Months, inside: np.ndarray) -> Iterator[torch.Tensor]:
+    """Yield what the months `inside` have beside the response to their forcing, a month at a time."""
+    return (model.departures(*given)[0] for given in months_in_turn(months, inside))

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -266,6 +266,16 @@ def training_months(months: Months) -> Months:
     )
     dates = [months.dates[index] for index in inside]
     return dataclasses.replace(months, fields=fields, forcings=forcings, dates=dates, split=split[inside])
+
+
+def months_in_turn(
+    months: Months, inside: Iterable[int] | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield fields, forcing and calendar month (1, ...) of months in turn, of all or of those of some indices."""
+    number = months.number
+    for index in range(len(months.dates)) if inside is None else inside:
+        some = slice(index, index + 1)
+        yield months.fields[some], months.forcings[some], number[some]
 
 
 def pair_indices(months: Months, split: int) -> np.ndarray:

@@ -22,6 +22,7 @@ extrapolate in it.
 import torch
 from torch import nn
 
+from model.climatology import monthly_means
 from model.regression import TINY, Regression, WienerFilter, annual_waves
 from model.sphere import Grid, Harmonics, row_weights
 
@@ -177,13 +178,6 @@ class ForcedResponse(nn.Module):
         self.share.copy_(self.harmonics.smooth(self.sea, NEAR).clamp_min(FAR))
         self.patterns.copy_(torch.stack(leading))
         return ~(constant | repeated)
-
-
-def monthly_means(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
-    """Return the mean of `values` (time, ...) for each calendar month, shape (12, ...); 0 where there is none."""
-    total = values.new_zeros(12, *values.shape[1:]).index_add(0, months - 1, values)
-    count = torch.bincount(months - 1, minlength=12).clamp_min(1).to(values)
-    return total / count.view(12, *[1] * (values.ndim - 1))
 
 
 def by_waves(amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:

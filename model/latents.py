@@ -15,9 +15,10 @@ lambda_k, and an even rest r^2, both with an annual cycle, for storms and vortic
 What is slow, such as the stratosphere's oscillation, may be little of the variance: a memory between few patterns, that
 hold a part of it beside much else, is shorter than its own, and its noise is in no leading pattern f_k. So modes of
 which more than SLOW is kept from month to month are sought between as many patterns as a sixth of the months. So many
-patterns also fit noise: there are as many slow modes as those of either half of the months that are slow in the other.
-Their noise is that of their own shocks, as large as keeps their variance. The memory of the rest is between the largest
-patterns of what these modes leave.
+patterns also fit noise: there are as many slow modes as either half of the months finds in the large scales of the
+fields, slow in the other half, too. The fields tell that before training, and better than an encoder that has just
+begun. The noise of slow modes is that of their own shocks, as large as keeps their variance. The memory of the rest is
+between the largest patterns of what they leave.
 
 Where the memory is long, a month's error lasts for years: slow modes follow the linear model alone. Networks neither
 see them in the state nor add to them, so that their memory and variance are those fitted, bounded whatever they learn.
@@ -59,6 +60,7 @@ class SlowModes(NamedTuple):
 class LatentStatistics(nn.Module):
     """Mean, memory and covariance of standardized latents, measured on the training months; nothing until then."""
 
+    slow_count: torch.Tensor
     mean: torch.Tensor
     memory_from: torch.Tensor
     memory_to: torch.Tensor
@@ -71,6 +73,7 @@ class LatentStatistics(nn.Module):
     def __init__(self, modes: int, shape: tuple[int, int, int]):
         super().__init__()
         size = shape[0] * shape[1] * shape[2]
+        self.register_buffer("slow_count", torch.zeros((), dtype=torch.long))
         self.register_buffer("mean", torch.zeros(shape))
         # Of slow modes first, then of the rest: the vectors that take amplitudes of z, and what becomes of these.
         self.register_buffer("memory_from", torch.zeros(SLOW_MODES + MEMORY_MODES, size))
@@ -100,6 +103,10 @@ class LatentStatistics(nn.Module):
         slow = noise @ self.memory_from[:SLOW_MODES].T
         return (noise + (slow @ self.slow_noise) @ self.slow_to).view_as(white)
 
+    def find_slow(self, fields: torch.Tensor) -> None:
+        """Find how many modes are slow, by the anomalies of the fields of training months (time, size)."""
+        self.slow_count.fill_(count_slow(fields.double()))
+
     @torch.no_grad()
     def fit(self, latents: torch.Tensor, months: torch.Tensor) -> None:
         """Measure the statistics of `latents` (time, channels, nlat, nlon), scaled already.
@@ -108,7 +115,7 @@ class LatentStatistics(nn.Module):
         """
         self.mean.copy_(latents.mean(0))
         anomalies = (latents - self.mean).flatten(1).double()
-        slow = slow_modes(anomalies)
+        slow = slow_modes(anomalies, int(self.slow_count))
         amplitudes = anomalies @ slow.taken.T
         # In place and in parts: on fine grids a copy of all latents in double precision is a gigabyte.
         _add_product(anomalies, -amplitudes, slow.modes)
@@ -159,15 +166,14 @@ class LatentStatistics(nn.Module):
         self.slow_noise.zero_()[: len(change), : len(change)] = change
 
 
-def slow_modes(anomalies: torch.Tensor) -> SlowModes:
-    """Return the modes of `anomalies` (time, size) that keep more than SLOW, as many as halves of them confirm."""
+def count_slow(anomalies: torch.Tensor) -> int:
+    """Return how many modes of `anomalies` (time, size) are slow by either half of the months, and in the other."""
     middle = len(anomalies) // 2
     halves = anomalies[:middle], anomalies[middle:]
-    count = min(confirmed(other, _modes(half, SLOW_MODES)) for half, other in (halves, halves[::-1]))
-    return _modes(anomalies, count)
+    return min(confirmed(other, slow_modes(half, SLOW_MODES)) for half, other in (halves, halves[::-1]))
 
 
-def _modes(anomalies: torch.Tensor, most: int) -> SlowModes:
+def slow_modes(anomalies: torch.Tensor, most: int) -> SlowModes:
     """Return at most `most` modes of `anomalies` (time, size) that keep more than SLOW, none too oblique."""
     patterns, variance = leading_patterns(anomalies, min(SEARCH, max(1, len(anomalies) // 6)))
     patterns = patterns[variance > RANK * variance[0]]

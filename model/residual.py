@@ -15,28 +15,25 @@ unlike from place to place; of a degree they have the share that half of the mon
 
 The noise closes the gap that encoder, sampler and decoder leave together, and adds nothing where they leave none: s^2
 is what a free run of the training period lacks of the data's variance about the seasonal mean at each place, with its
-annual cycle, and patterns and G_l together have the power that gives e what it lacks of each field's at degree l. Where
-the run varies more than the data, g < 1 takes that away. What fields and places have to do with each other, and r of
-each degree and pattern, are those of what reconstructed training months leave, x - D(E(x)).
+annual cycle (model/climatology.py), and patterns and G_l together have the power that gives e what it lacks of each
+field's at degree l. Where the run varies more than the data, g < 1 takes that away. What fields and places have to do
+with each other, and r of each degree and pattern, are those of what reconstructed training months leave, x - D(E(x)).
 
 Last, global means that conservation holds still are held (model/global_means.py).
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from model.climatology import LOGARITHMS, variance_cycles, variance_in
 from model.covariance import confirmed_share, leading_patterns
 from model.global_means import GlobalMeans, Held
-from model.regression import TINY, annual_waves
+from model.regression import TINY
 from model.sphere import Grid, Harmonics, product_power
 
-SMOOTH = 12  # degree of the harmonics beyond which maps of variance are smoothed
-SHARPEST = 4.0  # variance at a place over that of its surroundings, at most
-FLOOR = 0.01  # of the year's mean, which no month is below in a wave
 PATTERNS = 128  # B_j, at most
 LEAST_MONTHS = 120  # of training that tell patterns
 PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
@@ -78,7 +75,6 @@ class ResidualNoise(nn.Module):
 
     known: torch.Tensor
     run: torch.Tensor
-    detail: torch.Tensor
     even: torch.Tensor
     mixing: torch.Tensor
     memory: torch.Tensor
@@ -91,10 +87,9 @@ class ResidualNoise(nn.Module):
         super().__init__()
         self.harmonics = Harmonics(grid)
         degrees = self.harmonics.keep.lmax
-        # Variance of the data and of a free run, smooth, as `fit_wave` has them; and the data's over that.
-        self.register_buffer("known", torch.zeros(3, fields, *grid))
-        self.register_buffer("run", torch.zeros(3, fields, *grid))
-        self.register_buffer("detail", torch.ones(fields, *grid))
+        # Variance of the data and of a free run, as `variance_cycles` has it.
+        self.register_buffer("known", torch.zeros(LOGARITHMS, fields, *grid))
+        self.register_buffer("run", torch.zeros(LOGARITHMS, fields, *grid))
         self.register_buffer("even", torch.ones(fields, *grid))  # 1 over the deviation of u
         self.means = GlobalMeans(fields, grid)
         self.register_buffer("mixing", torch.zeros(degrees + 1, fields, fields))  # G_l, and H in the last place
@@ -113,7 +108,6 @@ class ResidualNoise(nn.Module):
         shape = self.mixing, self.memory, self.patterns, self.pattern_memory
         for values in (self.known, self.run, *shape):
             values.zero_()
-        self.detail.fill_(1)
         self.even.fill_(1)
         self.means.reset()
 
@@ -149,9 +143,9 @@ class ResidualNoise(nn.Module):
         return self._kept_and_lacking(month)[1]
 
     def _kept_and_lacking(self, month: int) -> tuple[torch.Tensor, torch.Tensor]:
-        known, run = (wave(waves, month) for waves in (self.known, self.run))
-        kept = ((known + TINY) / (run + TINY)).clamp_max(1)
-        return kept, (self.detail * (known - kept * run)).clamp_min(0)
+        known, run = (variance_in(logarithms, month) for logarithms in (self.known, self.run))
+        kept = (known / run).clamp_max(1)
+        return kept, (known - kept * run).clamp_min(0)
 
     def maps(self, state: NoiseState) -> torch.Tensor:
         """Return u (batch, fields, nlat, nlon) of a state."""
@@ -243,13 +237,14 @@ class ResidualNoise(nn.Module):
         self.mixing[:-1] *= (1 - taken).clamp_min(0).sqrt().T[:, :, None]
 
     @torch.no_grad()
-    def fit_variance(self, known: torch.Tensor, run: torch.Tensor) -> None:
-        """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units."""
-        self.known.copy_(fit_wave(self.harmonics.smooth(known, SMOOTH)))
-        self.run.copy_(fit_wave(self.harmonics.smooth(run, SMOOTH)))
-        self.known[0].clamp_min_(0)
-        self.run[0].clamp_min_(0)
-        self.detail.copy_((known.mean(0) / self.known[0].clamp_min(TINY)).clamp_max(SHARPEST))
+    def fit_variance(self, known: torch.Tensor, run: torch.Tensor, years: int) -> None:
+        """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units.
+
+        years: of the data, which tell how much of its season is real.
+        """
+        found = variance_cycles(known, run, years, self.harmonics)
+        for logarithms, values in zip((self.known, self.run), found, strict=True):
+            logarithms.copy_(values)
 
     @torch.no_grad()
     def fit_power(self, lacking: torch.Tensor) -> None:
@@ -301,20 +296,3 @@ class ResidualNoise(nn.Module):
         total = (variance * self.means.rows).mean((0, 2, 3))[:, None]
         both = torch.cat([power, (total - power.sum(1, keepdim=True)).clamp_min(0)], dim=1)
         return torch.where(total > TINY, both / total.clamp_min(TINY), 0.0)
-
-
-def fit_wave(values: torch.Tensor) -> torch.Tensor:
-    """Return the waves (3, ...) of positive `values` (12, ...) of the calendar months: their mean, and b of `wave`."""
-    mean = values.mean(0)
-    basis = annual_waves(torch.arange(1, 13, device=values.device), values.dtype).T.contiguous() / 6
-    # Of logarithms, or the calm months of a strong season would come out below nothing.
-    logarithm = torch.maximum(values, FLOOR * mean).clamp_min(TINY).log()
-    return torch.cat([mean[None], torch.tensordot(basis, logarithm, dims=1)])
-
-
-def wave(waves: torch.Tensor, month: int) -> torch.Tensor:
-    """Return v_0 exp(b_1 cos m + b_2 sin m) over the year's mean of exp(..), of `waves` (3, ...), in a month 1..12."""
-    angles = [2 * math.pi * number / 12 for number in range(1, 13)]
-    year = sum(torch.exp(math.cos(angle) * waves[1] + math.sin(angle) * waves[2]) for angle in angles)
-    angle = angles[month - 1]
-    return 12 * waves[0] * torch.exp(math.cos(angle) * waves[1] + math.sin(angle) * waves[2]) / year

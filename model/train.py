@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import candidates, checkpoint, data, first_guess
+from model import candidates, checkpoint, data
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
 from model.data import Months, open_months
@@ -26,6 +26,7 @@ from model.loss import draw_noise, gradients, loss_terms, validation_score
 from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
+from model.prefit import prefit
 from model.progress import Progress, fail, note, open_log
 from model.train_state import State, hand_over, load_state, termination, write_state
 
@@ -86,7 +87,7 @@ def train(
         state_path = Path(state_folder) / "state.pt" if state_folder else None
         state = load_state(state_path, identity, device)
         if state is None:
-            fit_forced(model, months)
+            prefit(model, months)
         else:
             hand_over(state, model, optimizer)
         # What a run that was killed in its free runs has left needs none.
@@ -187,12 +188,6 @@ def train(
     checkpoint.save(out, model, average_model.state_dict(), metadata, provenance)
     if state_path:
         state_path.unlink(missing_ok=True)
-
-
-def fit_forced(model: MonthlyDiffusion, months: Months) -> None:
-    """Fit the forced response to the training months, if the config asks for it."""
-    if model.forced is not None:
-        first_guess.fit(model.forced, data.training_months(months))
 
 
 @torch.no_grad()

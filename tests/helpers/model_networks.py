@@ -8,8 +8,8 @@ from model.config import PUBLISHED, ModelConfig
 from model.data import MonthPairs
 from model.forced import LEAST_YEARS
 from model.monthly_diffusion import MonthlyDiffusion
+from model.prefit import prefit
 from model.sphere import Grid, row_weights
-from model.train import fit_forced
 from tests.helpers import model_data
 from tests.helpers import model_plain as plain
 
@@ -35,7 +35,9 @@ def make_model(grid=GRID, seed=0, **choices):
         # A random walk, and weather that knows nothing of the month before: one slow mode.
         walk = torch.randn(120, 1, 1, 1).cumsum(0) * torch.randn(model.latent_shape)
         weather = torch.randn(120, *model.latent_shape).cumsum(-1)
-        model.fit_latents((walk + weather) * 0.1 + 1, torch.arange(120) % 12 + 1)
+        latents = (walk + weather) * 0.1 + 1
+        model.latents.find_slow(latents.flatten(1))
+        model.fit_latents(latents, torch.arange(120) % 12 + 1)
         assert model.latents.slow_to.any()
     return model
 
@@ -44,7 +46,7 @@ def untrained_model(months):
     """A small model of `months` that has its response to the sea, and networks as they are before training."""
     torch.manual_seed(2)
     model = checkpoint.new_model(ModelConfig(**model_data.SMALL["model"]), months.metadata, months.statics).eval()
-    fit_forced(model, months)
+    prefit(model, months)
     return model
 
 

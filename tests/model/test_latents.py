@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.diffusion import Diffusion
-from model.latents import SLOW_MODES, LatentStatistics, SlowModes, confirmed, slow_modes
+from model.latents import SLOW_MODES, LatentStatistics, SlowModes, confirmed, count_slow, slow_modes
 from tests.helpers.model_networks import make_model, make_pairs
 
 JANUARY = torch.ones(1)
@@ -55,6 +55,7 @@ def test_the_memory_of_the_latents_is_found_and_its_departures_colored():
         torch.cos(phase)[:, None, None, None] * patterns[0] + torch.sin(phase)[:, None, None, None] * patterns[1]
     )
     statistics = LatentStatistics(60, (1, 8, 16))
+    statistics.find_slow(latents.flatten(1))
     statistics.fit(latents, calendar(len(latents)))
     state, run = latents[:1] - statistics.mean, []
     for _ in range(3000):
@@ -92,7 +93,8 @@ def test_slow_modes_are_those_that_the_memory_keeps_and_nothing_else():
     """Of a memory with modes of 0.95 and 0.3 that are not at right angles."""
     turn = torch.tensor([[1.0, 0.4, 0], [0, 1, 0.3], [0.2, 0, 1]], dtype=torch.float64)
     memory = torch.linalg.solve(turn, torch.diag(torch.tensor([0.95, 0.3, -0.1], dtype=torch.float64)) @ turn)
-    slow = slow_modes(autoregression(memory, 2400))
+    months = autoregression(memory, 2400)
+    slow = slow_modes(months, count_slow(months))
     values, vectors = torch.linalg.eig(memory)
     chosen = (values.abs() > 0.7).to(vectors)
     wanted = torch.linalg.solve(vectors.mT, (vectors * chosen).mT).mT.real  # the projector along the other modes
@@ -106,7 +108,7 @@ def test_slow_modes_are_those_that_the_memory_keeps_and_nothing_else():
 def test_what_forgets_within_months_has_no_slow_modes(keep):
     """Though between so many patterns some would seem to keep more than they do."""
     memory = keep * torch.eye(200, dtype=torch.float64)
-    assert not len(slow_modes(autoregression(memory, 360)).taken)
+    assert count_slow(autoregression(memory, 360)) == 0
 
 
 def test_a_slow_oscillation_of_little_variance_keeps_its_memory_its_period_and_its_variance():
@@ -119,6 +121,7 @@ def test_a_slow_oscillation_of_little_variance_keeps_its_memory_its_period_and_i
     # Each pattern of the latents has a little of it, and none has much.
     latents = loud @ basis[:, :40].T + pair @ (basis[:, 90:92] + 0.3 * basis[:, :2]).T
     statistics = LatentStatistics(60, (1, 8, 16))
+    statistics.find_slow(latents)
     statistics.fit(latents.float().view(count, 1, 8, 16), calendar(count))
     adjoint, modes = statistics.memory_from[:SLOW_MODES].double(), statistics.memory_to[:SLOW_MODES].double()
     values = torch.linalg.eigvals(modes @ adjoint.T)
@@ -170,6 +173,7 @@ def test_networks_neither_see_nor_move_the_slow_modes():
 def test_memory_fitted_to_few_months_never_grows(count, seed):
     statistics = LatentStatistics(40, (1, 8, 16))
     latents = torch.randn(count, 1, 8, 16, generator=torch.Generator().manual_seed(1000 * count + seed)).cumsum(0)
+    statistics.find_slow(latents.flatten(1))
     statistics.fit(latents, calendar(count))
     state = torch.randn(1, 1, 8, 16)
     assert statistics.color(state, JANUARY).isfinite().all()

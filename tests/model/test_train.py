@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import checkpoint, data, metrics, train, train_state
+from model import checkpoint, data, metrics, prefit, train, train_state
 from model.optimizer import RealAdamW, clone_state
 from tests.helpers import model_data
 from tests.helpers.model_networks import make_model
@@ -92,7 +92,7 @@ def test_months_in_their_file_are_those_in_memory(folder):
         for months in (stored, whole):
             model = checkpoint.load(folder / "c.zip")[0]
             model.forced.response.zero_()
-            train.fit_forced(model, months)
+            prefit.prefit(model, months)
             fitted.append(model.forced.state_dict())
     assert same(*fitted) and fitted[0]["response"].any()
 
