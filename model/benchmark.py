@@ -105,7 +105,8 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
     residual = model.residual
     states: list = [None] * len(latents)
     if residual is not None:
-        scales, rates = residual.scales(1), residual.rates()
+        # Those of every calendar month, which a rollout holds.
+        scales, rates = [residual.scales(month) for month in range(1, 13)], residual.rates()
         shapes, number = dict(zip(RESIDUAL_STAGES, residual.shapes, strict=True)), torch.zeros_like(pairs.month)
         drawing = [MonthlyNoise(key, shapes, block, device) for block in blocks]
     parts = {"noise": 0.0, "conditions": 0.0, "sampling": 0.0, "decoding": 0.0, "residual": 0.0}
@@ -123,7 +124,7 @@ def rollout_seconds(model, pairs: MonthPairs, members: int, watch: Stopwatch, mo
             for place, values in enumerate(fields):
                 noises = [each[0] for each in drawing[place](number)]
                 states[place] = residual.step(states[place], noises, rates)
-                residual.complete(values, month.added, 0.0, scales, states[place])
+                residual.complete(values, month.added, 0.0, scales[0], states[place])
         if counted:
             parts["noise"] += (colored - start) / (ahead * size * months)
             parts["conditions"] += (prepared - colored) / (months * members)

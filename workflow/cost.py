@@ -4,7 +4,7 @@ Jobs are counted by dry-runs and the groups of the Slurm profile. Training and r
 ``python -m model.benchmark`` on one core at four grids up to 1.5 degrees, and continued by a model of their cost:
 
     seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
-    memory   = a + b cells                   and for training its data beside it
+    memory   = a + b cells                   and for training its data beside it, for a rollout what leaves it
 
 All other rules take the seconds and memory of workflow/rules.csv, measured at 1.5 degrees; its column ``grows`` says
 whether they follow the cells of the model's grid. The table is of one core: a GPU changes training and rollouts only.
@@ -34,6 +34,7 @@ MEMBERS = (5, 50, 500)
 CALIBRATING_RUNS = 4  # of a model with residual noise: variance by place, by degree, mean, and global means
 FIELDS = 37  # of a month in a rollout's file, float32
 INPUTS = 50  # maps of a month that training holds: fields, and of these and 3 forcings harmonics and coarse maps
+LEAVING_MB = 200  # of a rollout: two buffers of months that are written
 COMPUTED = {"train", "rollout"}  # measured by this program
 CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
 
@@ -95,11 +96,11 @@ def count_submissions(counts, profile):
 # Time and memory.
 
 
-def measure(resolution, batch):
-    """Seconds of a training step and of a member-month, and MB of both, of the shipped recipe on one core."""
+def measure(resolution, batch, block):
+    """Seconds of a training step and of a block's member-month, and MB of both, of the shipped recipe on one core."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     found = {}
-    for name, what, size in (("step", "training", batch), ("month", "rollout", 1)):
+    for name, what, size in (("step", "training", batch), ("month", "rollout", block)):
         command = [sys.executable, "-m", "model.benchmark", "--json", "--one", "defaults", what, size, "--grid"]
         command = list(map(str, [*command, *axes(resolution)]))
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
@@ -145,7 +146,7 @@ def cost(members, resolution, config, counts, fits, rules):
         "training_h": training,
         "training_gb": (fits["step_mb"](resolution) + data_mb) / 1000,
         "rollout_h": rollout,
-        "rollout_gb": fits["month_mb"](resolution) / 1000,
+        "rollout_gb": (fits["month_mb"](resolution) + LEAVING_MB) / 1000,
         "core_h": training + rollout * counts["rollout"] + others / 3600,
         "rollouts_gb": 4 * FIELDS * month_gb,
         "submission_gb": CMOR_BYTES * month_gb,
@@ -166,7 +167,7 @@ def main():
         parser.error(f"--members {wrong[0]} is not a multiple of {block}, the block of the config (rollout.block)")
     if wrong := [step for step in arguments.grids if not is_grid(step)]:
         parser.error(f"--grids {wrong[0]:g} is no step from 0.25 to 15 degrees that divides 180 (grid.resolution)")
-    found = [measure(resolution, config["training"]["batch"]) for resolution in MEASURED]
+    found = [measure(resolution, config["training"]["batch"], block) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
     rules = read_rules()
     print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")

@@ -94,6 +94,6 @@ def test_a_grid_that_the_config_refuses_is_refused_before_anything_is_measured(s
 @pytest.mark.slow
 def test_measured_on_this_machine():
     """What is measured is what the table continues, and a finer grid takes more memory."""
-    coarse, fine = (cost.measure(resolution, 2) for resolution in (15, 4.5))
+    coarse, fine = (cost.measure(resolution, 2, 1) for resolution in (15, 4.5))
     assert coarse.keys() == fine.keys() == {"step", "month", "step_mb", "month_mb"}
     assert min(coarse.values()) > 0 and fine["step_mb"] > coarse["step_mb"] > 100
