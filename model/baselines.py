@@ -1,7 +1,7 @@
 r"""Forecasts that cost nothing, which the evaluation sets beside the model: physical fields, month by month.
 
 persistence            the initial month's anomaly a_0, damped by the lag-one autocorrelation r of each point and field:
-                       climatology + r^t a_0, what an AR(1) process forecasts; over decades it becomes climatology
+                       climatology + r^t a_0, what an AR(1) process forecasts; soon that is climatology alone
 regression             climatology + L(c), the linear response to sea surface temperature (forced.py), of response.py
 regression+residuals   the same + residuals x - climatology - L(c) of training months, drawn by whole years
 no-diffusion           the model with v = 0 in the place of its denoiser; members, noise, memory and decoder as they are
@@ -71,7 +71,7 @@ def climatology(training: Months, forced: ForcedResponse | None = None) -> Clima
 
 
 def channels_of(training: Months) -> Iterator[torch.Tensor]:
-    """Yield the months (time, nlat, nlon) of each channel: all of them at once are too many for the memory."""
+    """Yield the months (time, nlat, nlon) of each channel: all of all at once are too many for the memory."""
     return (training.fields[:, channel] for channel in range(training.fields.shape[1]))
 
 

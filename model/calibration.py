@@ -12,12 +12,13 @@ the data, for model/global_means.py to hold them.
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from model.climatology import climatology_of, error_of_independent, monthly_means, shrunk
-from model.data import TRAINING, Months, ToPhysical, months_in_turn
+from model.climatology import Climatology, climatology_of, error_of_independent, monthly_means, shrunk
+from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
 from model.regression import TINY
@@ -87,51 +88,66 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     if model.residual is not None and seasons:
         model.residual.fit_shape(lambda: residuals(model, months, inside))
         fit_noise(model, months, inside, members, seed)
+    departures = (model.departures(*given)[0] for given in months_in_turn(months, inside))
+    climatology = climatology_of(departures, months.number[torch.from_numpy(inside).to(device)], months.metadata)
     run, physical_mean = Moments(shape, device), Means(shape, device)
     physical = ToPhysical(months.metadata, device)
     for index, fields in run_of(model, months, inside, members, seed):
         month, observed = months.dates[index][1], months.fields[index : index + 1]
         run.add(fields, month)
         physical_mean.add(physical(observed, month), month)
-    model.climate_offset.copy_(offset_of_run(model, months, run, physical_mean.mean, seasons))
+    variance = run.variance
+    if model.residual is not None:
+        variance += torch.stack([model.residual.variance(month) for month in range(1, 13)])
+    found = offset_of_run(run.mean, variance, climatology, physical_mean.mean, months.metadata)
+    if seasons:
+        # A season that a run of few years has beyond the sample is weather in part; that of the sample is known.
+        error, harmonics = error_of_independent(variance / run.count), Harmonics(model.grid).to(device)
+        offset = shrunk(found.of_sample, error, harmonics) + found.of_climate
+    else:
+        offset = (found.of_sample + found.of_climate)[run.count[:, 0, 0, 0] > 0].mean(0)
+    model.climate_offset.copy_(offset)
     if model.residual is not None and seasons:
         fit_means(model, months, inside, members, seed)
 
 
+class Offset(NamedTuple):
+    """What a run has too much, (12, fields, nlat, nlon), in two parts."""
+
+    of_sample: torch.Tensor  # beyond the means of the training months, with the sampling error of the run
+    of_climate: torch.Tensor  # these beyond the climate
+
+
 def offset_of_run(
-    model: MonthlyDiffusion, months: Months, run: Moments, physical_mean: torch.Tensor, seasons: bool
-) -> torch.Tensor:
-    """Return the offset (12, fields, nlat, nlon) that leaves a run the climate of the training months.
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    climatology: Climatology,
+    physical_mean: torch.Tensor,
+    metadata: Metadata,
+) -> Offset:
+    """Return what to take off a run, such that the mean of its physical fields is that of the climate.
 
     Args:
-        model: with its noise.
-        months: the normalized months, with their split.
-        run: its moments, without that noise.
-        physical_mean: of the training months in each calendar month, (12, fields, nlat, nlon), physical units.
-        seasons: whether each calendar month has an offset of its own.
+        mean: of the run in each calendar month, (12, fields, nlat, nlon), normalized.
+        variance: likewise, with the noise that the run is to have.
+        climatology: of the training months.
+        physical_mean: of these, physical units.
+        metadata: of the fields.
     """
-    inside = np.flatnonzero(months.split == TRAINING)
-    number = months.number[torch.from_numpy(inside).to(months.fields.device)]
-    sample, cycle = (
-        maps.double() for maps in climatology_of(departures(model, months, inside), number, months.metadata)
-    )
-    variance = run.variance
-    if model.residual is not None:
-        variance += torch.stack([model.residual.variance(month) for month in range(1, 13)])
-    offset = run.mean - cycle
-    for channel, transform in enumerate(channel.transform for channel in months.metadata.channels):
+    sample, cycle = climatology
+    offset = Offset(mean - sample, (sample - cycle).to(mean))
+    for channel, transform in enumerate(channel.transform for channel in metadata.channels):
         if transform == "sqrt":
-            scale = float(months.metadata.scale[channel])
-            center = torch.from_numpy(months.metadata.center[:, channel]).to(offset.device)
-            known, mean = (values[:, channel] * scale + center for values in (sample, run.mean))
-            # Squares of roots that are shifted from their mean in the sample to that of the climate.
-            shift = (cycle - sample)[:, channel] * scale
-            wanted = (physical_mean[:, channel] + (2 * known + shift) * shift).clamp_min(0)
-            offset[:, channel] = offset_of_roots(mean, variance[:, channel].sqrt() * scale, wanted, scale)
-    if not seasons:
-        return offset[run.count[:, 0, 0, 0] > 0].mean(0).expand_as(offset)
-    # Seasons of a run of few years are weather; their mean stays.
-    return shrunk(offset, error_of_independent(variance / run.count), Harmonics(model.grid).to(offset.device))
+            scale = float(metadata.scale[channel])
+            center = torch.from_numpy(metadata.center[:, channel]).to(mean)
+            root, known = (values[:, channel] * scale + center for values in (mean, sample.to(mean)))
+            deviation, wanted = variance[:, channel].sqrt() * scale, physical_mean[:, channel]
+            # Squares of roots that are shifted from their mean in the sample to that of the climate, not below zero.
+            shift = torch.maximum((cycle - sample)[:, channel] * scale, -known)
+            of_sample = offset_of_roots(root, deviation, wanted, scale)
+            of_climate = offset_of_roots(root, deviation, wanted + (2 * known + shift) * shift, scale) - of_sample
+            offset.of_sample[:, channel], offset.of_climate[:, channel] = of_sample, of_climate
+    return offset
 
 
 def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:
@@ -232,8 +248,3 @@ def residuals(model: MonthlyDiffusion, months: Months, inside: np.ndarray) -> It
     for fields, forcing, number in months_in_turn(months, inside):
         latent, _ = model.encode(fields, forcing, number)
         yield (fields - model.decode(latent, forcing, number))[0]
-
-
-def departures(model: MonthlyDiffusion, months: Months, inside: np.ndarray) -> Iterator[torch.Tensor]:
-    """Yield what the months `inside` have beside the response to their forcing, a month at a time."""
-    return (model.departures(*given)[0] for given in months_in_turn(months, inside))

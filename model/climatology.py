@@ -12,7 +12,8 @@ theirs. The error of a wave is that of its amplitudes between years, so that yea
 of the season.
 
 Variances have a cycle likewise, two waves of their logarithm: that of a normal sample's variance errs by the trigamma
-function of half its degrees of freedom, whatever the variance.
+function of half its degrees of freedom, whatever the variance. Here months count as independent, so that of what lasts
+for months a little too much season is kept.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ from model.sphere import Grid, Harmonics
 
 NEAR = 6  # degree of the harmonics to which power and error are smoothed
 FLOOR = 0.01  # of the year's mean variance, which no month is below in a wave
-LOGARITHMS = 5  # of a variance: of its mean, and the amplitudes of two waves
+LOGARITHMS = 5  # of a variance: of what multiplies the exponential of two waves, and their amplitudes
 
 
 class Climatology(NamedTuple):
@@ -47,18 +48,21 @@ def climatology_of(departures: Iterable[torch.Tensor], months: torch.Tensor, met
     """Return the climatology of training months.
 
     Args:
-        departures: of each month in turn from what the sea makes of it, (channels, nlat, nlon), normalized. Of these
-            alone the mean errs by sampling: anomalies of the sea have none.
+        departures: of each month in turn from what the sea makes of it, (channels, nlat, nlon), normalized, or fields
+            where that is not known. Anomalies of the sea have no mean, and what they explain of a mean is no error.
         months: calendar months 1..12, (time,).
         metadata: of the fields.
     """
     sample, error = sampled(departures, months)
     if error is None:
         return Climatology(sample.float(), sample.float())
-    # Anomalies from a mean of every month have no cycle of their own.
-    center = torch.from_numpy(metadata.center / metadata.scale[:, None, None]).to(sample)
-    cycle = shrunk(sample + center, error, Harmonics(Grid(*sample.shape[-2:])).to(sample.device)) - center
-    return Climatology(sample.float(), cycle.float())
+    harmonics = Harmonics(Grid(*sample.shape[-2:])).to(sample.device)
+    cycle = torch.empty_like(sample, dtype=torch.float32)
+    for channel, scale in enumerate(metadata.scale):  # one after the other, for the memory
+        # Anomalies from a mean of every month have no cycle of their own.
+        center = torch.from_numpy(metadata.center[:, channel] / scale).to(sample)
+        cycle[:, channel] = shrunk(sample[:, channel] + center, error[:, channel], harmonics) - center
+    return Climatology(sample.float(), cycle)
 
 
 def year_basis(device: torch.device | str = "cpu") -> torch.Tensor:
@@ -80,32 +84,36 @@ def waves_of_year() -> Iterator[slice]:
 def sampled(values: Iterable[torch.Tensor], months: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return means of each calendar month, and the variance that sampling gives each of their amplitudes, (12, ...).
 
-    By how the amplitudes of whole years differ; None of less than two years, or where months do not follow each other.
+    By how the amplitudes of years differ, which are twelve months in turn from any on; None of less than two of them.
 
     Args:
         values: of each month in turn, (...).
         months: 1..12, (time,).
     """
-    years, first = len(months) // 12, months[:12].tolist()
-    in_turn = sorted(first) == list(range(1, 13)) and months[: 12 * years].tolist() == first * years
-    waves = year_basis()[:, [month - 1 for month in first]]
+    basis, years = year_basis(), 0
     sums, total, squares = (torch.zeros((), dtype=torch.float64) for _ in range(3))
     year: list[torch.Tensor] = []
+    numbers: list[int] = []
     for index, (month, value) in enumerate(zip(months.tolist(), values, strict=True)):
         if not index:
             sums, total, squares = (value.new_zeros(12, *value.shape, dtype=torch.float64) for _ in range(3))
         sums[month - 1] += value
+        if numbers and month != numbers[-1] % 12 + 1:
+            year, numbers = [], []
         year.append(value)
+        numbers.append(month)
         if len(year) == 12:
-            amplitudes = torch.tensordot(waves.to(value), torch.stack(year), dims=1).double()
+            waves = basis[:, [number - 1 for number in numbers]].to(value)
+            amplitudes = torch.tensordot(waves, torch.stack(year), dims=1)
             total += amplitudes
-            squares += amplitudes.square()
-            year = []
+            squares += amplitudes.square_()
+            years += 1
+            year, numbers = [], []
     count = torch.bincount(months - 1, minlength=12).clamp_min(1).to(sums)
-    sample = sums / count.view(12, *[1] * (sums.ndim - 1))
-    if not in_turn or years < 2:
+    sample = sums.div_(count.view(12, *[1] * (sums.ndim - 1)))
+    if years < 2:
         return sample, None
-    return sample, (squares - total.square() / years).clamp_min(0) / ((years - 1) * years)
+    return sample, squares.sub_(total.square_().div_(years)).clamp_min_(0).div_((years - 1) * years)
 
 
 def error_of_independent(error: torch.Tensor) -> torch.Tensor:
@@ -139,11 +147,15 @@ def variance_cycles(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the variances (12, ..., nlat, nlon) of data and of a run as logarithms (LOGARITHMS, ..., nlat, nlon).
 
+    The year's mean is that of the variances; beside it there are two waves.
+
     years: two or more, whose months tell the data's variance; a wave keeps of both the share that these years tell.
     """
     both = torch.stack([_amplitudes(known), _amplitudes(run)])
-    freedom = torch.tensor((years - 1) / 2, dtype=torch.float64, device=known.device)
-    error = torch.polygamma(1, freedom).float() / 6  # of an amplitude, of which a sixth of the months' squares is one
+    half_freedom = torch.tensor((years - 1) / 2, dtype=torch.float64, device=known.device)
+    error = (
+        torch.polygamma(1, half_freedom).float() / 6
+    )  # of an amplitude, of which a sixth of the months' squares is one
     for wave in (slice(0, 2), slice(2, 4)):
         power = both[0, wave].square().sum(0)
         both[:, wave] *= real_share(power, (2 * error).expand_as(power), harmonics)

@@ -15,10 +15,10 @@ lambda_k, and an even rest r^2, both with an annual cycle, for storms and vortic
 What is slow, such as the stratosphere's oscillation, may be little of the variance: a memory between few patterns, that
 hold a part of it beside much else, is shorter than its own, and its noise is in no leading pattern f_k. So modes of
 which more than SLOW is kept from month to month are sought between as many patterns as a sixth of the months. So many
-patterns also fit noise: there are as many slow modes as either half of the months finds in the large scales of the
-fields, slow in the other half, too. The fields tell that before training, and better than an encoder that has just
-begun. The noise of slow modes is that of their own shocks, as large as keeps their variance. The memory of the rest is
-between the largest patterns of what they leave.
+patterns also fit noise: there are at most as many slow modes as either half of the months finds in the large scales of
+the fields, slow in the other half, too. The fields tell that before training, and better than an encoder that has just
+begun; that the slowest modes of the latents are theirs is not looked at. The noise of slow modes is that of their own
+shocks, as large as keeps their variance. The memory of the rest is between the largest patterns of what they leave.
 
 Where the memory is long, a month's error lasts for years: slow modes follow the linear model alone. Networks neither
 see them in the state nor add to them, so that their memory and variance are those fitted, bounded whatever they learn.

@@ -222,7 +222,8 @@ def test_a_graph_of_a_gpu_is_warmed_up_captured_and_replayed_on_new_inputs(monke
 @torch.no_grad()
 def measured_noise(model):
     model.residual.mixing.normal_(0, 0.3)
-    model.residual.known.normal_().abs_()
+    model.residual.known.normal_(0, 0.5)
+    model.residual.run.normal_(0, 0.5)
     model.residual.memory.fill_(0.4)
     model.residual.patterns.normal_(0, 0.1)
     model.residual.pattern_memory.fill_(0.6)

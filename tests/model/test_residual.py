@@ -8,6 +8,7 @@ import torch
 
 from model import calibration, checkpoint, data, noise
 from model import residual as residual_noise
+from model.climatology import Climatology
 from model.covariance import confirmed_share
 from model.residual import LARGEST, ResidualNoise
 from model.simulate import free_run
@@ -279,6 +280,28 @@ def test_a_calibrated_run_has_the_mean_and_the_variance_of_the_data(tmp_path):
         else:
             found, wanted = ((values[channel] * rows).mean().item() for values in mean)
             assert found == pytest.approx(wanted, rel=0.03), channel
+
+
+@pytest.mark.parametrize("transform", ["none", "sqrt"])
+def test_a_run_like_the_sample_is_brought_to_the_climate(transform):
+    """In every month by as much as the two differ, of fields and of roots, which no climate turns below zero."""
+    random, scale, center, deviation = torch.Generator().manual_seed(3), 0.5, 0.4, 0.2
+    known = 1 + 0.1 * torch.randn(12, 1, *GRID, generator=random).double()  # in units of the field, or of its root
+    wanted = known + 0.1 * torch.randn(12, 1, *GRID, generator=random).double()
+    wanted[6, 0, :5] = -0.5
+    channel = data.Channel("tp", "tp", None, transform, "m", 0, 1)
+    metadata = data.Metadata(
+        [channel], [], [], *GRID, np.full((12, 1, 1, 1), center), np.array([scale]), np.zeros(0), np.ones(0)
+    )
+    physical = known if transform == "none" else known.square() + deviation**2
+    sample, cycle = ((values - center) / scale for values in (known, wanted))
+    variance = torch.full_like(sample, (deviation / scale) ** 2)
+    found = calibration.offset_of_run(sample, variance, Climatology(sample, cycle), physical, metadata)
+    assert found.of_sample.abs().max() < 1e-3, "of what the run has right nothing is taken off"
+    left = (sample - found.of_climate) * scale + center
+    far = wanted > 3 * deviation if transform == "sqrt" else wanted < torch.inf
+    assert torch.allclose(left[far], wanted[far], atol=1e-3)
+    assert left[6, 0, :5].max() < 0.1
 
 
 def test_a_second_calibration_gives_what_the_first_gave(tmp_path):
