@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from model.climatology import Climatology, climatology_of, error_of_independent, monthly_means, shrunk
+from model.climatology import LEAST_YEARS, Climatology, climatology_of, error_of_independent, monthly_means, shrunk
 from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
@@ -27,7 +27,6 @@ from model.sphere import Harmonics, row_weights
 
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
-LEAST_YEARS = 10  # whose means tell a deviation
 
 
 class Means:
@@ -98,7 +97,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
         physical_mean.add(physical(observed, month), month)
     variance = run.variance
     if model.residual is not None:
-        variance += torch.stack([model.residual.variance(month) for month in range(1, 13)])
+        variance += model.residual.variances()
     found = offset_of_run(run.mean, variance, climatology, physical_mean.mean, months.metadata)
     if seasons:
         # A season that a run of few years has beyond the sample is weather in part; that of the sample is known.
@@ -213,7 +212,7 @@ def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
             model.residual.fit_variance(known.variance.float(), run.variance.float(), len(inside) // 12)
     power = harmonics.by_degree((known.variance - run.variance).mean(0))
     rows = row_weights(model.grid.nlat).to(power)
-    variance = torch.stack([model.residual.variance(month) for month in range(1, 13)]).double().mean(0)
+    variance = model.residual.variances().double().mean(0)
     beyond = (variance * rows).mean((1, 2)) - power.sum(1)
     model.residual.fit_power(torch.cat([power, beyond[:, None]], dim=1).float())
 

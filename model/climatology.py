@@ -25,6 +25,7 @@ from model.data import Metadata
 from model.regression import TINY, annual_waves
 from model.sphere import Grid, Harmonics
 
+LEAST_YEARS = 10  # of training that tell how years differ, and what makes them
 NEAR = 6  # degree of the harmonics to which power and error are smoothed
 FLOOR = 0.01  # of the year's mean variance, which no month is below in a wave
 LOGARITHMS = 5  # of a variance: of what multiplies the exponential of two waves, and their amplitudes

@@ -22,12 +22,11 @@ extrapolate in it.
 import torch
 from torch import nn
 
-from model.climatology import monthly_means
+from model.climatology import LEAST_YEARS, monthly_means
 from model.regression import TINY, Regression, WienerFilter, annual_waves
 from model.sphere import Grid, Harmonics, row_weights
 
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
-LEAST_YEARS = 10  # of training that tell what a warmer sea does; of fewer the first guess stays
 FAR = 0.05  # share of the sea near by, below which a place is far inland
 NEAR = 12  # degree of the harmonics to which the SST near by is smoothed
 

@@ -28,14 +28,13 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from model.climatology import LOGARITHMS, variance_cycles, variance_in
+from model.climatology import LEAST_YEARS, LOGARITHMS, variance_cycles, variance_in
 from model.covariance import confirmed_share, leading_patterns
 from model.global_means import GlobalMeans, Held
 from model.regression import TINY
 from model.sphere import Grid, Harmonics, product_power
 
 PATTERNS = 128  # B_j, at most
-LEAST_MONTHS = 120  # of training that tell patterns
 PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
 POWER_ROUNDS = 3  # in which the power of e comes near the wanted one
 POWER_MONTHS = 1, 4, 7, 10  # whose mean is nearly the year's
@@ -142,6 +141,10 @@ class ResidualNoise(nn.Module):
         """Return the variance of the noise at each place in a calendar month, 1..12, (fields, nlat, nlon)."""
         return self._kept_and_lacking(month)[1]
 
+    def variances(self, months: Iterable[int] = range(1, 13)) -> torch.Tensor:
+        """Return the `variance` of each of the months, (months, fields, nlat, nlon)."""
+        return torch.stack([self.variance(month) for month in months])
+
     def _kept_and_lacking(self, month: int) -> tuple[torch.Tensor, torch.Tensor]:
         known, run = (variance_in(logarithms, month) for logarithms in (self.known, self.run))
         kept = (known / run).clamp_max(1)
@@ -219,7 +222,7 @@ class ResidualNoise(nn.Module):
         """
         self.patterns.zero_()
         self.pattern_memory.zero_()
-        if len(sample) < LEAST_MONTHS:
+        if len(sample) < 12 * LEAST_YEARS:
             return
         sample = sample.double()
         degree = self.harmonics.degree[: sample.shape[-1]]
@@ -256,9 +259,10 @@ class ResidualNoise(nn.Module):
         wanted = lacking.clamp_min(0) + TINY
         wanted = wanted / wanted.sum(1, keepdim=True)
         shape, white, share = (self.patterns.clone(), self.mixing.clone()), self.harmonics.white_power(), wanted
+        variance = self.variances(POWER_MONTHS)
         for _ in range(POWER_ROUNDS):
             self._share_out(share, *shape, white.sum(0))
-            found = self._power(white)
+            found = self._power(white, variance)
             share = share * (wanted / torch.where(found > 0, found, wanted)).clamp(1 / CHANGE, CHANGE)
         self._share_out(share / share.sum(1, keepdim=True), *shape, white.sum(0))
 
@@ -284,9 +288,8 @@ class ResidualNoise(nn.Module):
         """Yield the maps (fields, nlat, nlon) of patterns that are not zero."""
         yield from (self.harmonics.maps(pattern) for pattern in self.patterns if pattern.any())
 
-    def _power(self, white: torch.Tensor) -> torch.Tensor:
+    def _power(self, white: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
         """Return the share of the power of e at each degree, and beyond, (fields, degrees + 1); 0 without variance."""
-        variance = torch.stack([self.variance(month) for month in POWER_MONTHS])  # (months, fields, nlat, nlon)
         scale = variance.sqrt() * self.even
         alike = self._alike()
         power = product_power(alike[:, :-1], self.harmonics.power(self.harmonics(scale))).mean(0)

@@ -4,9 +4,9 @@ import torch
 
 from model import checkpoint
 from model.blocks import ConditionalNorm
+from model.climatology import LEAST_YEARS
 from model.config import PUBLISHED, ModelConfig
 from model.data import MonthPairs
-from model.forced import LEAST_YEARS
 from model.monthly_diffusion import MonthlyDiffusion
 from model.prefit import prefit
 from model.sphere import Grid, row_weights
