@@ -22,6 +22,7 @@ from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
 from model.regression import TINY
+from model.residual_fit import fit_power, fit_shape, fit_variance
 from model.simulate import free_run
 from model.sphere import Harmonics, row_weights
 
@@ -85,7 +86,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     # A calendar month that training met once has no variance, and a mean that is weather.
     seasons = bool(np.bincount(months.number[inside].cpu(), minlength=13)[1:].min() > 1)
     if model.residual is not None and seasons:
-        model.residual.fit_shape(lambda: residuals(model, months, inside))
+        fit_shape(model.residual, lambda: residuals(model, months, inside))
         fit_noise(model, months, inside, members, seed)
     departures = (model.departures(*given)[0] for given in months_in_turn(months, inside))
     climatology = climatology_of(departures, months.number[torch.from_numpy(inside).to(device)], months.metadata)
@@ -209,12 +210,12 @@ def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
             known.add(look(both[:1]), month)
             run.add(look(both[1:]), month)
         if look is not harmonics:
-            model.residual.fit_variance(known.variance.float(), run.variance.float(), len(inside) // 12)
+            fit_variance(model.residual, known.variance.float(), run.variance.float(), len(inside) // 12)
     power = harmonics.by_degree((known.variance - run.variance).mean(0))
     rows = row_weights(model.grid.nlat).to(power)
     variance = model.residual.variances().double().mean(0)
     beyond = (variance * rows).mean((1, 2)) - power.sum(1)
-    model.residual.fit_power(torch.cat([power, beyond[:, None]], dim=1).float())
+    fit_power(model.residual, torch.cat([power, beyond[:, None]], dim=1).float())
 
 
 def offset_of_roots(mean: torch.Tensor, deviation: torch.Tensor, wanted: torch.Tensor, scale: float) -> torch.Tensor:

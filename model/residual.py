@@ -22,24 +22,18 @@ with each other, and r of each degree and pattern, are those of what reconstruct
 Last, global means that conservation holds still are held (model/global_means.py).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from model.climatology import LEAST_YEARS, LOGARITHMS, variance_cycles, variance_in
-from model.covariance import confirmed_share, leading_patterns
+from model.climatology import LOGARITHMS, variance_in
 from model.global_means import GlobalMeans, Held
-from model.regression import TINY
-from model.sphere import Grid, Harmonics, product_power
+from model.sphere import Grid, Harmonics
 
 PATTERNS = 128  # B_j, at most
 PATTERN_DEGREE = 20  # of the harmonics, the last that patterns have
-POWER_ROUNDS = 3  # in which the power of e comes near the wanted one
-POWER_MONTHS = 1, 4, 7, 10  # whose mean is nearly the year's
-CHANGE = 10.0  # of a share in a round, at most
-LARGEST = 0.95  # correlation from month to month, at most: slow variations are the latents' to give
 
 
 class NoiseState(NamedTuple):
@@ -70,7 +64,7 @@ class Rates(NamedTuple):
 
 
 class ResidualNoise(nn.Module):
-    """The noise of `fields` fields on `grid`; none until it is measured."""
+    """The noise of `fields` fields on `grid`; none until it is measured (model/residual_fit.py)."""
 
     known: torch.Tensor
     run: torch.Tensor
@@ -174,128 +168,3 @@ class ResidualNoise(nn.Module):
         if state is not None:
             fields.addcmul_(scales.deviation, self.maps(state))
         return self.means.hold(fields, warming, scales.held)
-
-    @torch.no_grad()
-    def fit_shape(self, residuals: Callable[[], Iterable[torch.Tensor]]) -> None:
-        """Measure patterns, correlation between fields and memory of the `residuals`, gone through twice.
-
-        residuals: gives what is left of each month in turn, (fields, nlat, nlon), normalized.
-        """
-        count = 0
-        total, squares = (torch.zeros_like(self.known[0], dtype=torch.float64) for _ in range(2))
-        for residual in residuals():
-            count += 1
-            total += residual
-            squares += residual.double().square()
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
-        scale = torch.where(deviation > 1e-6, 1 / deviation, 0.0).float()
-
-        fields, degrees = len(mean), self.harmonics.keep.lmax
-        covariance = torch.zeros_like(self.mixing, dtype=torch.float64)
-        lagged, power = torch.zeros(2, degrees + 1, dtype=torch.float64, device=covariance.device)
-        before: tuple[torch.Tensor, torch.Tensor] | None = None
-        sample = self.patterns.new_zeros(count, *self.patterns.shape[1:])
-        for time, residual in enumerate(residuals()):
-            unit = (residual - mean.float()) * scale
-            spectrum = self.harmonics(unit)
-            cells = (unit - self.harmonics.maps(spectrum)).flatten(1)
-            products = (spectrum[:, None] * spectrum[None]).flatten(0, 1)
-            covariance[:-1] += self.harmonics.by_degree(products).T.unflatten(1, (fields, fields)).double()
-            covariance[-1] += (cells @ cells.T).double() / cells.shape[1]
-            power += torch.cat([self.harmonics.power(spectrum).sum(0), cells.square().sum()[None]]).double()
-            if before is not None:
-                both = spectrum * before[0], (cells * before[1]).sum()[None]
-                lagged += torch.cat([self.harmonics.by_degree(both[0]).sum(0), both[1]]).double()
-            before = spectrum, cells
-            sample[time] = spectrum[:, : sample.shape[-1]]
-        deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(TINY).sqrt()
-        values, vectors = torch.linalg.eigh(covariance / (deviation[:, :, None] * deviation[:, None]))
-        self.mixing.copy_(vectors * values.clamp_min(0).sqrt()[:, None] @ vectors.mT)
-        self.memory.copy_((lagged / power.clamp_min(TINY)).clamp(0, LARGEST))
-        self._fit_patterns(sample)
-
-    def _fit_patterns(self, sample: torch.Tensor) -> None:
-        """Take patterns of the harmonics of low degree, (time, fields, harmonics), and their share from G_l.
-
-        Until `fit_power` patterns have their share of a power of 1 at each degree, G_l the rest in each harmonic.
-        """
-        self.patterns.zero_()
-        self.pattern_memory.zero_()
-        if len(sample) < 12 * LEAST_YEARS:
-            return
-        sample = sample.double()
-        degree = self.harmonics.degree[: sample.shape[-1]]
-        shares = [confirmed_share(sample[..., degree == number]) for number in range(int(degree[-1]) + 1)]
-        share = torch.stack(shares, dim=1)
-        patterns, variance = leading_patterns(sample.flatten(1), PATTERNS)
-        scores = sample.flatten(1) @ patterns.T
-        maps = (patterns * variance.sqrt()[:, None]).unflatten(1, sample.shape[1:])
-        power = self.harmonics.by_degree(sample.square().sum(0))[:, : share.shape[1]] / len(sample)
-        maps *= (share / power.clamp_min(TINY)).sqrt()[:, degree]
-        self.patterns[: len(maps)] = maps
-        memory = (scores[1:] * scores[:-1]).sum(0) / scores.square().sum(0).clamp_min(TINY)
-        self.pattern_memory[: len(maps)] = memory.clamp(0, LARGEST)
-        taken = self.harmonics.by_degree(maps.square().sum(0))
-        self.mixing[:-1] *= (1 - taken).clamp_min(0).sqrt().T[:, :, None]
-
-    @torch.no_grad()
-    def fit_variance(self, known: torch.Tensor, run: torch.Tensor, years: int) -> None:
-        """Take the variance of data and run in each calendar month, (12, fields, nlat, nlon), normalized units.
-
-        years: of the data, which tell how much of its season is real.
-        """
-        found = variance_cycles(known, run, years, self.harmonics)
-        for logarithms, values in zip((self.known, self.run), found, strict=True):
-            logarithms.copy_(values)
-
-    @torch.no_grad()
-    def fit_power(self, lacking: torch.Tensor) -> None:
-        """Take the power that a run lacks at each degree, and beyond them all, (fields, degrees + 1).
-
-        After `fit_shape` and `fit_variance`. It counts up to a factor; where it is negative nothing lacks. Scaled by
-        place u has other power, more of high degrees; where so, or from the cells, more comes than lacks, it stays.
-        """
-        wanted = lacking.clamp_min(0) + TINY
-        wanted = wanted / wanted.sum(1, keepdim=True)
-        shape, white, share = (self.patterns.clone(), self.mixing.clone()), self.harmonics.white_power(), wanted
-        variance = self.variances(POWER_MONTHS)
-        for _ in range(POWER_ROUNDS):
-            self._share_out(share, *shape, white.sum(0))
-            found = self._power(white, variance)
-            share = share * (wanted / torch.where(found > 0, found, wanted)).clamp(1 / CHANGE, CHANGE)
-        self._share_out(share / share.sum(1, keepdim=True), *shape, white.sum(0))
-
-    def _share_out(self, share, patterns: torch.Tensor, mixing: torch.Tensor, white: torch.Tensor) -> None:
-        """Give u a share of power at each degree, and beyond, from patterns and mixing of power 1, and even it."""
-        # White cells have power at every degree, which the harmonics need not give again.
-        cells = share[:, -1:] / (1 - white.sum())
-        degrees = (share[:, :-1] - cells * white).clamp_min(0)
-        self.patterns.copy_(patterns * degrees.sqrt()[:, self.harmonics.degree[: patterns.shape[-1]]])
-        self.mixing.copy_(mixing * torch.cat([degrees / self.harmonics.counts, cells], dim=1).T.sqrt()[:, :, None])
-        # Patterns vary more in some places than in others, the rest alike everywhere.
-        variance = self._alike().sum(1)[:, None, None].expand_as(self.even).clone()
-        for pattern in self._pattern_maps():
-            variance += pattern.square()
-        self.even.copy_(variance.clamp_min(TINY).rsqrt())
-
-    def _alike(self) -> torch.Tensor:
-        """Return the power of what u has alike everywhere, at each degree and of the cells, (fields, degrees + 1)."""
-        alike = self.mixing.square().sum(2).T
-        return torch.cat([alike[:, :-1] * self.harmonics.counts, alike[:, -1:]], dim=1)
-
-    def _pattern_maps(self) -> Iterator[torch.Tensor]:
-        """Yield the maps (fields, nlat, nlon) of patterns that are not zero."""
-        yield from (self.harmonics.maps(pattern) for pattern in self.patterns if pattern.any())
-
-    def _power(self, white: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Return the share of the power of e at each degree, and beyond, (fields, degrees + 1); 0 without variance."""
-        scale = variance.sqrt() * self.even
-        alike = self._alike()
-        power = product_power(alike[:, :-1], self.harmonics.power(self.harmonics(scale))).mean(0)
-        power += scale.square().mean((0, 3)) @ white * alike[:, -1:]
-        for pattern in self._pattern_maps():
-            power += self.harmonics.power(self.harmonics(scale * pattern)).mean(0)
-        total = (variance * self.means.rows).mean((0, 2, 3))[:, None]
-        both = torch.cat([power, (total - power.sum(1, keepdim=True)).clamp_min(0)], dim=1)
-        return torch.where(total > TINY, both / total.clamp_min(TINY), 0.0)

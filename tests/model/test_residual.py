@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from model import calibration, checkpoint, data, noise
-from model import residual as residual_noise
+from model import calibration, checkpoint, data, noise, residual_fit
 from model.climatology import Climatology
 from model.covariance import confirmed_share
-from model.residual import LARGEST, ResidualNoise
+from model.residual import ResidualNoise
+from model.residual_fit import LARGEST, fit_power, fit_shape, fit_variance
 from model.simulate import free_run
 from model.sphere import Grid, Harmonics, product_power, row_weights
 from tests.helpers import model_data
@@ -52,11 +52,11 @@ def test_the_noise_has_the_correlation_the_memory_and_the_spectrum_of_what_is_le
     fields = red_fields(800)
     deviation = 1 + 0.5 * torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
     residual = ResidualNoise(2, GRID)
-    residual.fit_shape(lambda: iter(fields * deviation))
+    fit_shape(residual, lambda: iter(fields * deviation))
     degrees = HARMONICS.keep.lmax
     lacking = torch.zeros(2, degrees + 1)
     lacking[0, 2], lacking[0, 7], lacking[1, 2], lacking[1, 7] = 3, 1, 1, 1
-    residual.fit_power(lacking)
+    fit_power(residual, lacking)
     assert residual.memory[[2, 7]] == pytest.approx(0.5, abs=0.05)
     states = list(draw(residual, 500))
     maps = torch.cat([residual.maps(state) for state in states])
@@ -101,17 +101,17 @@ def test_far_connections_come_back_and_the_variance_of_every_place(monkeypatch):
     values = 0.7 * torch.randn(months, 2, len(HARMONICS.degree), generator=random) * (HARMONICS.degree < 9) / 9
     fields = HARMONICS.maps(values + index * pattern)
     residual = ResidualNoise(2, GRID)
-    residual.fit_variance(*(fields.var(0).expand(12, -1, -1, -1) * factor for factor in (1, 0)), months // 12)
-    residual.fit_shape(lambda: iter(fields))
+    fit_variance(residual, *(fields.var(0).expand(12, -1, -1, -1) * factor for factor in (1, 0)), months // 12)
+    fit_shape(residual, lambda: iter(fields))
     power = HARMONICS.power(HARMONICS(fields)).mean(0)
-    residual.fit_power(torch.cat([power, torch.zeros(2, 1)], dim=1))
+    fit_power(residual, torch.cat([power, torch.zeros(2, 1)], dim=1))
     noise = torch.cat([residual.maps(state) for state in draw(residual, 2000)]) * residual.scales(3).deviation
     along = (pattern / pattern.norm()).flatten()
     found, known = ((HARMONICS(maps).flatten(1) @ along).var().item() for maps in (noise, fields))
     assert found == pytest.approx(known, rel=0.2)
-    monkeypatch.setattr("model.residual.confirmed_share", lambda sample: torch.zeros(2, dtype=torch.float64))
-    residual.fit_shape(lambda: iter(fields))
-    residual.fit_power(torch.cat([power, torch.zeros(2, 1)], dim=1))
+    monkeypatch.setattr("model.residual_fit.confirmed_share", lambda sample: torch.zeros(2, dtype=torch.float64))
+    fit_shape(residual, lambda: iter(fields))
+    fit_power(residual, torch.cat([power, torch.zeros(2, 1)], dim=1))
     homogeneous = torch.cat([residual.maps(state) for state in draw(residual, 500)]) * residual.scales(3).deviation
     assert area_mean(homogeneous.var(0)) == pytest.approx(area_mean(fields.var(0)), rel=0.1)
     assert (HARMONICS(homogeneous).flatten(1) @ along).var() < 0.3 * known, "without them it would not"
@@ -142,17 +142,17 @@ def test_noise_that_is_scaled_by_place_has_the_power_that_lacks(monkeypatch):
     fields = HARMONICS.maps(values) * (1 + 0.7 * torch.cos(4 * latitude))
     wanted = HARMONICS.power(HARMONICS(fields)).mean(0)
     found = {}
-    for rounds in (0, residual_noise.POWER_ROUNDS):
-        monkeypatch.setattr(residual_noise, "POWER_ROUNDS", rounds)
+    for rounds in (0, residual_fit.POWER_ROUNDS):
+        monkeypatch.setattr(residual_fit, "POWER_ROUNDS", rounds)
         residual = ResidualNoise(2, GRID)
-        residual.fit_variance(fields.var(0).expand(12, -1, -1, -1), torch.zeros(12, 2, *GRID), months // 12)
-        residual.fit_shape(lambda: iter(fields))
-        residual.fit_power(torch.cat([wanted, torch.zeros(2, 1)], dim=1))
+        fit_variance(residual, fields.var(0).expand(12, -1, -1, -1), torch.zeros(12, 2, *GRID), months // 12)
+        fit_shape(residual, lambda: iter(fields))
+        fit_power(residual, torch.cat([wanted, torch.zeros(2, 1)], dim=1))
         assert residual.patterns.any()
         maps = torch.cat([residual.maps(state) for state in draw(residual, 4000)]) * residual.scales(1).deviation
         power = HARMONICS.power(HARMONICS(maps)).mean(0)
         found[rounds] = power / wanted
-    assert found[residual_noise.POWER_ROUNDS] == pytest.approx(torch.ones(2, 10), abs=0.12)
+    assert found[residual_fit.POWER_ROUNDS] == pytest.approx(torch.ones(2, 10), abs=0.12)
     assert found[0][:, 6].min() > 1.4, "without rounds it would not"
 
 
@@ -162,8 +162,8 @@ def test_cells_that_are_scaled_by_place_have_the_power_of_their_rows():
     polar = torch.linspace(-1, 1, GRID.nlat)[:, None].abs() > 0.66
     season = torch.exp(torch.cos(2 * torch.pi * torch.arange(1, 13) / 12))[:, None, None, None]
     residual = ResidualNoise(1, GRID)
-    residual.fit_variance(season * torch.where(polar, 1.0, 0.01).expand(12, 1, *GRID), torch.zeros(12, 1, *GRID), 100)
-    residual.fit_shape(lambda: iter(torch.randn(300, 1, *GRID, generator=random)))
+    fit_variance(residual, season * torch.where(polar, 1.0, 0.01).expand(12, 1, *GRID), torch.zeros(12, 1, *GRID), 100)
+    fit_shape(residual, lambda: iter(torch.randn(300, 1, *GRID, generator=random)))
     maps = torch.cat([residual.variance(month).sqrt() for month in range(1, 13)])
     red = torch.exp(-0.3 * torch.arange(HARMONICS.keep.lmax))
     large = torch.randn(400, 12, len(HARMONICS.degree), generator=random)
@@ -171,7 +171,7 @@ def test_cells_that_are_scaled_by_place_have_the_power_of_their_rows():
     cells = torch.randn(400, 12, *GRID, generator=random)
     found = [HARMONICS.power(HARMONICS(values * maps)).mean((0, 1)) for values in (large, cells)]
     wanted = 2 / 3 * found[0] + 1 / 3 * found[1]
-    residual.fit_power(torch.cat([wanted, (area_mean(maps.square()).mean().float() - wanted.sum())[None]])[None])
+    fit_power(residual, torch.cat([wanted, (area_mean(maps.square()).mean().float() - wanted.sum())[None]])[None])
     maps = torch.cat([residual.scales(month).deviation for month in range(1, 13)])
     drawn = torch.cat([residual.maps(state) for state in draw(residual, 1200)])[:, 0].unflatten(0, (-1, 12))
     assert HARMONICS.power(HARMONICS(drawn * maps)).mean((0, 1)) == pytest.approx(wanted, rel=0.15)
@@ -179,10 +179,10 @@ def test_cells_that_are_scaled_by_place_have_the_power_of_their_rows():
 
 def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
     residual = ResidualNoise(1, GRID)
-    residual.fit_shape(lambda: iter(torch.randn(300, 1, *GRID, generator=torch.Generator().manual_seed(4))))
+    fit_shape(residual, lambda: iter(torch.randn(300, 1, *GRID, generator=torch.Generator().manual_seed(4))))
     lacking = torch.full((1, HARMONICS.keep.lmax + 1), 0.02)
     lacking[0, -1] = 1 - 0.02 * HARMONICS.keep.lmax
-    residual.fit_power(lacking)
+    fit_power(residual, lacking)
     white = [torch.randn(1000, *shape, generator=torch.Generator().manual_seed(3)) for shape in residual.shapes]
     maps = residual.maps(residual.step(None, white))
     power = HARMONICS.power(HARMONICS(maps)).mean((0, 1))
@@ -197,14 +197,14 @@ def test_what_lies_beyond_the_transform_comes_back_as_noise_of_the_cells():
 
 def test_few_years_tell_no_patterns():
     residual = ResidualNoise(2, GRID)
-    residual.fit_shape(lambda: iter(red_fields(36)))
+    fit_shape(residual, lambda: iter(red_fields(36)))
     assert residual.mixing.any() and not residual.patterns.any() and not residual.pattern_memory.any()
 
 
 def test_what_is_left_and_never_varies_makes_no_noise():
     residual = ResidualNoise(2, GRID)
-    residual.fit_shape(lambda: iter(torch.ones(120, 2, *GRID)))
-    residual.fit_power(torch.zeros(2, HARMONICS.keep.lmax + 1))
+    fit_shape(residual, lambda: iter(torch.ones(120, 2, *GRID)))
+    fit_power(residual, torch.zeros(2, HARMONICS.keep.lmax + 1))
     assert all(values.isfinite().all() for values in residual.buffers())
     assert not (next(draw(residual, 1)).patterns @ residual.patterns.flatten(1)).any()
 
@@ -213,7 +213,7 @@ def test_slow_residuals_are_the_latents_to_give():
     constant = red_fields(1)
     residual = ResidualNoise(2, GRID)
     trend = torch.linspace(-1, 1, 200)[:, None, None, None]
-    residual.fit_shape(lambda: iter(trend * constant + 0.01 * red_fields(200, seed=5)))
+    fit_shape(residual, lambda: iter(trend * constant + 0.01 * red_fields(200, seed=5)))
     assert residual.memory[[2, 7]] == pytest.approx(LARGEST)
 
 
@@ -223,7 +223,7 @@ def test_noise_fills_what_a_run_lacks_and_what_is_too_much_is_scaled_away():
     angle = 2 * torch.pi * torch.arange(1, 13)[:, None, None, None] / 12
     known = (2 * angle.cos()).exp().expand(12, 2, *GRID)
     run = torch.stack([0.25 * known[:, 0], 4 + 0 * known[:, 1]], dim=1)
-    residual.fit_variance(known, run, 1000)
+    fit_variance(residual, known, run, 1000)
     for month in range(1, 13):
         kept, deviation, *_ = residual.scales(month)
         wanted = math.exp(2 * math.cos(2 * math.pi * month / 12))
