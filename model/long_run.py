@@ -112,7 +112,7 @@ def compared(climate: Climate, series: np.ndarray, block: int) -> list[dict]:
     columns = {"allowed_low": low, "allowed_high": high}
     for name, values in (("", series), ("reference_", climate.series[None])):
         columns[f"{name}std"] = values.std((0, 1))
-        columns[f"{name}block_std"] = block_means(values, block).std((0, 1))
+        columns[f"{name}block_std"] = block_deviation(values, block, len(climate.series))
     means = np.stack([values.mean(1) for _, values in blocks(series, block)])  # (blocks, members, n)
     return [
         {"index": name}
@@ -121,6 +121,15 @@ def compared(climate: Climate, series: np.ndarray, block: int) -> list[dict]:
         | {"blocks": means[..., number].T.tolist()}
         for number, name in enumerate(climate.names)
     ]
+
+
+def block_deviation(series: np.ndarray, block: int, length: int) -> np.ndarray:
+    """Return the standard deviation (n,) of means of `block` months of series (members, time, n).
+
+    Within pieces of `length` months: of few decades it comes out too small, and so it does of both that are compared.
+    """
+    pieces = [block_means(values, block).var(1) for _, values in blocks(series, length)]
+    return np.sqrt(np.mean(pieces, axis=(0, 1)))
 
 
 def write_json(path: str, content: dict) -> None:

@@ -70,6 +70,18 @@ def run(folder, out, months=60, model="c.zip", forcing="aimip.nc"):
     return json.loads((out / "long_run.json").read_text())
 
 
+@pytest.mark.parametrize("keep", [0.0, 0.95])
+def test_decades_of_a_long_run_vary_as_much_as_those_of_a_short_one_of_the_same_climate(keep):
+    """Though of four decades their deviation comes out too small."""
+    random, months = np.random.default_rng(1), np.zeros((1, 10_000, 400))
+    for month in range(1, 10_000):
+        months[0, month] = keep * months[0, month - 1] + random.normal(size=400)
+    short, whole = months[:, :480], months[:, 480:]
+    ratio = long_run.block_deviation(whole, 120, 480) / long_run.block_deviation(short, 120, 480)
+    assert np.median(ratio) == pytest.approx(1, abs=0.1)
+    assert np.median(climate.block_means(whole, 120).std((0, 1)) / climate.block_means(short, 120).std((0, 1))) > 1.15
+
+
 def test_a_steady_run_is_measured_against_the_reference(folder, tmp_path):
     found = run(folder, tmp_path)
     assert found["passed"] and (found["months"], found["members"], found["block_months"]) == (60, 2, 36)
