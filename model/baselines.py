@@ -71,7 +71,7 @@ def climatology(training: Months, forced: ForcedResponse | None = None) -> Clima
 
 
 def channels_of(training: Months) -> Iterator[torch.Tensor]:
-    """Yield the months (time, nlat, nlon) of each channel: all of all at once are too many for the memory."""
+    """Yield the months (time, nlat, nlon) of each channel: those of all at once are too many for the memory."""
     return (training.fields[:, channel] for channel in range(training.fields.shape[1]))
 
 

@@ -17,7 +17,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from model.climatology import LEAST_YEARS, Climatology, climatology_of, error_of_independent, monthly_means, shrunk
+from model.climatology import (
+    LEAST_YEARS,
+    Climatology,
+    Means,
+    climatology_of,
+    error_of_independent,
+    monthly_means,
+    shrunk,
+)
 from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
@@ -28,24 +36,6 @@ from model.sphere import Harmonics, row_weights
 
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
-
-
-class Means:
-    """Mean in each calendar month of values of one shape."""
-
-    def __init__(self, shape: Sequence[int], device: torch.device):
-        self.count = torch.zeros(12, *[1] * len(shape), dtype=torch.float64, device=device)
-        self.sums = torch.zeros(12, *shape, dtype=torch.float64, device=device)
-
-    def add(self, values: torch.Tensor, month: int) -> None:
-        """Add values (batch, *shape) of a calendar month, 1..12."""
-        self.count[month - 1] += len(values)
-        self.sums[month - 1] += values.double().sum(0)
-
-    @property
-    def mean(self) -> torch.Tensor:
-        """The mean of each calendar month, (12, *shape)."""
-        return self.sums / self.count.clamp_min(1)
 
 
 class Moments(Means):

@@ -16,7 +16,7 @@ function of half its degrees of freedom, whatever the variance. Here months coun
 for months a little too much season is kept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,6 +36,24 @@ class Climatology(NamedTuple):
 
     sample: torch.Tensor  # of the training months
     cycle: torch.Tensor  # of the climate, as far as they tell
+
+
+class Means:
+    """Mean in each calendar month of values of one shape."""
+
+    def __init__(self, shape: Sequence[int], device: torch.device):
+        self.count = torch.zeros(12, *[1] * len(shape), dtype=torch.float64, device=device)
+        self.sums = torch.zeros(12, *shape, dtype=torch.float64, device=device)
+
+    def add(self, values: torch.Tensor, month: int) -> None:
+        """Add values (batch, *shape) of a calendar month, 1..12."""
+        self.count[month - 1] += len(values)
+        self.sums[month - 1] += values.double().sum(0)
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """The mean of each calendar month, (12, *shape)."""
+        return self.sums / self.count.clamp_min(1)
 
 
 def monthly_means(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
@@ -92,13 +110,15 @@ def sampled(values: Iterable[torch.Tensor], months: torch.Tensor) -> tuple[torch
         months: 1..12, (time,).
     """
     basis, years = year_basis(), 0
-    sums, total, squares = (torch.zeros((), dtype=torch.float64) for _ in range(3))
+    means: Means | None = None
+    total, squares = (torch.zeros((), dtype=torch.float64) for _ in range(2))
     year: list[torch.Tensor] = []
     numbers: list[int] = []
-    for index, (month, value) in enumerate(zip(months.tolist(), values, strict=True)):
-        if not index:
-            sums, total, squares = (value.new_zeros(12, *value.shape, dtype=torch.float64) for _ in range(3))
-        sums[month - 1] += value
+    for month, value in zip(months.tolist(), values, strict=True):
+        if means is None:
+            means = Means(value.shape, value.device)
+            total, squares = (torch.zeros_like(means.sums) for _ in range(2))
+        means.add(value[None], month)
         if numbers and month != numbers[-1] % 12 + 1:
             year, numbers = [], []
         year.append(value)
@@ -110,11 +130,10 @@ def sampled(values: Iterable[torch.Tensor], months: torch.Tensor) -> tuple[torch
             squares += amplitudes.square_()
             years += 1
             year, numbers = [], []
-    count = torch.bincount(months - 1, minlength=12).clamp_min(1).to(sums)
-    sample = sums.div_(count.view(12, *[1] * (sums.ndim - 1)))
+    assert means is not None  # training has months
     if years < 2:
-        return sample, None
-    return sample, squares.sub_(total.square_().div_(years)).clamp_min_(0).div_((years - 1) * years)
+        return means.mean, None
+    return means.mean, squares.sub_(total.square_().div_(years)).clamp_min_(0).div_((years - 1) * years)
 
 
 def error_of_independent(error: torch.Tensor) -> torch.Tensor:
