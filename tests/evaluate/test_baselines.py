@@ -104,7 +104,8 @@ def test_the_card_sets_ours_beside_every_baseline(scored):
     card = json.loads((scored / "card.json").read_text())
     assert card["baselines"]["columns"] == ["climatology", "persistence", "regression", "no-diffusion"]
     rows = {row["name"]: row for row in card["baselines"]["rows"]}
-    assert set(rows) == {"RMSB, mean of all fields", *(f"CRPS, {name}{mark(name)}" for name in BOX_FIELDS)}
+    rmsb_rows = {"RMSB, mean of all fields", "RMSB of the ensemble mean"}
+    assert set(rows) == rmsb_rows | {*(f"CRPS, {name}{mark(name)}" for name in BOX_FIELDS)}
     tas = rows["CRPS, tas *"]
     assert tas["ours"] == pytest.approx(0.25, abs=1e-4)
     assert tas["baselines"]["persistence"] == {"value": pytest.approx(1.5, abs=1e-4), "sign": "better"}
@@ -118,6 +119,21 @@ def test_the_card_sets_ours_beside_every_baseline(scored):
     line = next(line for line in text.splitlines() if line.startswith("  CRPS, tas *"))
     assert line.split()[3:5] == ["K", "0.25"] and "1.5+" in line.replace(" +", "+") and line.count("=") == 1
     assert '<td class="worse">' in html and "CRPS, tas *" in html
+
+
+def test_biases_that_cancel_leave_none_to_the_mean_of_the_members(tmp_path):
+    """Of 0.5, -0.5 and 0.3 spreads a mean of 0.1, where every member and the median has more."""
+    biases = 0.5, -0.5, 0.3
+    ours = {("aimip", f"r{number}i1p1f1"): {"seed": 0, "bias": bias} for number, bias in enumerate(biases, 1)}
+    folder = run(tmp_path, ours, baselines={"regression": {"r1i1p1f1": {"seed": 0, "bias": 0.2}}})
+    card = json.loads((folder / "card.json").read_text())
+    members, mean = card["baselines"]["rows"][:2]
+    assert mean["ours"] == pytest.approx(members["ours"] * 0.1 / 0.5, rel=0.02), "rain is not below zero"
+    assert mean["baselines"]["regression"] == members["baselines"]["regression"], "one member is its own mean"
+    (line,) = (line for line in card["lines"] if line["name"] == "mean of all fields, ensemble mean")
+    assert (line["median"], line["reference"]) == (mean["ours"], mean["baselines"]["climatology"]["value"])
+    table = read_table(folder / "metrics.csv")
+    assert table.members("MD-made", "E1_mean_rmsb_land", "test", "ts", "aimip").size == 1
 
 
 def mark(field):

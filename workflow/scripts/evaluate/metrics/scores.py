@@ -161,6 +161,17 @@ def evaluate_history(results, reference, member, source, area, count=0):
             results.add_rms(key, "interannual_std", period, fields, std, area, units)
 
 
+def evaluate_mean(results, reference, members, source, area):
+    """E1 over the test period of the mean of the members of the control experiment, whose weather averages out."""
+    if not (reference.has("mean_test") and all(member.has("mean_test") for member in members)):
+        return
+    shared = set(reference.fields).intersection(*(member.fields for member in members))
+    fields, key = [name for name in members[0].fields if name in shared], (source, members[0].experiment, "all")
+    mean = sum(member.maps_on(reference, "mean_test", fields) for member in members) / len(members)
+    bias = mean - reference.maps("mean_test", fields)
+    results.add_rms(key, "E1_mean_rmsb", "test", fields, bias, area, members[0].units)
+
+
 def evaluate_drift(results, reference, members, source):
     """Change from the first to the last decade beyond the reference's own, per field, into ``results``.
 

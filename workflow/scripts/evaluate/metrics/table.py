@@ -45,10 +45,11 @@ class Table:
         return self.text.get((metric, field), "")
 
 
-def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference"):
+def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference", metric="E1_rmsb"):
     """RMSB in units of the reference's interannual standard deviation (training span), mean over fields.
 
-    Both are over land for a field that is prescribed over the sea.
+    Both are over land for a field that is prescribed over the sea. metric: ``E1_mean_rmsb`` for the one value of the
+    mean of the members.
 
     Returns (member,) for ``source`` and the baseline's number (None outside the test period), or (empty, None) where
     the training span is too short for a standard deviation. Fields that never vary in the reference are left out.
@@ -57,7 +58,7 @@ def scaled_rmsb(table, source, experiment, period, baseline="climatology", refer
     if not sigma:
         return np.array([]), None
     ours = [
-        table.members(source, scored("E1_rmsb", field), period, field, experiment) / value
+        table.members(source, scored(metric, field), period, field, experiment) / value
         for field, value in sigma.items()
     ]
     base = [table.single(baseline, scored("E1_rmsb", field), period, field) for field in sigma]

@@ -13,6 +13,7 @@ from workflow.scripts.evaluate.metrics.skill import DIFFERENCE, DIFFERENCE_ERROR
 from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, scaled_rmsb
 
 SPREAD = (0.9, 1.1)  # spread over error that counts as right
+ENSEMBLE_MEAN = "RMSB of the ensemble mean"
 ERRORS = 2  # standard errors within which a difference of scores counts as none
 
 
@@ -45,14 +46,17 @@ def baseline_table(table, source, control, skill_fields):
     """The table for the card, and the criterion {field: baselines that are not beaten}.
 
     {columns: names of the baselines that were evaluated, rows: [{name, units, ours, spread: over error, or None,
-    baselines: {name: {value, sign}}}]}, in display units; RMSB, of the median member, has no sign.
+    baselines: {name: {value, sign}}}]}, in display units; RMSB, of the median member
+    and of the ensemble mean, has no sign.
     """
     columns, rows, criterion = [CLIMATOLOGY, *evaluated(table)], [], {}
-    members, climatology = scaled_rmsb(table, source, control, "test")
-    if members.size:
-        others = {name: np.median(scaled_rmsb(table, name, control, "test")[0]) for name in columns[1:]}
-        values = {CLIMATOLOGY: climatology, **others}
-        rows.append(_row(f"RMSB, {ALL_FIELDS}", "std", np.median(members), values))
+    for name, metric in ((f"RMSB, {ALL_FIELDS}", "E1_rmsb"), (ENSEMBLE_MEAN, "E1_mean_rmsb")):
+        members, climatology = scaled_rmsb(table, source, control, "test", metric=metric)
+        if members.size:
+            others = {
+                other: np.median(scaled_rmsb(table, other, control, "test", metric=metric)[0]) for other in columns[1:]
+            }
+            rows.append(_row(name, "std", np.median(members), {CLIMATOLOGY: climatology, **others}))
     for field in BOX_FIELDS:
         ours = table.members(source, "ensemble_crps", "test", field, control)
         if not ours.size:
