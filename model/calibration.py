@@ -5,14 +5,14 @@ normalization and the forced response. It is taken off as an offset per place an
 a single year), such that the mean of the *physical* fields is that of the data's climate, as far as its years tell
 (model/climatology.py): for what is normalized behind a square root (precipitation, humidity) it depends on the
 variance, and a mean that agrees in normalized units is dry where variance lacks. Variance that lacks comes back as the
-noise of model/residual.py. The run has random numbers of its own, so that no member of the submission is one that the
-model was calibrated on. Last comes how much more the global means of whole years vary in a run with all this than in
-the data, for model/global_means.py to hold them.
+noise of model/residual.py. Members of the run that tells the mean come in pairs of opposite noise, in which nearly all
+weather cancels. The runs have random numbers of their own, so that no member of the submission is one that the model
+was calibrated on. Last comes how much more the global means of whole years vary in a run with all this than in the
+data, for model/global_means.py to hold them.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +22,7 @@ from model.climatology import (
     Climatology,
     Means,
     climatology_of,
-    error_of_independent,
     monthly_means,
-    shrunk,
 )
 from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
@@ -32,7 +30,7 @@ from model.noise import CALIBRATION
 from model.regression import TINY
 from model.residual_fit import fit_power, fit_shape, fit_variance
 from model.simulate import free_run
-from model.sphere import Harmonics, row_weights
+from model.sphere import row_weights
 
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
@@ -82,30 +80,19 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     climatology = climatology_of(departures, months.number[torch.from_numpy(inside).to(device)], months.metadata)
     run, physical_mean = Moments(shape, device), Means(shape, device)
     physical = ToPhysical(months.metadata, device)
-    for index, fields in run_of(model, months, inside, members, seed):
+    for index, fields in run_of(model, months, inside, members, seed, mirrored=True):
         month, observed = months.dates[index][1], months.fields[index : index + 1]
         run.add(fields, month)
         physical_mean.add(physical(observed, month), month)
     variance = run.variance
     if model.residual is not None:
         variance += model.residual.variances()
-    found = offset_of_run(run.mean, variance, climatology, physical_mean.mean, months.metadata)
-    if seasons:
-        # A season that a run of few years has beyond the sample is weather in part; that of the sample is known.
-        error, harmonics = error_of_independent(variance / run.count), Harmonics(model.grid).to(device)
-        offset = shrunk(found.of_sample, error, harmonics) + found.of_climate
-    else:
-        offset = (found.of_sample + found.of_climate)[run.count[:, 0, 0, 0] > 0].mean(0)
+    offset = offset_of_run(run.mean, variance, climatology, physical_mean.mean, months.metadata)
+    if not seasons:
+        offset = offset[run.count[:, 0, 0, 0] > 0].mean(0)
     model.climate_offset.copy_(offset)
     if model.residual is not None and seasons:
         fit_means(model, months, inside, members, seed)
-
-
-class Offset(NamedTuple):
-    """What a run has too much, (12, fields, nlat, nlon), in two parts."""
-
-    of_sample: torch.Tensor  # beyond the means of the training months, with the sampling error of the run
-    of_climate: torch.Tensor  # these beyond the climate
 
 
 def offset_of_run(
@@ -114,8 +101,10 @@ def offset_of_run(
     climatology: Climatology,
     physical_mean: torch.Tensor,
     metadata: Metadata,
-) -> Offset:
+) -> torch.Tensor:
     """Return what to take off a run, such that the mean of its physical fields is that of the climate.
+
+    Shape (12, fields, nlat, nlon).
 
     Args:
         mean: of the run in each calendar month, (12, fields, nlat, nlon), normalized.
@@ -125,18 +114,16 @@ def offset_of_run(
         metadata: of the fields.
     """
     sample, cycle = climatology
-    offset = Offset(mean - sample, (sample - cycle).to(mean))
+    offset = (mean - cycle).float()
     for channel, transform in enumerate(channel.transform for channel in metadata.channels):
         if transform == "sqrt":
             scale = float(metadata.scale[channel])
             center = torch.from_numpy(metadata.center[:, channel]).to(mean)
             root, known = (values[:, channel] * scale + center for values in (mean, sample.to(mean)))
-            deviation, wanted = variance[:, channel].sqrt() * scale, physical_mean[:, channel]
             # Squares of roots that are shifted from their mean in the sample to that of the climate, not below zero.
             shift = torch.maximum((cycle - sample)[:, channel] * scale, -known)
-            of_sample = offset_of_roots(root, deviation, wanted, scale)
-            of_climate = offset_of_roots(root, deviation, wanted + (2 * known + shift) * shift, scale) - of_sample
-            offset.of_sample[:, channel], offset.of_climate[:, channel] = of_sample, of_climate
+            wanted = physical_mean[:, channel] + (2 * known + shift) * shift
+            offset[:, channel] = offset_of_roots(root, variance[:, channel].sqrt() * scale, wanted, scale)
     return offset
 
 
@@ -177,10 +164,11 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
 
 
 def run_of(
-    model, months: Months, inside: np.ndarray, members: int, seed: int, residual: bool = False
+    model, months: Months, inside: np.ndarray, members: int, seed: int, residual: bool = False, mirrored: bool = False
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Yield the index of each month inside, and the fields (members, fields, nlat, nlon) of a run with noise or not."""
-    return zip(inside, free_run(model, months, inside, members, seed, CALIBRATION, residual=residual), strict=True)
+    fields = free_run(model, months, inside, members, seed, CALIBRATION, mirrored, residual=residual)
+    return zip(inside, fields, strict=True)
 
 
 def fit_noise(model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int) -> None:

@@ -136,11 +136,6 @@ def sampled(values: Iterable[torch.Tensor], months: torch.Tensor) -> tuple[torch
     return means.mean, squares.sub_(total.square_().div_(years)).clamp_min_(0).div_((years - 1) * years)
 
 
-def error_of_independent(error: torch.Tensor) -> torch.Tensor:
-    """Return the variance of each amplitude, (12, ...), where months err by variances `error` (12, ...), each alone."""
-    return torch.tensordot(year_basis(error.device).square(), error.double(), dims=1)
-
-
 def shrunk(cycle: torch.Tensor, error: torch.Tensor, harmonics: Harmonics) -> torch.Tensor:
     """Return an annual cycle (12, ..., nlat, nlon) whose waves keep the share that is no sampling error, float64.
 

@@ -89,7 +89,7 @@ class MonthlyNoise:
     Args:
         key: of any member and month; its seed, stream and experiment count.
         shapes: of the noise of each stage.
-        members: their numbers.
+        members: their numbers; -n has the normals of n with the other sign.
         device: to draw on.
         joined: whether all is drawn in one pass, by torch; None: everywhere but on a CPU, whose cache holds no pass.
     """
@@ -102,7 +102,10 @@ class MonthlyNoise:
         device: torch.device,
         joined: bool | None = None,
     ):
-        self.key, self.shapes, self.members, self.device = key, dict(shapes), list(members), device
+        self.key, self.shapes, self.device = key, dict(shapes), device
+        self.members = [abs(member) for member in members]
+        self.sign = torch.tensor([-1.0 if member < 0 else 1.0 for member in members], device=device)
+        self.mirrored = min(members) < 0
         self.joined = device.type != "cpu" if joined is None else joined
         if not self.joined:
             return
@@ -121,8 +124,13 @@ class MonthlyNoise:
 
         months: as `month_number` counts them, (months,), int64, on the device.
         """
-        if not self.joined:
-            return [self._drawn_apart(stage, shape, months.tolist()) for stage, shape in self.shapes.items()]
+        drawn = self._drawn_together(months) if self.joined else self._drawn_apart(months.tolist())
+        return [values * self._sign_of(values) for values in drawn] if self.mirrored else drawn
+
+    def _sign_of(self, values: torch.Tensor) -> torch.Tensor:
+        return self.sign.view(-1, *[1] * (values.ndim - 2))
+
+    def _drawn_together(self, months: torch.Tensor) -> list[torch.Tensor]:
         keys, blocks = len(months) * len(self.members), len(self.block)
         month = months.repeat_interleave(len(self.members), output_size=keys)[:, None]
         odd = self.known.repeat(1, len(months), 1)
@@ -136,9 +144,12 @@ class MonthlyNoise:
         lead = len(months), len(self.members)
         return [share.flatten(1)[:, : math.prod(shape)].reshape(*lead, *shape) for share, shape in shares]
 
-    def _drawn_apart(self, stage: int, shape: Sequence[int], months: list[int]) -> torch.Tensor:
-        keys = [self.key._replace(stage=stage, member=each, month=month) for month in months for each in self.members]
-        return normals_of(keys, shape).unflatten(0, (len(months), len(self.members)))
+    def _drawn_apart(self, months: list[int]) -> list[torch.Tensor]:
+        keys = [self.key._replace(member=each, month=month) for month in months for each in self.members]
+        return [
+            normals_of([key._replace(stage=stage) for key in keys], shape).unflatten(0, (len(months), -1))
+            for stage, shape in self.shapes.items()
+        ]
 
 
 def _words(key: Key) -> list[int]:

@@ -142,7 +142,7 @@ def simulate(
         observed: the forcing they came with, (1, forcings, nlat, nlon).
         dates: (year, month) of every month.
         forcing: gives the forcing (1, forcings, nlat, nlon) of the month of an index.
-        members: numbers of the members.
+        members: their numbers; -n has the noise of n with the other sign.
         seed: of all random numbers.
         prepare: makes of the model what steps the latents.
         stream: of model/noise.py, what kind of run it is; the noise of others is independent.
@@ -203,17 +203,31 @@ def diffusion_noise(
 
 
 def free_run(
-    model: MonthlyDiffusion, months: Months, inside: np.ndarray, members: int, seed: int, stream: int, **choices
+    model: MonthlyDiffusion,
+    months: Months,
+    inside: np.ndarray,
+    members: int,
+    seed: int,
+    stream: int,
+    mirrored: bool = False,
+    **choices,
 ) -> Iterator[torch.Tensor]:
-    """Yield the fields of a run under the forcing of the months `inside`, from the first of them on, as `simulate`."""
-    first = inside[:1]
+    """Yield the fields of a run under the forcing of the months `inside`, from the first of them on, as `simulate`.
+
+    mirrored: whether members come in pairs of opposite noise (antithetic variates, Hammersley and Morton 1956,
+        doi:10.1017/S0305004100031455), one more if `members` is odd: of the mean of a pair the weather goes that is
+        linear in the noise.
+    """
+    first, numbers = inside[:1], list(range(1, members + 1))
+    if mirrored:
+        numbers = [number for each in numbers[: (members + 1) // 2] for number in (each, -each)]
     return simulate(
         model,
         months.fields[first],
         months.forcings[first],
         [months.dates[index] for index in inside],
         lambda index: months.forcings[inside[index] : inside[index] + 1],
-        list(range(1, members + 1)),
+        numbers,
         seed,
         stream=stream,
         **choices,

@@ -69,12 +69,40 @@ def test_a_run_like_the_sample_is_brought_to_the_climate(transform):
     physical = known if transform == "none" else known.square() + deviation**2
     sample, cycle = ((values - center) / scale for values in (known, wanted))
     variance = torch.full_like(sample, (deviation / scale) ** 2)
+    right = calibration.offset_of_run(sample, variance, Climatology(sample, sample), physical, metadata)
+    assert right.abs().max() < 1e-3, "of what the run has right nothing is taken off"
     found = calibration.offset_of_run(sample, variance, Climatology(sample, cycle), physical, metadata)
-    assert found.of_sample.abs().max() < 1e-3, "of what the run has right nothing is taken off"
-    left = (sample - found.of_climate) * scale + center
+    left = (sample - found) * scale + center
     far = wanted > 3 * deviation if transform == "sqrt" else wanted < torch.inf
     assert torch.allclose(left[far], wanted[far], atol=1e-3)
     assert left[6, 0, :5].max() < 0.1
+
+
+def test_members_of_opposite_noise_tell_the_mean_of_a_run_and_leave_its_variance(tmp_path):
+    """Of networks that never trained; by two seeds, whose means differ by what neither has to do with the climate."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 10))
+    model, inside = untrained_model(months), np.arange(24, len(months.dates))
+    means, variances = {}, {}
+    with torch.inference_mode():
+        for mirrored in (False, True):
+            for seed in (1, 2):
+                run = calibration.Moments(months.fields.shape[1:], torch.device("cpu"))
+                for index, fields in calibration.run_of(model, months, inside, 4, seed, mirrored=mirrored):
+                    run.add(fields, months.dates[index][1])
+                means[mirrored, seed], variances[mirrored, seed] = run.mean, run.variance.mean()
+    apart, paired = ((means[mirrored, 1] - means[mirrored, 2]).square().mean() for mirrored in (False, True))
+    assert paired < 0.4 * apart, "random networks are far from linear, trained ones have a hundredth"
+    assert variances[True, 1] == pytest.approx(variances[False, 1].item(), rel=0.1)
+
+
+def test_members_that_are_no_pairs_get_one_more(tmp_path):
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=36))
+    model, inside = untrained_model(months), np.arange(3)
+    shapes = {
+        members: {len(fields) for _, fields in calibration.run_of(model, months, inside, members, 1, mirrored=True)}
+        for members in (1, 3, 4)
+    }
+    assert shapes == {1: {2}, 3: {4}, 4: {4}}
 
 
 def test_a_second_calibration_gives_what_the_first_gave(tmp_path):

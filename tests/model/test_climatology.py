@@ -9,7 +9,6 @@ import torch
 from model import data
 from model.climatology import (
     climatology_of,
-    error_of_independent,
     monthly_means,
     sampled,
     shrunk,
@@ -72,14 +71,6 @@ def test_years_that_are_warm_as_a_whole_say_nothing_of_the_season():
     error, shifted = (sampled(some, months)[1] for some in (values, values + 3 * shift))
     assert torch.allclose(shifted[1:], error[1:], rtol=1e-6)
     assert shifted[0].mean() == pytest.approx(12 * 9 / 24 * shift[::12].var().item(), rel=0.2)
-
-
-def test_the_error_of_months_that_err_alone_is_that_of_drawn_ones():
-    values, months = drawn(torch.zeros(12, *GRID, dtype=torch.float64), 200)
-    deviation = 1 + 0.5 * torch.cos(2 * torch.pi * MONTHS.double() / 12)[:, None, None]
-    _, found = sampled(values * deviation[months - 1], months)
-    wanted = error_of_independent(deviation.square().expand(12, *GRID) / 200)
-    assert found.mean((1, 2)) == pytest.approx(wanted.mean((1, 2)), rel=0.1)
 
 
 @pytest.mark.parametrize("months", [MONTHS, torch.cat([MONTHS, MONTHS.flip(0)]), MONTHS.repeat(2)[:23]])

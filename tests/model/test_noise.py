@@ -112,6 +112,15 @@ def test_stages_and_members_drawn_in_one_pass_are_those_drawn_one_by_one(monkeyp
     assert all((one - other).abs().max() < 2e-6 for one, other in zip(joined, apart, strict=True))
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_member_below_zero_has_the_noise_of_the_other_with_the_other_sign(joined):
+    shapes, months = {2: (5, 9), 3: (4,)}, torch.tensor([KEY.month, KEY.month + 1])
+    both = MonthlyNoise(KEY, shapes, [3, -3, 5], torch.device("cpu"), joined=joined)(months)
+    alone = MonthlyNoise(KEY, shapes, [3, 5], torch.device("cpu"), joined=joined)(months)
+    for found, wanted in zip(both, alone, strict=True):
+        assert torch.equal(found[:, [0, 2]], wanted) and torch.equal(found[:, 1], -wanted[:, 0])
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_draws_what_a_cpu_draws():
     keys = [KEY._replace(member=member) for member in range(3)]
