@@ -5,10 +5,10 @@ normalization and the forced response. It is taken off as an offset per place an
 a single year), such that the mean of the *physical* fields is that of the data's climate, as far as its years tell
 (model/climatology.py): for what is normalized behind a square root (precipitation, humidity) it depends on the
 variance, and a mean that agrees in normalized units is dry where variance lacks. Variance that lacks comes back as the
-noise of model/residual.py. Members of the run that tells the mean come in pairs of opposite noise, in which nearly all
-weather cancels. The runs have random numbers of their own, so that no member of the submission is one that the model
-was calibrated on. Last comes how much more the global means of whole years vary in a run with all this than in the
-data, for model/global_means.py to hold them.
+noise of model/residual.py. Members of the run that tells the offset come in pairs of opposite noise, in which nearly
+all weather cancels. The runs have random numbers of their own, so that no member of the submission is one that the
+model was calibrated on. Last comes how much more the global means of whole years vary in a run with all this than in
+the data, for model/global_means.py to hold them.
 """
 
 import math
@@ -62,7 +62,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
     Args:
         model: in evaluation mode; its offset and the noise's numbers are replaced.
         months: the normalized months, with their split.
-        members: how many members the run takes.
+        members: of each run; of that for the offset one more if they are odd, for they come in pairs.
         seed: of its random numbers.
     """
     assert months.split is not None  # training has looked for its pairs
@@ -84,7 +84,8 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
         month, observed = months.dates[index][1], months.fields[index : index + 1]
         run.add(fields, month)
         physical_mean.add(physical(observed, month), month)
-    variance = run.variance
+    # Of opposite noise the mean hardly errs, so that nothing is to be made up for: the mean square about it.
+    variance = run.variance * ((run.count - 1).clamp_min(0) / run.count.clamp_min(1))
     if model.residual is not None:
         variance += model.residual.variances()
     offset = offset_of_run(run.mean, variance, climatology, physical_mean.mean, months.metadata)

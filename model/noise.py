@@ -89,7 +89,7 @@ class MonthlyNoise:
     Args:
         key: of any member and month; its seed, stream and experiment count.
         shapes: of the noise of each stage.
-        members: their numbers; -n has the normals of n with the other sign.
+        members: their numbers; -n has the normals of n with the other sign, n from 1 on.
         device: to draw on.
         joined: whether all is drawn in one pass, by torch; None: everywhere but on a CPU, whose cache holds no pass.
     """

@@ -142,7 +142,7 @@ def simulate(
         observed: the forcing they came with, (1, forcings, nlat, nlon).
         dates: (year, month) of every month.
         forcing: gives the forcing (1, forcings, nlat, nlon) of the month of an index.
-        members: their numbers; -n has the noise of n with the other sign.
+        members: their numbers; -n has the noise of n with the other sign, n from 1 on.
         seed: of all random numbers.
         prepare: makes of the model what steps the latents.
         stream: of model/noise.py, what kind of run it is; the noise of others is independent.

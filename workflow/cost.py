@@ -136,7 +136,9 @@ def cost(members, resolution, config, counts, fits, rules):
     )
     # Each candidate runs freely: through the training months to be calibrated, and through the validation months.
     runs = CALIBRATING_RUNS if config["model"]["residual_noise"] else 1
-    free = runs * config["training"]["offset_members"] * trained + config["training"]["validation_members"] * watched
+    members_calibrated = config["training"]["offset_members"]
+    calibrated = runs * members_calibrated + members_calibrated % 2  # the run for the offset has pairs
+    free = calibrated * trained + config["training"]["validation_members"] * watched
     member_months = config["training"]["candidates"] * free
     month = fits["month"](resolution) / 3600
     training, rollout = fits["step"](resolution) * steps / 3600 + month * member_months, month * simulated * block

@@ -14,7 +14,7 @@ from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, new
 from workflow.scripts.common.skill import BASELINES, BOX_FIELDS, baseline_members
 from workflow.scripts.evaluate.evaluation import baseline_paths
 from workflow.scripts.evaluate.metrics.along_time import standard_error
-from workflow.scripts.evaluate.metrics.scores import Area, Results, evaluate_mean
+from workflow.scripts.evaluate.metrics.scores import Area, Results, evaluate_ensemble_mean
 from workflow.scripts.evaluate.metrics.table import Table, read_table, scaled_rmsb
 from workflow.scripts.evaluate.scorecard.baselines import baseline_table, sign_of, spread_word
 from workflow.scripts.evaluate.summarize.baseline import PrescribedSea
@@ -129,35 +129,46 @@ def test_the_card_sets_ours_beside_every_baseline(scored):
     assert '<td class="worse">' in html and "CRPS, tas *" in html
 
 
-def test_biases_that_cancel_leave_none_to_the_mean_of_the_members():
-    """Of 0.5, -0.5 and 0.3 K a mean of 0.1 K; a field that a member lacks has none."""
-    shape = len(LAT), len(LON)
+class MapsOf(SimpleNamespace):
+    """What a summary says of time means: ``values`` {field: (lat, lon)} of the test period, or nothing."""
 
-    class Summary(SimpleNamespace):
-        def has(self, statistic):
-            return statistic == "mean_test"
+    def has(self, statistic):
+        return statistic == "mean_test" and bool(self.values)
 
-        def maps(self, statistic, fields):
-            return np.stack([np.full(shape, self.values[field]) for field in fields])
+    def maps(self, statistic, fields):
+        return np.stack([self.values[field] for field in fields])
 
-        def maps_on(self, reference, statistic, fields):
-            return self.maps(statistic, fields)
+    def maps_on(self, reference, statistic, fields):
+        return self.maps(statistic, fields)
 
+
+def test_the_ensemble_mean_has_the_mean_bias_of_members_and_the_fields_that_all_have():
+    """Of 0.5, -0.5 and 0.3 K a mean of 0.1 K, of ts three times as much over the sea, which is half of the world."""
+    land = np.broadcast_to(LON < 180, (len(LAT), len(LON))).astype(float)
     units = {"ts": "K", "tas": "K", "pr": "kg m-2 s-1"}
-    reference = Summary(fields=[*units], values={"ts": 280.0, "tas": 281.0, "pr": 1e-5})
-    biases = {1: 0.5, 2: -0.5, 3: 0.3}
+    known = {"ts": 280 + land, "tas": 281 + land, "pr": land}
     members = [
-        Summary(
-            **{"fields": ["ts", "tas", "pr"][: 2 if number == 3 else 3], "units": units, "experiment": "aimip"},
-            values={name: value + bias for name, value in reference.values.items()},
+        MapsOf(
+            fields=["ts", "tas", "pr"][:count],
+            units=units,
+            experiment="aimip",
+            values={name: value + bias * (3 - 2 * land if name == "ts" else 1) for name, value in known.items()},
         )
-        for number, bias in biases.items()
+        for bias, count in ((0.5, 3), (-0.5, 3), (0.3, 2))
     ]
+    reference, area = MapsOf(fields=[*units], values=known), Area(LAT, 87.5, land)
     results = Results()
-    evaluate_mean(results, reference, members, "M", Area(LAT, 87.5, np.ones(shape)))
+    evaluate_ensemble_mean(results, reference, members, "M", area)
     found = {(row["member"], row["metric"], row["field"]): row["value"] for row in results.rows}
-    fields = ("E1_mean_rmsb", "ts"), ("E1_mean_rmsb", "tas"), ("E1_mean_rmsb_land", "ts")
-    assert found == {("all", *names): pytest.approx(0.1) for names in fields}
+    assert found == {
+        ("all", "E1_ensemble_mean_rmsb", "ts"): pytest.approx(0.05**0.5),
+        ("all", "E1_ensemble_mean_rmsb_land", "ts"): pytest.approx(0.1),
+        ("all", "E1_ensemble_mean_rmsb", "tas"): pytest.approx(0.1),
+    }
+    for others in ([*members, MapsOf(fields=["huss"], values={"huss": land})], [MapsOf(fields=["tas"], values={})]):
+        results = Results()
+        evaluate_ensemble_mean(results, reference, others, "M", area)
+        assert not results.rows, "of no field that all have, or no test period, there is none"
 
 
 def mark(field):

@@ -78,7 +78,7 @@ def test_a_run_like_the_sample_is_brought_to_the_climate(transform):
     assert left[6, 0, :5].max() < 0.1
 
 
-def test_members_of_opposite_noise_tell_the_mean_of_a_run_and_leave_its_variance(tmp_path):
+def test_members_of_opposite_noise_tell_the_mean_of_a_run_and_vary_as_others(tmp_path):
     """Of networks that never trained; by two seeds, whose means differ by what neither has to do with the climate."""
     months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 10))
     model, inside = untrained_model(months), np.arange(24, len(months.dates))

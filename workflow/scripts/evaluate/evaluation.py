@@ -28,8 +28,8 @@ from workflow.scripts.evaluate.metrics.scores import (
     Results,
     evaluate_drift,
     evaluate_ensemble,
+    evaluate_ensemble_mean,
     evaluate_history,
-    evaluate_mean,
     evaluate_modes,
     evaluate_reference,
     evaluate_response,
@@ -194,7 +194,7 @@ def evaluate(
                 evaluate_seasonal_response(results, reference, groups[CONTROL], group, name, land)
         if not members:
             continue
-        evaluate_mean(results, reference, members, name, area)
+        evaluate_ensemble_mean(results, reference, members, name, area)
         evaluate_drift(results, reference, members, name)
         evaluate_ensemble(results, reference, members, name, periods)
         evaluate_modes(results, members, name, periods["training"])

@@ -262,8 +262,9 @@ def _optimization(config):
         else "The weights are those of the last step. "
     )
     offset = (
-        f"After training, the mean departure of a free run of {training['offset_members']} members over the training "
-        "period from the data, in each calendar month, is taken from the decoded fields. "
+        f"After training, the mean departure of a free run of {training['offset_members']} members, in pairs of "
+        "opposite noise, over the training period from the data, in each calendar month, is taken from the decoded "
+        "fields. "
         if training["offset_members"]
         else ""
     )

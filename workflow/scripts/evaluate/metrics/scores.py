@@ -1,9 +1,9 @@
 """AIMIP's metrics of simulations from their summaries, as rows of a tidy table and ensemble-mean maps.
 
-Every metric is computed per member; medians and ranges over members come after. E1 to E3 are taken over |lat| up to
-``max_latitude``, as AIMIP does. The baseline ``climatology`` predicts, for the test period, the reference's mean of
-each calendar month over the training span. Skill is scored where a field is predicted: surface temperature, which is
-prescribed over open sea, is scored over land besides (``scored``).
+Every metric but those named ``ensemble`` is computed per member; medians and ranges over members come after. E1 to E3
+are taken over |lat| up to ``max_latitude``, as AIMIP does. The baseline ``climatology`` predicts, for the test period,
+the reference's mean of each calendar month over the training span. Skill is scored where a field is predicted: surface
+temperature, which is prescribed over open sea, is scored over land besides (``scored``).
 """
 
 from typing import NamedTuple
@@ -161,15 +161,20 @@ def evaluate_history(results, reference, member, source, area, count=0):
             results.add_rms(key, "interannual_std", period, fields, std, area, units)
 
 
-def evaluate_mean(results, reference, members, source, area):
-    """E1 over the test period of the mean of the members of the control experiment, whose weather averages out."""
+def evaluate_ensemble_mean(results, reference, members, source, area):
+    """E1 over the test period of the mean of all members of the control experiment, into ``results``.
+
+    Of n members it has 1/n of the variance that weather leaves in a member's time mean.
+    """
     if not (reference.has("mean_test") and all(member.has("mean_test") for member in members)):
         return
     shared = set(reference.fields).intersection(*(member.fields for member in members))
     fields, key = [name for name in members[0].fields if name in shared], (source, members[0].experiment, "all")
+    if not fields:
+        return
     mean = sum(member.maps_on(reference, "mean_test", fields) for member in members) / len(members)
     bias = mean - reference.maps("mean_test", fields)
-    results.add_rms(key, "E1_mean_rmsb", "test", fields, bias, area, members[0].units)
+    results.add_rms(key, "E1_ensemble_mean_rmsb", "test", fields, bias, area, members[0].units)
 
 
 def evaluate_drift(results, reference, members, source):

@@ -50,7 +50,7 @@ def baseline_table(table, source, control, skill_fields):
     and of the ensemble mean, has no sign.
     """
     columns, rows, criterion = [CLIMATOLOGY, *evaluated(table)], [], {}
-    for name, metric in ((f"RMSB, {ALL_FIELDS}", "E1_rmsb"), (ENSEMBLE_MEAN, "E1_mean_rmsb")):
+    for name, metric in ((f"RMSB, {ALL_FIELDS}", "E1_rmsb"), (ENSEMBLE_MEAN, "E1_ensemble_mean_rmsb")):
         members, climatology = scaled_rmsb(table, source, control, "test", metric=metric)
         if members.size:
             others = {

@@ -65,7 +65,7 @@ def skill_lines(table, source, control, settings):
     if members.size:
         verdict = better(np.median(members), baseline)
         lines.append(line(section, ALL_FIELDS, "std", baseline, members, verdict))
-    mean, baseline = scaled_rmsb(table, source, control, "test", metric="E1_mean_rmsb")
+    mean, baseline = scaled_rmsb(table, source, control, "test", metric="E1_ensemble_mean_rmsb")
     if mean.size:
         lines.append(line(section, f"{ALL_FIELDS}, ensemble mean", "std", baseline, mean, better(mean[0], baseline)))
     lines += rmsb_lines(table, source, control, section, settings["map_fields"])

@@ -57,7 +57,7 @@ class SummaryFile:
         with netCDF4.Dataset(self.path) as data:
             data.set_auto_mask(False)
             values = data["statistics"][self.statistics.index(statistic)].astype(np.float64)
-        return values[[self.fields.index(field) for field in fields or self.fields]]
+        return values[[self.fields.index(field) for field in (self.fields if fields is None else fields)]]
 
     def maps_on(self, grid, statistic, fields):
         """``maps`` on the grid of another summary: as they are if it is the same, else conservatively regridded."""
