@@ -17,13 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from model.climatology import (
-    LEAST_YEARS,
-    Climatology,
-    Means,
-    climatology_of,
-    monthly_means,
-)
+from model.climatology import LEAST_YEARS, Climatology, Means, climatology_of, monthly_means
 from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
@@ -51,8 +45,16 @@ class Moments(Means):
     @property
     def variance(self) -> torch.Tensor:
         """The unbiased variance about that mean, (12, *shape); 0 of a single value."""
-        about = self.squares - self.sums.square() / self.count.clamp_min(1)
-        return about.clamp_min(0) / (self.count - 1).clamp_min(1)
+        return self._squares_about_mean / (self.count - 1).clamp_min(1)
+
+    @property
+    def mean_square(self) -> torch.Tensor:
+        """The mean square about that mean, (12, *shape): the variance where the mean hardly errs."""
+        return self._squares_about_mean / self.count.clamp_min(1)
+
+    @property
+    def _squares_about_mean(self) -> torch.Tensor:
+        return (self.squares - self.sums.square() / self.count.clamp_min(1)).clamp_min(0)
 
 
 @torch.inference_mode()
@@ -84,8 +86,7 @@ def calibrate(model: MonthlyDiffusion, months: Months, members: int, seed: int) 
         month, observed = months.dates[index][1], months.fields[index : index + 1]
         run.add(fields, month)
         physical_mean.add(physical(observed, month), month)
-    # Of opposite noise the mean hardly errs, so that nothing is to be made up for: the mean square about it.
-    variance = run.variance * ((run.count - 1).clamp_min(0) / run.count.clamp_min(1))
+    variance = run.mean_square  # the mean of members of opposite noise hardly errs
     if model.residual is not None:
         variance += model.residual.variances()
     offset = offset_of_run(run.mean, variance, climatology, physical_mean.mean, months.metadata)

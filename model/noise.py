@@ -104,8 +104,8 @@ class MonthlyNoise:
     ):
         self.key, self.shapes, self.device = key, dict(shapes), device
         self.members = [abs(member) for member in members]
-        self.sign = torch.tensor([-1.0 if member < 0 else 1.0 for member in members], device=device)
-        self.mirrored = min(members) < 0
+        signs = [-1.0 if member < 0 else 1.0 for member in members]
+        self.signs = torch.tensor(signs, device=device) if -1.0 in signs else None
         self.joined = device.type != "cpu" if joined is None else joined
         if not self.joined:
             return
@@ -125,10 +125,9 @@ class MonthlyNoise:
         months: as `month_number` counts them, (months,), int64, on the device.
         """
         drawn = self._drawn_together(months) if self.joined else self._drawn_apart(months.tolist())
-        return [values * self._sign_of(values) for values in drawn] if self.mirrored else drawn
-
-    def _sign_of(self, values: torch.Tensor) -> torch.Tensor:
-        return self.sign.view(-1, *[1] * (values.ndim - 2))
+        if self.signs is None:
+            return drawn
+        return [values * self.signs.view(-1, *[1] * (values.ndim - 2)) for values in drawn]
 
     def _drawn_together(self, months: torch.Tensor) -> list[torch.Tensor]:
         keys, blocks = len(months) * len(self.members), len(self.block)

@@ -48,8 +48,8 @@ class Table:
 def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference", metric="E1_rmsb"):
     """RMSB in units of the reference's interannual standard deviation (training span), mean over fields.
 
-    Both are over land for a field that is prescribed over the sea. metric: ``E1_ensemble_mean_rmsb`` for
-    the one value of the ensemble mean.
+    Both are over land for a field that is prescribed over the sea.
+    metric: ``E1_ensemble_mean_rmsb`` for the one value of the ensemble mean.
 
     Returns (member,) for ``source`` and the baseline's number (None outside the test period), or (empty, None) where
     the training span is too short for a standard deviation. Fields that never vary in the reference are left out.

@@ -13,7 +13,6 @@ from workflow.scripts.evaluate.metrics.skill import DIFFERENCE, DIFFERENCE_ERROR
 from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, scaled_rmsb
 
 SPREAD = (0.9, 1.1)  # spread over error that counts as right
-ENSEMBLE_MEAN = "RMSB of the ensemble mean"
 ERRORS = 2  # standard errors within which a difference of scores counts as none
 
 
@@ -46,11 +45,11 @@ def baseline_table(table, source, control, skill_fields):
     """The table for the card, and the criterion {field: baselines that are not beaten}.
 
     {columns: names of the baselines that were evaluated, rows: [{name, units, ours, spread: over error, or None,
-    baselines: {name: {value, sign}}}]}, in display units; RMSB, of the median member
-    and of the ensemble mean, has no sign.
+    baselines: {name: {value, sign}}}]}, in display units; RMSB, of the median member and of the ensemble mean,
+    has no sign.
     """
     columns, rows, criterion = [CLIMATOLOGY, *evaluated(table)], [], {}
-    for name, metric in ((f"RMSB, {ALL_FIELDS}", "E1_rmsb"), (ENSEMBLE_MEAN, "E1_ensemble_mean_rmsb")):
+    for name, metric in ((f"RMSB, {ALL_FIELDS}", "E1_rmsb"), ("RMSB of the ensemble mean", "E1_ensemble_mean_rmsb")):
         members, climatology = scaled_rmsb(table, source, control, "test", metric=metric)
         if members.size:
             others = {

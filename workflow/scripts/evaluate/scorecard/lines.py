@@ -61,13 +61,11 @@ def skill_lines(table, source, control, settings):
     """Lines of E1 over the test period."""
     section = f"E1 RMSB {'..'.join(settings['periods']['test'])}, model grid (reference: training climatology)"
     lines = []
-    members, baseline = scaled_rmsb(table, source, control, "test")
-    if members.size:
-        verdict = better(np.median(members), baseline)
-        lines.append(line(section, ALL_FIELDS, "std", baseline, members, verdict))
-    mean, baseline = scaled_rmsb(table, source, control, "test", metric="E1_ensemble_mean_rmsb")
-    if mean.size:
-        lines.append(line(section, f"{ALL_FIELDS}, ensemble mean", "std", baseline, mean, better(mean[0], baseline)))
+    for name, metric in ((ALL_FIELDS, "E1_rmsb"), (f"{ALL_FIELDS}, ensemble mean", "E1_ensemble_mean_rmsb")):
+        members, baseline = scaled_rmsb(table, source, control, "test", metric=metric)
+        if members.size:
+            verdict = better(np.median(members), baseline)
+            lines.append(line(section, name, "std", baseline, members, verdict))
     lines += rmsb_lines(table, source, control, section, settings["map_fields"])
     section = "Stratosphere, E1 RMSB, the protocol's two highest levels (reference: training climatology)"
     lines += rmsb_lines(table, source, control, section, STRATOSPHERE)
