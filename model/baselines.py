@@ -2,7 +2,7 @@ r"""Forecasts that cost nothing, which the evaluation sets beside the model: phy
 
 persistence            the initial month's anomaly a_0, damped by the lag-one autocorrelation r of each point and field:
                        climatology + r^t a_0, what an AR(1) process forecasts; soon that is climatology alone
-regression             climatology + L(c), the linear response to sea surface temperature (forced.py), of response.py
+regression             climatology + L(c), the response to sea surface temperature (forced.py), of response.py
 regression+residuals   the same + residuals x - climatology - L(c) of training months, drawn by whole years
 no-diffusion           the model with v = 0 in the place of its denoiser; members, noise, memory and decoder as they are
 

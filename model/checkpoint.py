@@ -19,7 +19,7 @@ from model.data import Channel, Metadata
 from model.files import whole_bytes
 from model.monthly_diffusion import MonthlyDiffusion
 
-FORMAT = 7
+FORMAT = 8
 ARRAYS = ("lat", "lon", "center", "scale", "forcing_center", "forcing_scale")
 
 

@@ -27,7 +27,8 @@ def fit(forced: ForcedResponse, training: Months) -> None:
     """Fit the response to the training months, of whose fields one after the other is read, from the first guess on."""
     # Of months in their file what is asked for is a tensor.
     fields, forcings = cast(torch.Tensor, training.fields), training.forcings[:]
-    forced.fit(fields, forcings, training.number, uniform_warming(training.metadata, fields, forcings))
+    guess, kelvin = uniform_warming(training.metadata, fields, forcings), float(training.metadata.forcing_scale[0])
+    forced.fit(fields, forcings, training.number, guess, kelvin)
 
 
 def read_table() -> dict[str, list[dict[str, str]]]:

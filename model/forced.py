@@ -1,23 +1,30 @@
-r"""The linear response of the fields to sea surface temperature, fitted by regression before the networks train.
+r"""The response of the fields to sea surface temperature, fitted by regression before the networks train.
 
-L(c, m, x) = sum_k p_k(c) [R_k(x) + w(m) S_k(x)] + sum_j l_j(c, x) [a_j(x) + w(m) b_j(x)]: p_0 is the mean SST anomaly
-over the sea, p_1.. are the amplitudes of the leading patterns (EOFs) of what is left of the SST anomaly, and R_k are
-maps of every field; l_j are the anomalies of the forcings at the place itself (SST less p_0, sea ice) and of the SST
-less p_0 in its wider neighbourhood, and a_j maps too; w are the two annual waves of the month m, by which all but R_0
-has a season, S_k and b_j. So rain follows the sea that is warmer than elsewhere, air the ice beneath it, and what the
-whole sea does is told from what the sea near by does.
+L(c, m, x) = sum_k p_k(c) [R_k(x) + w(m) S_k(x)] + sum_j l_j(c, x) [a_j(x) + w(m) b_j(x)] + sum_i e_i(c, m, x) d_i(x):
+p_0 is the mean SST anomaly over the sea, p_1.. are the amplitudes of the leading patterns (EOFs) of what is left of the
+SST anomaly, and R_k are maps of every field; l_j are the anomalies of the forcings at the place itself (SST less p_0,
+sea ice) and of the SST less p_0 in its wider neighbourhood, and a_j maps too; w are the two annual waves of the month
+m, by which all but R_0 and d_i has a season, S_k and b_j. So rain follows the sea that is warmer than elsewhere, air
+the ice beneath it, and what the whole sea does is told from what the sea near by does.
 
-a_j, b_j and S_k are by least squares (model/regression.py), of which a field keeps the share that either half of the
-training period confirms of the other's. R_k is by least squares of the rest; each degree of the
-spherical harmonics keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a
-first guess (model/first_guess.py): a few decades do not tell what a uniform warming does, still less by season, and a
-few years nothing.
+e_i bends what is linear otherwise: by how much the SST at the place exceeds that of the mean tropical sea and a
+threshold, less what is usual in the month. Deep convection begins near the tropics' mean, and moves with it (Johnson
+and Xie 2010, doi:10.1038/ngeo1008), so that El Nino brings more rain than La Nina takes away, and a uniform warming
+changes no e_i. A sea that stays as it is on average has e_i below 0 where it crosses a threshold from year to year.
+
+a_j, b_j, d_i and S_k are by least squares (model/regression.py), of which a field keeps the share that either half of
+the training period confirms of the other's. R_k is by least squares of the rest; each degree of the spherical harmonics
+keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a first guess
+(model/first_guess.py): a few decades do not tell what a uniform warming does, still less by season, and a few years
+nothing.
 
 The networks model fields - L(c), and see anomalies of SST and ice in units of their own spread, the SST's without its
 global mean p_0. So a uniform warming, which in the +2 K and +4 K experiments lies far outside what training has met,
 acts through R_0 alone, in proportion to its size, and networks that divide amplitudes out, saturate or fold never
 extrapolate in it.
 """
+
+import math
 
 import torch
 from torch import nn
@@ -29,6 +36,8 @@ from model.sphere import Grid, Harmonics, row_weights
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
 FAR = 0.05  # share of the sea near by, below which a place is far inland
 NEAR = 12  # degree of the harmonics to which the SST near by is smoothed
+TROPICS = 20.001  # degrees north and south, of which the mean is that of the tropics, with rows at 20
+THRESHOLDS = (-1.0, 1.0)  # K above the mean SST of the tropics
 
 
 class ForcedResponse(nn.Module):
@@ -42,6 +51,9 @@ class ForcedResponse(nn.Module):
     response: torch.Tensor
     seasonal: torch.Tensor
     local: torch.Tensor
+    tropics: torch.Tensor
+    thresholds: torch.Tensor
+    usual_excess: torch.Tensor
 
     def __init__(self, modes: int, fields: int, forcings: int, grid: Grid):
         super().__init__()
@@ -53,7 +65,12 @@ class ForcedResponse(nn.Module):
         self.register_buffer("patterns", torch.zeros(modes, *grid))
         self.register_buffer("response", torch.zeros(modes, fields, *grid))
         self.register_buffer("seasonal", torch.zeros(2, modes - 1, fields, *grid))  # S, of cosine and sine
-        self.register_buffer("local", torch.zeros(3 * (1 + forcings), fields, *grid))  # a, b of cosine, b of sine
+        # a, b of cosine, b of sine, d
+        self.register_buffer("local", torch.zeros(3 * (1 + forcings) + len(THRESHOLDS), fields, *grid))
+        self.register_buffer("tropics", torch.zeros(*grid))  # of which the sum is the mean of the tropical sea
+        # In normalized units; what is unknown is never exceeded.
+        self.register_buffer("thresholds", torch.full((len(THRESHOLDS), 1, 1), torch.inf))
+        self.register_buffer("usual_excess", torch.zeros(12, len(THRESHOLDS), *grid))
 
     def anomalies(self, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return anomalies of `forcing` (batch, forcings, nlat, nlon) in `month` (batch,), in units of their spread.
@@ -78,17 +95,26 @@ class ForcedResponse(nn.Module):
         amplitudes = self.amplitudes(anomalies)
         return self.without_mean(anomalies, amplitudes), amplitudes
 
-    def places(self, seen: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
-        """Return l, and l times each annual wave, (batch, 3 (1 + forcings), nlat, nlon); the SST near by is first.
+    def places(self, seen: torch.Tensor, amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
+        """Return l, l times each annual wave, and e, (batch, 3 (1 + forcings) + thresholds, nlat, nlon).
 
-        Args:
-            seen: anomalies as `without_mean` gives them, (batch, forcings, nlat, nlon).
-            month: calendar month (batch,).
+        The SST near by is the first of l. Arguments as those of `forward`.
         """
         near = self.harmonics.smooth(seen[:, :1], NEAR) / self.share
         places = torch.cat([near, seen], dim=1)
         waves = annual_waves(month).to(places)[:, :, None, None, None]
-        return torch.cat([places, (waves * places[:, None]).flatten(1, 2)], dim=1)
+        index = month.long() - 1
+        anomaly = seen[:, 0] + amplitudes[:, :1, None] * self.sea
+        excess = self.excess(anomaly * self.spread[0] + self.climatology[index, 0]) - self.usual_excess[index]
+        return torch.cat([places, (waves * places[:, None]).flatten(1, 2), excess / self.spread[0]], dim=1)
+
+    def excess(self, sst: torch.Tensor) -> torch.Tensor:
+        """Return by how much `sst` (batch, nlat, nlon) exceeds the thresholds, (batch, thresholds, nlat, nlon).
+
+        Both in normalized units, 0 where not sea.
+        """
+        relative = sst - (sst * self.tropics).sum((1, 2), keepdim=True)
+        return (relative[:, None] - self.thresholds).clamp_min(0) * self.sea
 
     def forward(self, seen: torch.Tensor, amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
         """Return L, (batch, fields, nlat, nlon).
@@ -100,7 +126,7 @@ class ForcedResponse(nn.Module):
         """
         response = torch.tensordot(amplitudes, self.response, dims=1)
         response = response + torch.tensordot(by_waves(amplitudes[:, 1:], month), self.seasonal, dims=2)
-        for place, local in zip(self.places(seen, month).unbind(1), self.local, strict=True):
+        for place, local in zip(self.places(seen, amplitudes, month).unbind(1), self.local, strict=True):
             response.addcmul_(place[:, None], local)
         return response
 
@@ -111,7 +137,12 @@ class ForcedResponse(nn.Module):
 
     @torch.no_grad()
     def fit(
-        self, fields: torch.Tensor, forcings: torch.Tensor, months: torch.Tensor, guess: torch.Tensor | None = None
+        self,
+        fields: torch.Tensor,
+        forcings: torch.Tensor,
+        months: torch.Tensor,
+        guess: torch.Tensor | None = None,
+        kelvin: float = math.nan,
     ) -> None:
         """Fit the response to the training months.
 
@@ -120,16 +151,19 @@ class ForcedResponse(nn.Module):
             forcings: normalized forcings (time, forcings, nlat, nlon), 0 where not sea; the SST first.
             months: calendar months 1..12 (time,).
             guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
+            kelvin: of a normalized unit of the SST; without, there is no e.
         """
-        varies, few = self._fit_forcing(forcings, months), len(months) < 12 * LEAST_YEARS
-        kept = torch.cat([varies.new_ones(2), varies[1:]]).repeat(3)
-        if few:
-            kept[len(kept) // 3 :] = False  # nor any season
+        varies, few = self._fit_forcing(forcings, months, kelvin), len(months) < 12 * LEAST_YEARS
+        kept = torch.cat([varies.new_ones(2), varies[1:]])
+        bends = (varies[:1] & self.thresholds.isfinite().all() & (not few)).repeat(len(THRESHOLDS))
+        kept = torch.cat([kept, (kept & (not few)).repeat(2), bends])  # few years tell no season, and no bend
+        self.local.zero_()
         seen, amplitudes = self.split(forcings, months)
         regression = Regression(
             amplitudes.double() * varies[0],  # of a sea that repeats itself there is rounding only
             by_waves(amplitudes.double()[:, 1:], months) * (varies[0] and not few),
-            self.places(seen, months)[:, kept],
+            self.places(seen, amplitudes, months)[:, kept],
+            int(bends.sum()),
             self.harmonics,
         )
         uncertainty = regression.amplitudes.uncertainty.float()
@@ -147,7 +181,7 @@ class ForcedResponse(nn.Module):
             self.seasonal[:, :, channel] = found.seasonal.float()
             self.response[:, channel] = departure + first
 
-    def _fit_forcing(self, forcings: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
+    def _fit_forcing(self, forcings: torch.Tensor, months: torch.Tensor, kelvin: float) -> torch.Tensor:
         """Measure climatology, spread and patterns of the forcings; return which of them vary, (forcings,)."""
         sea = (forcings[:, 0] != 0).any(0)
         area = row_weights(len(sea)).double().to(forcings.device) * sea
@@ -176,6 +210,12 @@ class ForcedResponse(nn.Module):
         self.sea.copy_(sea)
         self.share.copy_(self.harmonics.smooth(self.sea, NEAR).clamp_min(FAR))
         self.patterns.copy_(torch.stack(leading))
+        latitude = torch.linspace(-90, 90, len(sea), device=sea.device)[:, None]
+        tropical = area * (latitude.abs() <= TROPICS)
+        self.tropics.copy_(tropical / tropical.sum().clamp_min(TINY))
+        known = math.isfinite(kelvin) and bool(tropical.any())
+        self.thresholds.copy_(torch.tensor(THRESHOLDS)[:, None, None] / kelvin if known else torch.tensor(torch.inf))
+        self.usual_excess.copy_(monthly_means(self.excess(forcings[:, 0]), months))
         return ~(constant | repeated)
 
 

@@ -144,13 +144,13 @@ class MonthlyDiffusion(nn.Module):
         return MonthInputs(departures, self.encoder.spectral.harmonics(maps), self.coarsen(maps), month)
 
     def split_forced(self, forcing: torch.Tensor, month: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the forcing as the networks see it, and the fields' linear response to it if that is modelled."""
+        """Return the forcing as the networks see it, and the fields' response to it if that is modelled."""
         if self.forced is None:
             return forcing, None
         return self.forced.respond(forcing, month)
 
     def departures(self, fields: torch.Tensor, forcing: torch.Tensor, month: torch.Tensor) -> torch.Tensor:
-        """Return `fields` less their linear response to a month's forcing, all of them where that is not modelled."""
+        """Return `fields` less their response to a month's forcing, all of them where that is not modelled."""
         _, response = self.split_forced(forcing, month)
         return fields if response is None else fields - response
 

@@ -1,4 +1,4 @@
-"""What is fitted to the training months before networks train: the linear response, and how many modes are slow."""
+"""What is fitted to the training months before networks train: the response to the sea, and how many modes are slow."""
 
 import torch
 

@@ -71,27 +71,36 @@ class Regression:
     its term by one half of the months, << >> means over the other half and the globe (both ways, summed), clipped to
     0..1: what one half does not confirm of the other is sampling error.
 
+    The last `bends` of the l, which depend on others of them, are told apart from these: their terms are of what is
+    left of them once they are regressed on the others, so that a share kept of a bend takes nothing off a line.
+
     Args:
         amplitudes: p, float64 (time, modes).
         seasonal: q, waves of the year times the amplitudes that have a season, float64 (time, waves, amplitudes).
-        places: l, (time, places, nlat, nlon).
+        places: l, (time, places, nlat, nlon); their mean is taken off in place, for the memory.
+        bends: how many of these, the last, are told apart.
         harmonics: of the grid.
     """
 
-    def __init__(self, amplitudes: torch.Tensor, seasonal: torch.Tensor, places: torch.Tensor, harmonics: Harmonics):
+    def __init__(
+        self,
+        amplitudes: torch.Tensor,
+        seasonal: torch.Tensor,
+        places: torch.Tensor,
+        bends: int,
+        harmonics: Harmonics,
+    ):
         self.harmonics = harmonics
         self.rows = row_weights(places.shape[-2]).to(places.device).double()
         self.amplitudes = Predictors(amplitudes)
         self.all = Predictors(torch.cat([amplitudes, seasonal.flatten(1)], dim=1))
         self.seasonal = seasonal
         self.free_seasonal = self.amplitudes.rest(seasonal)
-        self.places = places - places.mean(0)
+        self.places = places.sub_(places.mean(0))
         # Single precision, since this is the largest part of a job's memory.
         self.free = torch.stack([self.all.rest(place.double()).float() for place in self.places.unbind(1)], dim=1)
-        variance = torch.stack([place.double().square().mean(0) for place in self.free.unbind(1)])
-        usual = (variance * self.rows).mean((1, 2)).clamp_min(LEAST)[:, None, None]
-        self.moving = variance > STILL * usual
-        self.ridge = torch.diag_embed((RIDGE * usual).expand_as(variance).movedim(0, -1))
+        self._measure()
+        self.lines = self._take_lines_off(bends)
         middle = len(places) // 2
         self.whole, *self.halves = (
             Part(span, self._moments(self.free[span]))
@@ -101,11 +110,32 @@ class Regression:
     def __call__(self, field: torch.Tensor) -> Found:
         """Return what is found of `field`, float64 (time, nlat, nlon)."""
         places = self._at_places(self.all.rest(field))
+        lines, bends = places.split(self.lines.shape[:2])
+        lines -= (self.lines * bends).sum(1)
         for place, value in zip(self.places.unbind(1), places, strict=True):
             field = field - place * value
         seasonal = self._by_season(self.amplitudes.rest(field))
         field = field - _seasonal_terms(self.seasonal, seasonal).sum(0)
         return Found(places, seasonal, self.amplitudes.fit(field), self.amplitudes.rest(field))
+
+    def _measure(self) -> None:
+        """Measure where what is at a place moves, and the ridge by which its moments are held."""
+        variance = torch.stack([place.double().square().mean(0) for place in self.free.unbind(1)])
+        usual = (variance * self.rows).mean((1, 2)).clamp_min(LEAST)[:, None, None]
+        self.moving = variance > STILL * usual
+        self.ridge = torch.diag_embed((RIDGE * usual).expand_as(variance).movedim(0, -1))
+
+    def _take_lines_off(self, bends: int) -> torch.Tensor:
+        """Leave of the last of l what the others do not explain; return the slopes that do, (others, bends, ...)."""
+        others = self.free.shape[1] - bends
+        moments = self._moments(self.free)
+        slopes = torch.linalg.solve(moments[..., :others, :others], moments[..., :others, others:])
+        slopes = slopes.movedim((-2, -1), (0, 1)) * self.moving[:others, None]
+        for bend, of_others in zip(self.free[:, others:].unbind(1), slopes.unbind(1), strict=True):
+            for other, slope in zip(self.free[:, :others].unbind(1), of_others.float(), strict=True):
+                bend.addcmul_(other, slope, value=-1)
+        self._measure()
+        return slopes
 
     def _at_places(self, free: torch.Tensor) -> torch.Tensor:
         """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon), of each what is confirmed."""

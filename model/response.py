@@ -1,4 +1,4 @@
-"""Fit the linear response of the training months to the sea, for all that regress: `python -m model.response --help`.
+"""Fit the response of the training months to the sea, for all that regress: `python -m model.response --help`.
 
 It is that of forced.py, which a model fits for itself in the same way; baselines (baselines.py) take this one.
 """

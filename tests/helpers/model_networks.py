@@ -30,7 +30,7 @@ def make_model(grid=GRID, seed=0, **choices):
             forcing_like(count, grid),
             torch.arange(count) % 12 + 1,
         )
-        model.forced.fit(fields + forcings[:, :1], forcings, months)
+        model.forced.fit(fields + forcings[:, :1], forcings, months, kelvin=1.0)
     if model.latents is not None:
         # A random walk, and weather that knows nothing of the month before: one slow mode.
         walk = torch.randn(120, 1, 1, 1).cumsum(0) * torch.randn(model.latent_shape)

@@ -100,7 +100,7 @@ def conditions(model, forcing, month):
     response = 0.0
     if model.forced is not None:
         forced = model.forced
-        anomaly = (forcing - forced.climatology[month.long() - 1]) / forced.spread
+        given, anomaly = forcing, (forcing - forced.climatology[month.long() - 1]) / forced.spread
         amplitude = torch.einsum("byx,kyx->bk", anomaly[:, 0], forced.patterns)
         response = torch.einsum("bk,kcyx->bcyx", amplitude, forced.response)
         sst = anomaly[:, 0] - amplitude[:, 0, None, None] * forced.sea
@@ -110,9 +110,13 @@ def conditions(model, forcing, month):
         waves = torch.stack([angle.cos(), angle.sin()]).to(sst)
         response = response + torch.einsum("wb,bk,wkcyx->bcyx", waves, amplitude[:, 1:], forced.seasonal)
         year = torch.cat([torch.ones_like(waves[:1]), waves])
-        local = forced.local.unflatten(0, (3, -1))
         places = torch.cat([near[:, None], forcing], dim=1)
-        response = response + torch.einsum("wb,bjyx,wjcyx->bcyx", year, places, local)
+        local, bends = forced.local.split([3 * places.shape[1], len(forced.thresholds)])
+        response = response + torch.einsum("wb,bjyx,wjcyx->bcyx", year, places, local.unflatten(0, (3, -1)))
+        relative = given[:, 0] - (given[:, 0] * forced.tropics).sum((1, 2))[:, None, None]
+        excess = torch.stack([functional.relu(relative - bound) for bound in forced.thresholds], dim=1) * forced.sea
+        excess = (excess - forced.usual_excess[month.long() - 1]) / forced.spread[0]
+        response = response + torch.einsum("bjyx,jcyx->bcyx", excess, bends)
     return torch.cat([forcing, season(model, month)], dim=1), response
 
 

@@ -1,4 +1,4 @@
-"""The linear response to the sea, against planets whose response is known, and its first guess."""
+"""The response to the sea, against planets whose response is known, and its first guess."""
 
 import dataclasses
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from model import data
-from model.first_guess import uniform_warming
+from model.climatology import monthly_means
+from model.first_guess import fit, uniform_warming
 from model.forced import ForcedResponse
 from model.sphere import Grid, Harmonics, row_weights
 from tests.helpers import model_data
@@ -79,7 +80,7 @@ def test_networks_see_anomalies_without_their_global_mean_and_the_land_mask_as_i
 def test_a_single_year_of_training_gives_no_response_and_no_error():
     fields, forcings, months, *_ = planet(years=1)
     forced = ForcedResponse(3, 2, 2, GRID)
-    forced.fit(fields, forcings, months)
+    forced.fit(fields, forcings, months, kelvin=2.0)
     assert forced.respond(forcings, months)[1].abs().max() == 0
 
 
@@ -108,8 +109,8 @@ def test_a_sea_that_repeats_its_annual_cycle_has_no_response_and_no_patterns_of_
     rounding = 1e-7 * torch.from_numpy(np.random.default_rng(1).normal(size=(len(months), *GRID)).astype("f4"))
     forcings[:, 0] = (season + rounding) * torch.from_numpy(sea).float()
     forced = ForcedResponse(3, 2, 2, GRID)
-    forced.fit(fields, forcings, months)
-    assert not forced.response.any() and not forced.patterns[1:].any()
+    forced.fit(fields, forcings, months, kelvin=2.0)
+    assert not forced.response.any() and not forced.patterns[1:].any() and not forced.local.any()
     assert forced.anomalies(forcings, months)[:, 0].abs().max() < 1e-5
 
 
@@ -147,7 +148,7 @@ def test_what_the_sea_and_the_ice_do_at_the_place_is_found():
 def test_what_half_the_years_do_not_confirm_of_the_other_half_is_no_response():
     fields, forcings, months, *_ = local_planet(ice_counts=False)
     forced = ForcedResponse(3, 2, 3, GRID)
-    forced.fit(fields, forcings, months)
+    forced.fit(fields, forcings, months, kelvin=2.0)
     known = forced.local[:2, 0].square().mean().sqrt()
     assert forced.local[4:].square().mean().sqrt() < 0.05 * known
     assert forced.local[:, 1].square().mean().sqrt() < 0.02 * known
@@ -164,9 +165,63 @@ def test_what_the_sea_does_by_season_is_found_and_no_season_where_there_is_none(
     forced = ForcedResponse(1, 2, 3, GRID)
     forced.fit(fields, forcings, months)
     inside = sea * (1 - cold) > 0
-    slopes = forced.local.unflatten(0, (3, 4))[:, :2].sum(1) / forced.spread[0]  # the SST near by and at the place
+    slopes = forced.local[:12].unflatten(0, (3, 4))[:, :2].sum(1) / forced.spread[0]  # near by and at the place
     assert slopes[:, 0][:, inside].mean(1).numpy() == pytest.approx([2.0, 1.0, 0.0], abs=0.15)
     assert slopes[:, 1][:, inside].mean(1).numpy() == pytest.approx([2.0, 0.0, 0.0], abs=0.15)
+
+
+def test_a_response_that_bends_is_found_and_costs_one_that_does_not_bend_nothing():
+    """The first field rises where the sea is over 1 K warmer than the tropical sea; the second rises all the way."""
+    fields, forcings, months, sea, _ = local_planet(years=30)
+    lat = torch.linspace(-90, 90, GRID.nlat)[:, None]
+    tropics = (lat.abs() <= 20) * torch.cos(torch.deg2rad(lat)) * sea
+    forcings[:, 0] += (2 * torch.cos(torch.deg2rad(lat)) ** 2 - 1) * sea  # which is above the thresholds in places
+    sst, kelvin, weather = forcings[:, 0], 2.0, 0.5 * fields[:, 1].clone()
+    relative = sst - (sst * tropics).sum((1, 2), keepdim=True) / tropics.sum()
+    excess = (relative - 1 / kelvin).clamp(min=0) * sea
+    truth = torch.stack([1.5 * excess, 1.5 * sst], dim=1)
+    forced, straight = ForcedResponse(3, 2, 3, GRID), ForcedResponse(3, 2, 3, GRID)
+    forced.fit(truth + weather[:, None], forcings, months, kelvin=kelvin)
+    straight.fit(truth + weather[:, None], forcings, months)
+    assert torch.allclose(forced.excess(sst)[:, 1], excess, atol=1e-5)
+    assert not straight.local[12:].any(), "an SST of unknown scale has no threshold"
+
+    def error(response):
+        left = truth - response.respond(forcings, months)[1]
+        left = left - monthly_means(left, months)[months - 1]
+        return (left.square() * tropics).mean((0, 2, 3)).sqrt()
+
+    bent, line = error(forced) / error(straight)
+    assert bent < 0.4
+    assert line < 1.03
+
+    def bends(forcing):
+        return forced.places(*forced.split(forcing, months), months)[:, 12:]
+
+    warm = forcings.clone()
+    warm[:, 0] += 4 * sea
+    assert torch.allclose(bends(warm), bends(forcings), atol=1e-4), "a uniform warming moves the thresholds"
+    forced.fit(truth, forcings, months)
+    assert not forced.local[12:].any(), "a second fit begins anew"
+
+
+def test_without_a_tropical_sea_nothing_bends():
+    fields, forcings, months, *_ = local_planet()
+    lat = torch.linspace(-90, 90, GRID.nlat)[:, None]
+    forcings[:, 0] *= lat.abs() > 25
+    forced = ForcedResponse(3, 2, 3, GRID)
+    forced.fit(fields, forcings, months, kelvin=2.0)
+    assert forced.local[:12].any() and not forced.local[12:].any()
+
+
+def test_the_thresholds_are_kelvin(tmp_path):
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
+    months = dataclasses.replace(
+        months, metadata=dataclasses.replace(months.metadata, forcing_scale=np.array([2.0, 5.0, 1.0]))
+    )
+    forced = ForcedResponse(2, months.fields.shape[1], 3, Grid(*months.fields.shape[-2:]))
+    fit(forced, months)
+    assert forced.thresholds.flatten().tolist() == [-0.5, 0.5]
 
 
 def test_what_a_pattern_of_the_sea_does_far_away_by_season_is_found():
@@ -190,7 +245,7 @@ def test_the_first_guess_stays_where_nothing_is_known_and_goes_where_data_speak(
     fields, forcings, months, *_ = local_planet(years)
     fields[:, 0] = torch.randn(fields[:, 0].shape, generator=torch.Generator().manual_seed(2))
     forced = ForcedResponse(3, 2, 3, GRID)
-    forced.fit(fields, forcings, months, torch.stack([torch.ones(GRID), torch.zeros(GRID)]))
+    forced.fit(fields, forcings, months, torch.stack([torch.ones(GRID), torch.zeros(GRID)]), kelvin=2.0)
     if years < 10:
         assert not forced.seasonal.any() and not forced.local[4:].any()
     warm = forcings.clone()

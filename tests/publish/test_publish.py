@@ -93,7 +93,7 @@ def test_no_folder_of_this_machine_is_published(tmp_path):
 
 @pytest.mark.parametrize("modes", [0, 4])
 def test_the_card_says_what_a_uniform_warming_is(product, tmp_path, modes):
-    """With a linear response it is one map; a model without one has learned nothing of the kind."""
+    """With a response to the sea it is one map; a model without one has learned nothing of the kind."""
     config = load_config("test")
     config["model"] |= {"forced_modes": modes}
     check = json.loads((tmp_path / "check.json").read_text())
@@ -258,5 +258,5 @@ def test_the_card_describes_the_ancestral_sampler_by_its_steps():
     config["model"]["residual_noise"] = False
     text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "drawn from white noise by the ancestral sampler in 15 steps" in text
-    assert "linear response" not in text and "added to every month" not in text
+    assert "response to" not in text and "added to every month" not in text
     assert "Members start from the mean of the posterior" in text

@@ -1,4 +1,4 @@
-"""The linear response of the training months to the sea, fitted once for all baselines that regress.
+"""The response of the training months to the sea, fitted once for all baselines that regress.
 
 INPUTS   results/normalize/training.nc
 OUTPUTS  results/evaluate/response.npz

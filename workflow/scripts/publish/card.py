@@ -229,11 +229,12 @@ def _networks(model):
         else ""
     )
     response = (
-        f"A linear response to {model['forced_modes']} amplitudes of the sea surface temperature, and to it and sea "
-        "ice at each place, is fitted before the networks train. A uniform warming of the sea reaches the fields "
-        "through it alone, as one map that is the same in every month, before fields such as precipitation are "
-        "transformed back (a global mean that is held follows the sea's in proportion); where the training months do "
-        "not tell it, it is a first guess from theory and other models. "
+        f"A response to {model['forced_modes']} amplitudes of the sea surface temperature, and to it and sea ice at "
+        "each place, linear but for bends near the mean temperature of the tropical sea, is fitted before the "
+        "networks train. A uniform warming of the sea reaches the fields through it alone, as one map that is the same "
+        "in every month, before fields such as precipitation are transformed back (a global mean that is held follows "
+        "the sea's in proportion); where the training months do not tell it, it is a first guess from theory and other "
+        "models. "
         if model["forced_modes"]
         else ""
     )
