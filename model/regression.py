@@ -97,8 +97,10 @@ class Regression:
         self.seasonal = seasonal
         self.free_seasonal = self.amplitudes.rest(seasonal)
         self.places = places.sub_(places.mean(0))
-        # Single precision, since this is the largest part of a job's memory.
-        self.free = torch.stack([self.all.rest(place.double()).float() for place in self.places.unbind(1)], dim=1)
+        # Single precision, and filled one by one, since this is the largest part of a job's memory.
+        self.free = torch.empty_like(self.places)
+        for place, free in zip(self.places.unbind(1), self.free.unbind(1), strict=True):
+            free.copy_(self.all.rest(place.double()))
         self._measure()
         self.lines = self._take_lines_off(bends)
         middle = len(places) // 2
@@ -159,10 +161,10 @@ class Regression:
         return found(self.whole.span) * self._confirmed(terms)[:, None, None]
 
     def _confirmed(self, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """Return s, (terms,), by pairs of terms (terms, time, nlat, nlon) and the field they are to tell."""
+        """Return s, (terms,), by pairs of terms (terms, time, nlat, nlon), which change, and what they are to tell."""
         weight, covariance, products = self.rows.sqrt(), [], []
         for terms, field in pairs:
-            told = (terms * weight).flatten(1)
+            told = terms.mul_(weight).flatten(1)
             covariance.append(told @ (field * weight).flatten())
             products.append(told @ told.T)
         return (torch.linalg.pinv(sum(products), rtol=RANK) @ sum(covariance)).clamp(0, 1)
