@@ -1,7 +1,7 @@
 # make demo | test | test-slow | test-slurm | submission | report | gcm | verify | lint | format | rulegraph | clean-demo; set-up happens on first use.
 SHELL := /bin/sh
 ENVIRONMENT := . envs/activate.sh
-LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local $$SNAKEMAKE_DEPLOYMENT
+LAUNCH := python workflow/launch.py --snakefile Snakefile --workflow-profile workflow/profiles/local
 # make demo PRESET=v0p9 runs the demo with that overlay of config/presets/, in a folder of its own.
 PRESET ?=
 FOLDER := demo$(if $(PRESET),-$(PRESET))

@@ -13,7 +13,6 @@ Seeds whose run fails, as where a model leaves the physical bounds, are named ab
 import argparse
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -46,8 +45,7 @@ def read_config(overlays):
 def run_workflow(folder, overlays, profile, options):
     """Run the workflow in ``folder`` up to the evaluation, with ``options`` of Snakemake; tells if it ended well."""
     command = [sys.executable, ROOT / "workflow/launch.py", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    command += ["--workflow-profile", profile, *shlex.split(os.environ.get("SNAKEMAKE_DEPLOYMENT", ""))]
-    command += ["evaluation", *options]
+    command += ["--workflow-profile", profile, "evaluation", *options]
     command += ["--configfile", *(Path(path).resolve() for path in overlays)] if overlays else []
     done = subprocess.run(list(map(str, command)), check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
     if done.returncode:

@@ -28,7 +28,7 @@ from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.prefit import prefit
 from model.progress import Progress, fail, note, open_log
-from model.train_state import State, hand_over, load_state, termination, write_state
+from model.train_state import State, code_digest, hand_over, load_state, termination, write_state
 
 
 def train(
@@ -77,7 +77,7 @@ def train(
         steps_per_epoch = len(training) // batch
         steps = steps_per_epoch * config.epochs
         deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
-        identity = json.dumps([checkpoint.FORMAT, deciding, seed, data.sha256(data_path)], sort_keys=True)
+        identity = json.dumps([code_digest(), deciding, seed, data.sha256(data_path)], sort_keys=True)
 
         with seeded(seed):
             model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import signal
 import sys
 import time
@@ -26,8 +27,16 @@ class State:
     candidates: list  # model.candidates, one dict each
 
 
+def code_digest() -> str:
+    """Return a digest of the modules of the model that this process has imported, and of the tables beside them."""
+    folder = Path(__file__).parent
+    files = {Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    own = {file.resolve() for file in files if file.parent == folder} | set(folder.resolve().glob("data/*.csv"))
+    return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in sorted(own))).hexdigest()
+
+
 def load_state(path: Path | None, identity: str, device: torch.device) -> State | None:
-    """Return the state of an unfinished run of the same data, settings and seed, on `device`; None if there is none.
+    """Return the state of an unfinished run of the same data, code, settings and seed, on `device`, or None.
 
     The run may have been on another device: it goes on with the same numbers up to rounding.
     """
@@ -35,7 +44,7 @@ def load_state(path: Path | None, identity: str, device: torch.device) -> State 
         return None
     stored = torch.load(path, map_location=device, weights_only=True)
     if stored.pop("identity") != identity:
-        print(f"{path} belongs to other data, settings or seed: starting over.", file=sys.stderr)
+        print(f"{path} belongs to other data, code, settings or seed: starting over.", file=sys.stderr)
         return None
     return State(**stored)
 

@@ -172,8 +172,8 @@ def main():
     found = [measure(resolution, config["training"]["batch"], block) for resolution in MEASURED]
     fits = {name: fit(MEASURED, [one[name] for one in found], not name.endswith("_mb")) for name in found[0]}
     rules = read_rules()
-    print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB | all, core-hours |", end="")
-    print(" rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
+    print("| members | grid | jobs | Slurm jobs | training, h, GB | a rollout job, h, GB |", end="")
+    print(" submission, core-hours | rollouts, GB | submission, GB |\n|---|---|---|---|---|---|---|---|---|")
     one, two = (dry_run(count, arguments.configfile) for count in (block, 2 * block))
     for members in arguments.members:
         counts = count_jobs(members, block, {block: one, 2 * block: two}.get)

@@ -6,7 +6,8 @@ Holds a lock of its own for as long as Snakemake lives. Whoever gets that lock k
 Snakemake's lock behind is dead, so it clears that; whoever does not, says in one sentence that a run is going on. So it
 says where Slurm still has jobs of a dead run, and where Slurm cannot be asked. On a file system without locks a file
 names the process that holds the folder. A Snakemake started without the launcher holds no such lock: start all runs of
-a folder with the launcher.
+a folder with the launcher. It gives Snakemake the options in SNAKEMAKE_DEPLOYMENT, by which envs/activate.sh says where
+rules have their software, since for Snakemake a job whose software is elsewhere has to be done again.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -157,7 +159,8 @@ def start(directory, options, ask_slurm):
                 f"jobs of a run that is dead are still in Slurm's queue and would write the same files; wait for them "
                 f"to end, or 'scancel {' '.join(left)}', and start again"
             )
-        command = [sys.executable, "-m", "snakemake", "--directory", directory, *options]
+        deployment = shlex.split(os.environ.get("SNAKEMAKE_DEPLOYMENT", ""))
+        command = [sys.executable, "-m", "snakemake", "--directory", directory, *deployment, *options]
         if any(Path(directory, ".snakemake", "locks").glob("*")):
             # If this fails, as with a wrong config, the run itself says why.
             subprocess.run([*command, "--unlock"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

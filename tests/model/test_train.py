@@ -3,6 +3,7 @@
 import filecmp
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,7 +149,8 @@ def test_killed_and_started_again_equals_uninterrupted(folder, uninterrupted, tm
     assert 0 < step < 25
     if kill == signal.SIGTERM:
         assert f"stopped by a signal after step {step}" in message
-    train.train(str(folder / "training.nc"), KILLED, 3, str(tmp_path / "resumed.zip"), str(state))
+    done = subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True, text=True)
+    assert f"from step {step} of 25" in done.stderr
     assert not (state / "state.pt").exists()
     assert same(weights(tmp_path / "resumed.zip"), uninterrupted)
 
@@ -221,6 +223,37 @@ def test_a_run_that_goes_on_holds_nothing_twice(tmp_path):
         assert all(same(weights, wanted) for weights in others)
         assert len({weights["latent_mean"].data_ptr() for weights in [own, *others]}) == 4
     assert max(sizes) - min(sizes) < 2000 < sizes[0], sizes
+
+
+def test_a_training_of_other_code_starts_over(folder, tmp_path, monkeypatch, capsys):
+    """Half a training by the loss as it was and half by a new one would be neither."""
+    paths = [tmp_path / name for name in ("out.zip", "state")]
+    for digest, begun in (("old", 0), ("old", 1), ("new", 0)):
+        monkeypatch.setattr(train, "code_digest", lambda digest=digest: digest)
+        with pytest.raises(RuntimeError, match="before its time limit"):
+            train.train(str(folder / "training.nc"), KILLED, 3, *map(str, paths), minutes=1)
+        assert f"from step {begun} of 25" in capsys.readouterr().err
+
+
+def test_the_code_of_a_training_is_what_it_imports_and_the_tables_beside_it(tmp_path):
+    """Another loss is another training; another way to write a rollout's file is not."""
+    shutil.copytree(ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("__pycache__"))
+    program = "import model.train; from model.train_state import code_digest; print(code_digest())"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def digest():
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+
+    def change(name):
+        with open(tmp_path / "model" / name, "a") as file:
+            file.write("# changed\n")
+        return digest()
+
+    first = digest()
+    assert change("long_run.py") == first == digest()
+    second = change("loss.py")
+    assert len({first, second, change("data/uniform_warming.csv")}) == 3
 
 
 def test_a_state_of_other_settings_is_left_alone(folder, tmp_path, capsys):

@@ -77,6 +77,24 @@ def test_the_command_line_publishes_what_the_function_publishes(product, tmp_pat
     assert verify(other) == (9, [])
 
 
+@pytest.mark.parametrize("left", ["aimip/r4i1p1f1/Amon/tas/gn/v20261122/tas.nc", "notes.txt"])
+def test_files_that_no_check_has_seen_are_not_published(product, tmp_path, left, capsys):
+    """Members and experiments that a config of before had asked for stay in the folder."""
+    manifest = product / "manifest.csv"
+    manifest.unlink()
+    (product / left).parent.mkdir(parents=True, exist_ok=True)
+    (product / left).write_bytes(b"of an old model")
+    record = tmp_path / "results/download/single-levels/1979.json"
+    words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
+    words += ["--facts", made.FACTS, "--config", json.dumps(load_config("test")), "--repository", made.ROOT]
+    words += ["--out", product]
+    assert publish_main([*map(str, words)]) == 1
+    assert f"holds 1 file that the config does not ask for, such as {product / left}" in capsys.readouterr().err
+    assert not manifest.exists()
+    (product / left).unlink()
+    assert publish_main([*map(str, words)]) == 0 and manifest.exists()
+
+
 def test_no_folder_of_this_machine_is_published(tmp_path):
     config = load_config("test") | {"source": "local"}
     config["local"] |= {"folder": "/archive/ours/era5"}

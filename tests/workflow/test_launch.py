@@ -15,7 +15,7 @@ import pytest
 
 from tests.common.test_faults import refuses
 from tests.helpers.project import ROOT, launch
-from workflow.launch import Refused, left_jobs, time_of_start
+from workflow.launch import Refused, left_jobs, start, time_of_start
 
 
 def goes_on(run):
@@ -33,6 +33,27 @@ def test_second_live_run_is_refused_in_one_sentence(tmp_path):
     assert run.returncode != 0
     assert output.startswith("launch: another run is going on") and output.count("\n") == 1
     goes_on(launch(ROOT, tmp_path, "--dry-run"))
+
+
+def test_snakemake_is_told_where_rules_have_their_software(tmp_path, monkeypatch):
+    """Told by some calls alone, a run by another would find all software changed and make everything again."""
+    monkeypatch.setenv("SNAKEMAKE_DEPLOYMENT", f"--software-deployment-method conda --conda-prefix '{tmp_path}/a b'")
+    monkeypatch.setattr("workflow.launch.os.execv", lambda program, command: started.append(command))
+    started = []
+    start(str(tmp_path), ["all", "--dry-run"], ask_slurm=False)
+    words = ["--software-deployment-method", "conda", "--conda-prefix", f"{tmp_path}/a b", "all", "--dry-run"]
+    assert started[0][-6:] == words
+
+
+def test_data_of_another_source_are_refused_before_the_first_job(tmp_path):
+    """A config tried in the folder of a submission would have replaced all that was downloaded."""
+    record = tmp_path / "results/download/single-levels/1979.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"source": "cds"}')
+    run = launch(ROOT, tmp_path, "results/download/single-levels/1979.era5", "--cores", "1")
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode != 0 and "holds data of the source 'cds'" in output, output
+    assert record.read_text() == '{"source": "cds"}'
 
 
 def test_wrong_config_is_named_although_a_killed_run_left_its_lock(tmp_path):

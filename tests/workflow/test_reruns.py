@@ -36,7 +36,7 @@ ROWS = {
     "forcing file replaced": ["forcing_replaced"],
     "one more member": ["one_more_member", "one_more_member_in_a_partly_filled_block"],
     "one more experiment, or another `sst_offset` for one": ["one_more_experiment", "another_sst_offset"],
-    "contact or licence text": ["contact"],
+    "the contact": ["contact"],
     "`evaluation.regression_modes`": ["patterns_of_the_regression"],
     "how often training saves its state, how long a server is waited for": ["how_patient_a_run_is"],
     "the look of a figure": ["colour_of_a_figure"],

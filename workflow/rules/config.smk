@@ -18,6 +18,7 @@ from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.reference import reference_name
 from workflow.scripts.common.settings import check_placeholders, validate_config
 from workflow.scripts.common.skill import BASELINES, baseline_members
+from workflow.scripts.common.source import refuse_other_source
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.derive import submitted_rows
 
@@ -32,14 +33,17 @@ except ValueError as error:
 VARIABLES = Path(config["variables"] or AIMIP_VARIABLES)
 
 
-# Before the first job of a run that publishes, whatever its targets are called; not in a dry run, which may look at the
-# config as it is shipped, and not for an experiment or an evaluation of one's own.
+# Before the first job, whatever the targets are called; not in a dry run, which may look at the config as it is shipped.
+# An experiment or an evaluation of one's own is no publication. What was downloaded may have taken days.
 onstart:
-    if any(job.rule.name == "publish" for job in workflow.dag.needrun_jobs()):
-        try:
+    jobs = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    try:
+        if "publish" in jobs:
             check_placeholders(config)
-        except ValueError as error:
-            raise WorkflowError(str(error)) from None
+        if "download_era5" in jobs:
+            refuse_other_source(config["source"], "results/download")
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
 
 
 # The order of keys in a config file means nothing, so it reruns nothing; experiments keep theirs in figures and tables.

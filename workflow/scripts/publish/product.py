@@ -19,7 +19,10 @@ from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.publish.card import card
 from workflow.scripts.publish.catalog import write_catalog
-from workflow.scripts.publish.manifest import write_manifest
+from workflow.scripts.publish.manifest import NAME, write_manifest
+
+TABLE = "variables.csv"
+OWN = {"checkpoint.zip", "config.yaml", "README.md", "provenance.json", "catalog.json", "catalog.csv", NAME}
 
 
 def publish(folder, check, checkpoint, records, facts, config, repository):
@@ -28,15 +31,16 @@ def publish(folder, check, checkpoint, records, facts, config, repository):
 
     ``folder``: that of the model in the submission, .../institution/source. ``check``: submission.json of the checks.
     ``records``: the downloads' records (JSON). ``facts``: folder of the MIP tables. ``config``: the whole resolved
-    config. ``repository``: folder of the workflow, for its git commit.
+    config. ``repository``: folder of the workflow, for its git commit. Raises ValueError, as ``refuse_others``.
     """
     folder, outcome = Path(folder), json.loads(Path(check).read_text(encoding="utf-8"))
     with atomic_path(folder / "checkpoint.zip") as temporary:
         shutil.copyfile(checkpoint, temporary)
     weights = digests(folder / "checkpoint.zip")
+    (folder / TABLE).unlink(missing_ok=True)  # of a config before
     if config["variables"]:
-        _write(folder / "variables.csv", Path(config["variables"]).read_text(encoding="utf-8"))
-        config = config | {"variables": "variables.csv"}
+        _write(folder / TABLE, Path(config["variables"]).read_text(encoding="utf-8"))
+        config = config | {"variables": TABLE}
     config = without_folders(config)
     _write(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     _write(folder / "README.md", card(config, facts, outcome, weights))
@@ -49,7 +53,18 @@ def publish(folder, check, checkpoint, records, facts, config, repository):
         for file in simulation["files"]
     ]
     write_catalog(folder, [file["path"] for file in files], facts)
+    refuse_others(folder, {file["path"] for file in files} | OWN | {TABLE})
     write_manifest(folder, files)
+
+
+def refuse_others(folder, known):
+    """Raise ValueError if ``folder`` holds a file whose path below it is not ``known``: no check has seen it."""
+    there = (path for path in folder.rglob("*") if path.is_file())
+    if others := sorted(path for path in there if str(path.relative_to(folder)) not in known):
+        raise ValueError(
+            f"{folder} holds {len(others)} file{'s' * (len(others) > 1)} that the config does not ask for, such as "
+            f"{others[0]}: left by another config, and unchecked; move it away, or delete it, and start again"
+        )
 
 
 def provenance(config, records, weights, repository):
