@@ -27,8 +27,10 @@ def fit(forced: ForcedResponse, training: Months) -> None:
     """Fit the response to the training months, of whose fields one after the other is read, from the first guess on."""
     # Of months in their file what is asked for is a tensor.
     fields, forcings = cast(torch.Tensor, training.fields), training.forcings[:]
+    rows = read_table()
+    kept = [rows.get(channel.short_name, [{}])[0].get("mean") == "guess" for channel in training.metadata.channels]
     guess, kelvin = uniform_warming(training.metadata, fields, forcings), float(training.metadata.forcing_scale[0])
-    forced.fit(fields, forcings, training.number, guess, kelvin)
+    forced.fit(fields, forcings, training.number, guess, kelvin, kept)
 
 
 def read_table() -> dict[str, list[dict[str, str]]]:

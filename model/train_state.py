@@ -30,7 +30,8 @@ class State:
 def code_digest() -> str:
     """Return a digest of the modules of the model that this process has imported, and of the tables beside them."""
     folder = Path(__file__).parent
-    files = {Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    imported = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = {Path(file) for file in imported if file}
     own = {file.resolve() for file in files if file.parent == folder} | set(folder.resolve().glob("data/*.csv"))
     return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in sorted(own))).hexdigest()
 
