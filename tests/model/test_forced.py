@@ -255,6 +255,26 @@ def test_the_first_guess_stays_where_nothing_is_known_and_goes_where_data_speak(
     assert found.numpy() == pytest.approx([wanted, 0.0], abs=0.3)
 
 
+def test_of_rain_the_global_mean_stays_the_guess_and_of_others_data_tell_it(tmp_path):
+    """All fields follow the mean of the sea far more than any guess says, as rain does in years of El Nino."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=156, validation=12))
+    sst = months.forcings[:, 0]
+    area = row_weights(sst.shape[1])
+    sea = (sst != 0).any(0) * area
+    warmth = (sst * sea).sum((1, 2)) / sea.sum()
+    weather = torch.randn(months.fields.shape, generator=torch.Generator().manual_seed(3))
+    channels = list(months.metadata.channels)
+    channels[1] = data.Channel("pr", "avg_tprate", None, "sqrt", "kg m-2 s-1", 0, 1)
+    metadata = dataclasses.replace(months.metadata, channels=channels, forcing_scale=np.array([2.0, 1.0, 1.0]))
+    months = dataclasses.replace(months, metadata=metadata, fields=5 * warmth[:, None, None, None] + 0.1 * weather)
+    forced = ForcedResponse(2, len(channels), 3, Grid(*sst.shape[1:]))
+    fit(forced, months)
+    guess = uniform_warming(metadata, months.fields, months.forcings)
+    found, guessed = ((maps * area).mean((1, 2)) for maps in (forced.response[0] / forced.spread[0], guess))
+    assert 0.1 < guessed[1] < 1 and found[1] == pytest.approx(float(guessed[1]), rel=1e-3)
+    assert found[[0, 3]].numpy() == pytest.approx([5.0, 5.0], rel=0.1)
+
+
 def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):
     """Against numbers of AIMIP's physics models at +4 K: 4.4 K, 1.25 over land to sea, zg500 +116 m, rain +13 %."""
     months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
