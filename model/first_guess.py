@@ -1,7 +1,8 @@
 """What a uniformly warmer sea does to the fields, as far as theory and other models tell: the first guess of R_0.
 
 Observed warming is small, has a pattern, and comes with El Nino: regression on it tells badly what +4 K everywhere do.
-The numbers and their sources are in model/data/uniform_warming.csv; where data speak, they win (model/forced.py).
+The numbers and their sources are in model/data/uniform_warming.csv; where data speak, they win (model/forced.py), but
+for the global mean of rain.
 """
 
 import math
