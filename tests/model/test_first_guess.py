@@ -1,0 +1,78 @@
+"""The first guess of what a uniform warming does, and what the response to the sea takes of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from model import data
+from model.first_guess import fit, uniform_warming
+from model.forced import ForcedResponse
+from model.sphere import Grid, row_weights
+from tests.helpers import model_data
+
+
+def test_the_thresholds_are_kelvin(tmp_path):
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
+    months = dataclasses.replace(
+        months, metadata=dataclasses.replace(months.metadata, forcing_scale=np.array([2.0, 5.0, 1.0]))
+    )
+    forced = ForcedResponse(2, months.fields.shape[1], 3, Grid(*months.fields.shape[-2:]))
+    fit(forced, months)
+    assert forced.thresholds.flatten().tolist() == [-0.5, 0.5]
+
+
+def test_of_rain_the_global_mean_stays_the_guess_and_of_others_data_tell_it(tmp_path):
+    """All fields follow the mean of the sea far more than any guess says, as rain does in years of El Nino."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=156, validation=12))
+    sst = months.forcings[:, 0]
+    area = row_weights(sst.shape[1])
+    sea = (sst != 0).any(0) * area
+    warmth = (sst * sea).sum((1, 2)) / sea.sum()
+    weather = torch.randn(months.fields.shape, generator=torch.Generator().manual_seed(3))
+    channels = list(months.metadata.channels)
+    channels[1] = data.Channel("pr", "avg_tprate", None, "sqrt", "kg m-2 s-1", 0, 1)
+    metadata = dataclasses.replace(months.metadata, channels=channels, forcing_scale=np.array([2.0, 1.0, 1.0]))
+    months = dataclasses.replace(months, metadata=metadata, fields=5 * warmth[:, None, None, None] + 0.1 * weather)
+    forced = ForcedResponse(2, len(channels), 3, Grid(*sst.shape[1:]))
+    fit(forced, months)
+    guess = uniform_warming(metadata, months.fields, months.forcings)
+    found, guessed = ((maps * area).mean((1, 2)) for maps in (forced.response[0] / forced.spread[0], guess))
+    assert 0.1 < guessed[1] < 1 and found[1] == pytest.approx(float(guessed[1]), rel=1e-3)
+    assert found[[0, 3]].numpy() == pytest.approx([5.0, 5.0], rel=0.1)
+
+
+def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):
+    """Against numbers of AIMIP's physics models at +4 K: 4.4 K, 1.25 over land to sea, zg500 +116 m, rain +13 %."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
+    channels = [
+        data.Channel("z500", "z", 500.0, "none", "m2 s-2", 0, 1e5),
+        data.Channel("zg500", "z", 500.0, "none", "m", 0, 1e5),
+        data.Channel("t2m", "t2m", None, "none", "K", 0, 400),
+        data.Channel("pr", "avg_tprate", None, "sqrt", "kg m-2 s-1", 0, 1),
+        data.Channel("t600", "t", 600.0, "none", "K", 0, 400),
+        data.Channel("u850", "u", 850.0, "none", "m s-1", 0, 1),
+    ]
+    center = np.full((12, 6, 1, 1), 5e-3, "f4")
+    scale = np.array([500.0, 50.0, 2.0, 1e-3, 2.0, 1.0], "f4")
+    metadata = dataclasses.replace(
+        months.metadata, channels=channels, center=center, scale=scale, forcing_scale=np.array([4.0, 1, 1], "f4")
+    )
+    fields = torch.zeros(len(months.forcings), 6, 13, 24)
+    guess = uniform_warming(metadata, fields, months.forcings)
+    kelvin = guess / 4.0 * torch.from_numpy(scale)[:, None, None]
+    sea = torch.from_numpy(model_data.sea_mask(13, 24))
+    assert torch.allclose(kelvin[0], 9.80665 * kelvin[1], rtol=1e-5)
+    assert 116 / 4 * 0.8 < kelvin[1].mean() < 116 / 4 * 1.1
+    assert kelvin[2][~sea].mean() / kelvin[2][sea].mean() == pytest.approx(1.25, abs=0.05)
+    root = 5e-3 + 4 * kelvin[3]
+    assert (root.square() / 5e-3**2).mean() == pytest.approx(1.13, abs=0.01)
+    assert float(kelvin[4].min()) > 1.3 and float(kelvin[4].max()) < 1.5, "between 700 and 500 hPa"
+    assert not guess[5].any()
+    unknown = dataclasses.replace(metadata, forcing_scale=np.full(3, np.nan, "f4"))
+    assert uniform_warming(unknown, fields, months.forcings) is None
+    # A share is of the field itself at the place, however it is normalized.
+    fields[:, 3] = torch.linspace(-4, 4, 13)[:, None]
+    share = uniform_warming(metadata, fields, months.forcings)[3] / guess[3]
+    assert torch.allclose(share, 1 + torch.linspace(-4, 4, 13)[:, None].expand(13, 24) * 1e-3 / 5e-3, rtol=1e-4)
