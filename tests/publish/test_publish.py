@@ -65,13 +65,27 @@ def test_a_published_submission_verifies(product, capsys):
     assert "9 files in the manifest, 0 findings" in capsys.readouterr().out
 
 
+def command_line(tmp_path, out):
+    """The words by which the product of that fixture is published to ``out``."""
+    record = tmp_path / "results/download/single-levels/1979.json"
+    words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
+    words += [
+        "--facts",
+        made.FACTS,
+        "--config",
+        json.dumps(load_config("test")),
+        "--repository",
+        made.ROOT,
+        "--out",
+        out,
+    ]
+    return list(map(str, words))
+
+
 def test_the_command_line_publishes_what_the_function_publishes(product, tmp_path):
     other = tmp_path / "other" / MODEL
     shutil.copytree(product / "aimip", other / "aimip")
-    record = tmp_path / "results/download/single-levels/1979.json"
-    words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
-    words += ["--facts", made.FACTS, "--config", json.dumps(load_config("test")), "--repository", made.ROOT]
-    assert publish_main([*map(str, words), "--out", str(other)]) == 0
+    assert publish_main(command_line(tmp_path, other)) == 0
     for name in ("checkpoint.zip", "config.yaml", "README.md", "catalog.json", "catalog.csv"):
         assert filecmp.cmp(other / name, product / name, shallow=False)
     assert verify(other) == (9, [])
@@ -84,15 +98,12 @@ def test_files_that_no_check_has_seen_are_not_published(product, tmp_path, left,
     manifest.unlink()
     (product / left).parent.mkdir(parents=True, exist_ok=True)
     (product / left).write_bytes(b"of an old model")
-    record = tmp_path / "results/download/single-levels/1979.json"
-    words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
-    words += ["--facts", made.FACTS, "--config", json.dumps(load_config("test")), "--repository", made.ROOT]
-    words += ["--out", product]
-    assert publish_main([*map(str, words)]) == 1
+    words = command_line(tmp_path, product)
+    assert publish_main(words) == 1
     assert f"holds 1 file that the config does not ask for, such as {product / left}" in capsys.readouterr().err
     assert not manifest.exists()
     (product / left).unlink()
-    assert publish_main([*map(str, words)]) == 0 and manifest.exists()
+    assert publish_main(words) == 0 and manifest.exists()
 
 
 def test_no_folder_of_this_machine_is_published(tmp_path):

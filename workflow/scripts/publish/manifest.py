@@ -25,7 +25,7 @@ def write_manifest(folder, known=()):
     """
     folder, known = Path(folder), {file["path"]: file for file in known}
     rows = []
-    for path in _files(folder):
+    for path in files_below(folder):
         row = known.get(path, None) or {"path": path, **digests(folder / path)}
         if row["size"] != (folder / path).stat().st_size:
             size = (folder / path).stat().st_size
@@ -51,7 +51,7 @@ def verify(folder):
         raise ValueError(f"{folder} has no {NAME}: it is not the folder of a submission")
     with open(folder / NAME, newline="", encoding="utf-8") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
-    there, faults = set(_files(folder)), []
+    there, faults = set(files_below(folder)), []
     for path in sorted(there - set(rows)):
         faults.append(f"{path} is not in the manifest")
     for path, row in sorted(rows.items()):
@@ -66,7 +66,8 @@ def verify(folder):
     return len(rows), faults
 
 
-def _files(folder):
+def files_below(folder):
+    """Paths below ``folder``, as text and sorted, of all files in it but the manifest."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
     return sorted(str(path.relative_to(folder)) for path in paths)
 

@@ -19,10 +19,10 @@ from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.publish.card import card
 from workflow.scripts.publish.catalog import write_catalog
-from workflow.scripts.publish.manifest import NAME, write_manifest
+from workflow.scripts.publish.manifest import files_below, write_manifest
 
 TABLE = "variables.csv"
-OWN = {"checkpoint.zip", "config.yaml", "README.md", "provenance.json", "catalog.json", "catalog.csv", NAME}
+OWN = {"checkpoint.zip", "config.yaml", "README.md", "provenance.json", "catalog.json", "catalog.csv", TABLE}
 
 
 def publish(folder, check, checkpoint, records, facts, config, repository):
@@ -53,17 +53,16 @@ def publish(folder, check, checkpoint, records, facts, config, repository):
         for file in simulation["files"]
     ]
     write_catalog(folder, [file["path"] for file in files], facts)
-    refuse_others(folder, {file["path"] for file in files} | OWN | {TABLE})
+    refuse_others(folder, {file["path"] for file in files} | OWN)
     write_manifest(folder, files)
 
 
 def refuse_others(folder, known):
     """Raise ValueError if ``folder`` holds a file whose path below it is not ``known``: no check has seen it."""
-    there = (path for path in folder.rglob("*") if path.is_file())
-    if others := sorted(path for path in there if str(path.relative_to(folder)) not in known):
+    if others := [path for path in files_below(folder) if path not in known]:
         raise ValueError(
             f"{folder} holds {len(others)} file{'s' * (len(others) > 1)} that the config does not ask for, such as "
-            f"{others[0]}: left by another config, and unchecked; move it away, or delete it, and start again"
+            f"{folder / others[0]}: left by another config, and unchecked; move it away, or delete it, and start again"
         )
 
 
