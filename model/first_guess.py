@@ -5,6 +5,7 @@ The numbers and their sources are in model/data/uniform_warming.csv; where data 
 for the global mean of rain.
 """
 
+import functools
 import math
 from pathlib import Path
 from typing import cast
@@ -34,6 +35,7 @@ def fit(forced: ForcedResponse, training: Months) -> None:
     forced.fit(fields, forcings, training.number, guess, kelvin, kept)
 
 
+@functools.cache
 def read_table() -> dict[str, list[dict[str, str]]]:
     """Return the rows of the table by short name."""
     rows: dict[str, list[dict[str, str]]] = {}

@@ -154,7 +154,7 @@ class ForcedResponse(nn.Module):
             months: calendar months 1..12 (time,).
             guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
             kelvin: of a normalized unit of the SST; without, there is no e.
-            means: of each field, whether the global mean of R_0 stays the guess's; none: of no field.
+            means: of each field, whether the global mean of R_0 stays that of a guess; none: of no field.
         """
         varies, few = self._fit_forcing(forcings, months, kelvin), len(months) < 12 * LEAST_YEARS
         kept = torch.cat([varies.new_ones(2), varies[1:]])
@@ -180,7 +180,7 @@ class ForcedResponse(nn.Module):
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
             departure = wiener((found.response - first).float(), found.residual.float(), uncertainty)
-            if means is not None and means[channel]:
+            if guess is not None and means is not None and means[channel]:
                 departure[0] -= (departure[0] * wiener.rows).mean()
             self.local[kept, channel] = found.places.float()
             self.seasonal[:, :, channel] = found.seasonal.float()

@@ -130,6 +130,8 @@ class Regression:
     def _take_lines_off(self, bends: int) -> torch.Tensor:
         """Leave of the last of l what the others do not explain; return the slopes that do, (others, bends, ...)."""
         others = self.free.shape[1] - bends
+        if not bends:
+            return self.ridge.new_zeros(others, 0, *self.free.shape[-2:])
         moments = self._moments(self.free)
         slopes = torch.linalg.solve(moments[..., :others, :others], moments[..., :others, others:])
         slopes = slopes.movedim((-2, -1), (0, 1)) * self.moving[:others, None]
@@ -174,9 +176,13 @@ class Regression:
 
     def _moments(self, free: torch.Tensor) -> torch.Tensor:
         """Return <l l'> plus the ridge, (nlat, nlon, places, places), of l without amplitudes (time, places, ...)."""
-        each = free.unbind(1)  # a pair at a time, for the memory
-        products = torch.stack([torch.stack([(one.double() * other).sum(0) for other in each]) for one in each])
-        return self._pooled(products / max(len(free), 1)).movedim((0, 1), (-2, -1)) + self.ridge
+        each, grid = free.unbind(1), free.shape[-2:]
+        moments = torch.zeros(*grid, len(each), len(each), dtype=torch.float64, device=free.device)
+        for first, one in enumerate(each):  # a row at a time, for the memory
+            row = torch.stack([(one.double() * other).sum(0) for other in each[first:]])
+            moments[..., first, first:] = self._pooled(row / max(len(free), 1)).movedim(0, -1)
+            moments[..., first:, first] = moments[..., first, first:]
+        return moments + self.ridge
 
     def _solve(self, part: Part, free: torch.Tensor) -> torch.Tensor:
         """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon) by the months of a part."""

@@ -41,6 +41,11 @@ def test_of_rain_the_global_mean_stays_the_guess_and_of_others_data_tell_it(tmp_
     found, guessed = ((maps * area).mean((1, 2)) for maps in (forced.response[0] / forced.spread[0], guess))
     assert 0.1 < guessed[1] < 1 and found[1] == pytest.approx(float(guessed[1]), rel=1e-3)
     assert found[[0, 3]].numpy() == pytest.approx([5.0, 5.0], rel=0.1)
+    # Without a guess, as where nobody tells the scale of the SST, there is nothing to stay at.
+    metadata = dataclasses.replace(metadata, forcing_scale=np.full(3, np.nan, "f4"))
+    fit(forced, dataclasses.replace(months, metadata=metadata))
+    found = (forced.response[0] / forced.spread[0] * area).mean((1, 2))
+    assert found[[0, 1, 3]].numpy() == pytest.approx([5.0] * 3, rel=0.1)
 
 
 def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):

@@ -179,15 +179,24 @@ def disturbed(cluster, finished, undisturbed):
         "preempted": {"train": {"slurm_partition": "preemptable", "gpu": 0, "gres": "gpu:scarce:1"}},
         "diverging": {"config": {"training": TRAINING | {"learning_rate": 1e30, "clip": 0}}, "retries": 0},
     }
-    names = ("cancelled", "killed", "timed_out", "requeued", "abandoned", *special)
-    runs = {}
-    for name in names:
+    runs, halted = {}, {}
+
+    def start(name):
         settings = {"config": {"training": TRAINING}} | special.get(name, {})
         runs[name] = Run(cluster, finished, name, copied=BEFORE_TRAINING, **settings).start(TRAINED)
-    halted = {}
-    for name in ("cancelled", "killed", "timed_out", "requeued", "abandoned", "preempted"):
+
+    def halt(name):
         state = runs[name].folder / "results/train/state/state.pt"
         halted[name] = runs[name].halt("model.train", when=state.exists), runs[name].job("train")
+
+    # First, since the others take any GPU: one of them, stopped, would keep the scarce one for good.
+    start("preempted")
+    halt("preempted")
+    stopped = ("cancelled", "killed", "timed_out", "requeued", "abandoned")
+    for name in (*stopped, "own_limit", "diverging"):
+        start(name)
+    for name in stopped:
+        halt(name)
     cluster.call("scontrol", "update", f"JobId={halted['timed_out'][1]}", "TimeLimit=1")
     cluster.call("scancel", halted["cancelled"][1])
     os.kill(halted["killed"][0], signal.SIGKILL)
