@@ -33,8 +33,8 @@ FIELDS = {
 }
 
 
-def read(folder, years, lat, lon):
-    """The FIELDS of ``years`` of a folder in their units, {name: (year, 12, lat, lon)}."""
+def read(years, lat, lon):
+    """The FIELDS of ``years`` {year: paths} in their units, {name: (year, 12, lat, lon)}."""
     variables = read_variables(ROOT / "config" / "variables.csv", role="field")
     found = {name: [] for name in FIELDS}
     for year, paths in years.items():
@@ -68,10 +68,7 @@ def table(folder, reference, period, resolution):
     if not years:
         raise ValueError(f"{folder} and {reference} have no year of {period[0]}..{period[1]} in common")
     lat, lon = centres(resolution)
-    ours, theirs = (
-        read(path, {year: found[year] for year in years}, lat, lon)
-        for path, found in zip((folder, reference), every, strict=True)
-    )
+    ours, theirs = (read({year: found[year] for year in years}, lat, lon) for found in every)
     rows = [["", "mean", "reference", "RMS of means", "of months", "spread", "reference"]]
     for name, (_, units) in FIELDS.items():
         rows.append([f"{name} ({units})", *(f"{value:.4g}" for value in compare(ours[name], theirs[name], lat, lon))])

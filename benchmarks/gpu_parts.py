@@ -113,7 +113,7 @@ def sea(sizes: Sizes, device: torch.device) -> torch.Tensor:
     return torch.randn(12, synthetic.FORCINGS, *sizes.grid, generator=random).to(device)
 
 
-def months_of(sizes: Sizes, count: int) -> list[tuple[int, int]]:
+def months_of(count: int) -> list[tuple[int, int]]:
     """The dates of ``count`` months."""
     return [(1978 + (9 + number) // 12, (9 + number) % 12 + 1) for number in range(count)]
 
@@ -123,7 +123,7 @@ def run(model, sizes: Sizes, count: int, members: int, **choices):
     device = model.latent_mean.device
     forcing, random = sea(sizes, device), torch.Generator().manual_seed(SEED + 2)
     first = torch.randn(1, synthetic.FIELDS, *sizes.grid, generator=random)
-    given = first, forcing[:1], months_of(sizes, count), lambda index: forcing[index % 12 : index % 12 + 1]
+    given = first, forcing[:1], months_of(count), lambda index: forcing[index % 12 : index % 12 + 1]
     return simulate(model.eval(), *given, list(range(1, members + 1)), SEED, **choices)
 
 
@@ -169,7 +169,7 @@ def training(sizes: Sizes, clock: Clock, epoch: bool = False) -> None:
     count = sizes.pairs + 1
     fields = torch.randn(count, synthetic.FIELDS, *sizes.grid, generator=random, device=device)
     forcings = torch.randn(count, synthetic.FORCINGS, *sizes.grid, generator=random, device=device)
-    months = Months(metadata(sizes), fields, forcings, model.statics, months_of(sizes, count), None)
+    months = Months(metadata(sizes), fields, forcings, model.statics, months_of(count), None)
     inputs = month_inputs(model, months)
     optimizer, average = RealAdamW(model, lr=1e-5), clone_state(model)
     per_epoch, order = sizes.pairs // config.batch, epoch_order(np.arange(sizes.pairs), SEED, 0)
@@ -237,7 +237,7 @@ def rollout(sizes: Sizes, clock: Clock, members: int, output: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if output:
             count = max(first + 1, min(count, int(DISK_SHARE * shutil.disk_usage(folder).free / month_bytes)))
-        dates, begun, done = months_of(sizes, count), 0.0, 0
+        dates, begun, done = months_of(count), 0.0, 0
         files = [
             MemberFile(f"{folder}/r{member}.nc", metadata(sizes), dates, {"member": member})
             for member in range(members if output else 0)

@@ -26,9 +26,9 @@ from model.data import Channel, Metadata, Months
 from model.device import pick_device
 from model.fast import FastModel
 from model.forced import ForcedResponse
-from model.regression import TINY
 from model.response import read_response
 from model.rollout import match_initial, open_forcing
+from model.rounding import TINY
 from model.simulate import simulate
 
 YEAR = 12  # months of a block of residuals

@@ -21,8 +21,8 @@ from model.climatology import LEAST_YEARS, Climatology, Means, climatology_of, m
 from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
-from model.regression import TINY
 from model.residual_fit import fit_power, fit_shape, fit_variance
+from model.rounding import TINY
 from model.simulate import free_run
 from model.sphere import row_weights
 

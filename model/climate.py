@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from model.covariance import leading_patterns
 from model.data import Metadata, ToPhysical
-from model.latents import leading_patterns
 from model.monthly_diffusion import MonthlyDiffusion
 from model.sphere import Harmonics, row_weights
 

@@ -16,13 +16,14 @@ function of half its degrees of freedom, whatever the variance. Here months coun
 for months a little too much season is kept.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 
 from model.data import Metadata
-from model.regression import TINY, annual_waves
+from model.rounding import TINY
 from model.sphere import Grid, Harmonics
 
 LEAST_YEARS = 10  # of training that tell how years differ, and what makes them
@@ -56,11 +57,18 @@ class Means:
         return self.sums / self.count.clamp_min(1)
 
 
+def annual_waves(month: torch.Tensor) -> torch.Tensor:
+    """Return cosine and sine of the year in calendar months 1..12 (batch,), float64 (batch, 2)."""
+    angle = 2 * math.pi * month.double() / 12
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
 def monthly_means(values: torch.Tensor, months: torch.Tensor) -> torch.Tensor:
     """Return the mean of `values` (time, ...) for each calendar month, shape (12, ...); 0 where there is none."""
-    total = values.new_zeros(12, *values.shape[1:]).index_add(0, months - 1, values)
-    count = torch.bincount(months - 1, minlength=12).clamp_min(1).to(values)
-    return total / count.view(12, *[1] * (values.ndim - 1))
+    means = Means(values.shape[1:], values.device)
+    for month in months.unique().tolist():
+        means.add(values[months == month], month)
+    return means.mean.to(values)
 
 
 def climatology_of(departures: Iterable[torch.Tensor], months: torch.Tensor, metadata: Metadata) -> Climatology:

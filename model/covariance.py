@@ -14,7 +14,7 @@ independent errors, so that |C - I|^2 is the product of what departs from I in o
 
 import torch
 
-from model.regression import TINY
+from model.rounding import TINY
 
 
 def confirmed_share(sample: torch.Tensor) -> torch.Tensor:
@@ -43,5 +43,5 @@ def leading_patterns(anomalies: torch.Tensor, modes: int) -> tuple[torch.Tensor,
     """Return at most `modes` orthonormal patterns (k, size) of `anomalies` (time, size), and their variances (k,)."""
     modes = min(modes, len(anomalies) - 1)
     variance, times = torch.linalg.eigh(anomalies @ anomalies.T / len(anomalies))
-    variance, times = variance[-modes:].flip(0).clamp_min(1e-12), times[:, -modes:].flip(1)
+    variance, times = variance.flip(0)[:modes].clamp_min(1e-12), times.flip(1)[:, :modes]
     return (times.T @ anomalies) / (variance * len(anomalies)).sqrt()[:, None], variance

@@ -31,7 +31,7 @@ class Channel:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """Everything that gives normalized arrays meaning: physical = inverse_transform(x * scale + center[month])."""
+    """Everything that gives normalized arrays meaning: physical = INVERSE[transform](x * scale + center[month])."""
 
     channels: list[Channel]
     forcings: list[str]
@@ -311,6 +311,6 @@ class ToPhysical:
         return values
 
 
-# Square roots below zero have no physical counterpart: they stand for zero.
-# In place.
+# Of workflow/scripts/normalize/transforms.py, in place. Square roots below zero have no physical counterpart: they
+# stand for zero.
 INVERSE = {"sqrt": lambda x: x.clamp_min_(0).square_(), "logit": torch.sigmoid_}

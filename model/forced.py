@@ -30,11 +30,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from model.climatology import LEAST_YEARS, monthly_means
-from model.regression import TINY, Regression, WienerFilter, annual_waves
+from model.climatology import LEAST_YEARS, annual_waves, monthly_means
+from model.covariance import leading_patterns
+from model.regression import Regression, WienerFilter
+from model.rounding import TINY
 from model.sphere import Grid, Harmonics, row_weights
 
 NO_SPREAD = 1e-3  # anomalies this small beside the forcing's own size are rounding or packing of a climatology
+ROUNDING = 1e-6  # of the variance of the SST's anomalies, below which a pattern is none
 FAR = 0.05  # share of the sea near by, below which a place is far inland
 NEAR = 12  # degree of the harmonics to which the SST near by is smoothed
 TROPICS = 20.001  # degrees north and south, of which the mean is that of the tropics, with rows at 20
@@ -201,20 +204,16 @@ class ForcedResponse(nn.Module):
         anomaly = torch.zeros_like(anomalies[:, 0]) if repeated[0] else anomalies[:, 0] / spread[0]
         mean = (anomaly * mean_pattern).sum((1, 2))
         rest = ((anomaly - mean[:, None, None]) * area.sqrt()).flatten(1)
-        # EOFs from the small time-by-time matrix: rest = sum_k sqrt(variance_k) time_k space_k.
-        variance, times = torch.linalg.eigh(rest @ rest.T)
-        leading = [mean_pattern]
-        for number in range(1, len(self.patterns)):
-            power, time = variance[-number], times[:, -number]
-            # A pattern below the rounding of float32 forcings is none: normalized, it would be noise.
-            share = 1.0 if power > 1e-6 * variance[-1] and power > TINY else 0.0
-            scale = share * len(rest) ** 0.5 / power.clamp_min(TINY)
-            leading.append((time @ rest).unflatten(0, sea.shape) * area.sqrt() * scale)
+        patterns, variance = leading_patterns(rest, len(self.patterns) - 1)
+        # A pattern below the rounding of float32 forcings is none: normalized, it would be noise.
+        told = variance > ROUNDING * (anomaly.square() * area).sum((1, 2)).mean()
+        leading = patterns.unflatten(1, sea.shape) * area.sqrt() * (told / variance.sqrt())[:, None, None]
         self.climatology.copy_(climatology)
         self.spread.copy_(spread[:, None, None])
         self.sea.copy_(sea)
         self.share.copy_(self.harmonics.smooth(self.sea, NEAR).clamp_min(FAR))
-        self.patterns.copy_(torch.stack(leading))
+        self.patterns.zero_()
+        self.patterns[: 1 + len(leading)] = torch.cat([mean_pattern[None], leading])
         latitude = torch.linspace(-90, 90, len(sea), device=sea.device)[:, None]
         tropical = area * (latitude.abs() <= TROPICS)
         self.tropics.copy_(tropical / tropical.sum().clamp_min(TINY))

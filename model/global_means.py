@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from model.regression import TINY
+from model.rounding import TINY
 from model.sphere import Grid, row_weights
 
 

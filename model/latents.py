@@ -32,8 +32,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from model.climatology import annual_waves
 from model.covariance import leading_patterns
-from model.regression import RANK, TINY, annual_waves
+from model.rounding import RANK, TINY
 
 MEMORY_MODES = 20  # patterns of what is not slow, between which the memory a_jk is fitted
 SEARCH = 80  # patterns, at most, between which slow modes are sought

@@ -11,6 +11,8 @@ from model.data import MonthPairs
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.sphere import row_weights
 
+VALIDATION_DRAWS = 2  # of noise and time, for each validation pair
+
 
 def draw_noise(model: MonthlyDiffusion, batch: int, generator: torch.Generator, device) -> dict[str, torch.Tensor]:
     """Return the random numbers of one evaluation of the loss: posterior and diffusion noise, and diffusion times.
@@ -141,7 +143,7 @@ def gradients(model, pairs: MonthInputs, config: TrainingConfig, noise) -> dict[
 
 @torch.no_grad()
 def validation_score(
-    model: MonthlyDiffusion, batches: Iterable[MonthInputs], config: TrainingConfig, repeats: int = 2
+    model: MonthlyDiffusion, batches: Iterable[MonthInputs], config: TrainingConfig
 ) -> tuple[float, dict[str, float]]:
     """Return the score of the validation pairs, and its terms: the same noise and times at every call.
 
@@ -151,7 +153,7 @@ def validation_score(
     position = 0
     for number, batch in enumerate(batches):
         size = len(batch.month) // 2
-        for repeat in range(repeats):
+        for repeat in range(VALIDATION_DRAWS):
             generator = torch.Generator().manual_seed(1_000_003 * repeat + number)
             noise = draw_noise(model, size, generator, batch.month.device)
             even = ((position + torch.arange(size)) * (math.sqrt(5) - 1) / 2) % 1

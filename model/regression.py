@@ -1,26 +1,18 @@
 """Least squares of fields on what forces them, in which sampling error is kept small: pooled, confirmed, filtered."""
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from model.rounding import RANK, TINY
 from model.sphere import Grid, Harmonics, row_weights, transforms, truncation
 
-TINY = 1e-30  # keeps quotients of what is zero, as with a single year of training, from being NaN
 POOL = 10  # degree of the harmonics to which the moments of what is at a place are smoothed
 LEAST = 1e-3  # of the unit variance of anomalies: less, beside the amplitudes, is what they leave to rounding
 STILL = 1e-2  # of the mean variance of what is at a place: where it varies less, nothing is regressed on it
 RIDGE = 3e-2  # of that variance, added to it
-RANK = 1e-6  # singular values this small beside the largest are rounding
-
-
-def annual_waves(month: torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    """Return cosine and sine of the year in calendar months 1..12 (batch,), computed in `dtype`, (batch, 2)."""
-    angle = 2 * math.pi * month.to(dtype) / 12
-    return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
 class Predictors:

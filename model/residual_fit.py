@@ -13,8 +13,8 @@ import torch
 
 from model.climatology import LEAST_YEARS, variance_cycles
 from model.covariance import confirmed_share, leading_patterns
-from model.regression import TINY
 from model.residual import PATTERNS, ResidualNoise
+from model.rounding import TINY
 from model.sphere import product_power
 
 POWER_ROUNDS = 3  # in which the power of e comes near the wanted one

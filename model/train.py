@@ -191,11 +191,11 @@ def train(
 
 
 @torch.no_grad()
-def month_inputs(model: MonthlyDiffusion, months: Months, chunk: int = 12) -> MonthInputs:
-    """Return the inputs of all months, made of `chunk` months at a time."""
+def month_inputs(model: MonthlyDiffusion, months: Months) -> MonthInputs:
+    """Return the inputs of all months, made a year at a time, for the memory."""
     whole, given = None, (months.fields, months.forcings, months.number)
-    for first in range(0, len(months.dates), chunk):
-        some = slice(first, first + chunk)
+    for first in range(0, len(months.dates), 12):
+        some = slice(first, first + 12)
         part = model.inputs(*(values[some] for values in given))
         if whole is None:
             whole = MonthInputs(*(values.new_empty(len(months.dates), *values.shape[1:]) for values in part))

@@ -126,6 +126,17 @@ def local_planet(years=20, seed=0, ice_counts=True):
     return torch.stack([first, weather[1]], dim=1), given, months, torch.from_numpy(sea).float(), cold
 
 
+def test_a_sea_that_warms_as_one_has_no_patterns_of_rounding():
+    fields, forcings, months, sea, _ = planet()
+    warmth = torch.linspace(-1, 1, len(months)) + torch.randn(len(months), generator=torch.Generator().manual_seed(2))
+    # Colder toward the poles, so that one number added rounds otherwise at every latitude.
+    latitude = torch.cos(torch.linspace(-1.5, 1.5, GRID.nlat))[:, None]
+    forcings[:, 0] = (3 + latitude + warmth[:, None, None]) * torch.from_numpy(sea)
+    forced = ForcedResponse(4, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    assert forced.patterns[0].any() and not forced.patterns[1:].any()
+
+
 def test_what_the_sea_and_the_ice_do_at_the_place_is_found():
     fields, forcings, months, sea, cold = local_planet()
     forced = ForcedResponse(3, 2, 3, GRID)

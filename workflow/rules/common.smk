@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from workflow.scripts.cmorize.tables import TABLE_FILES
 from workflow.scripts.common.addresses import is_web_address
 from workflow.scripts.common.imports import local_modules
 from workflow.scripts.common.months import month_range, period_label, years
@@ -149,8 +150,7 @@ def gcm_offset(wildcards):
 
 def cmor_table_files(experiment):
     """The generated CMOR tables of one experiment."""
-    names = [path.name for path in CMOR_FACTS] + ["AIMIP_CV.json", "submission.json"]
-    return [f"results/cmorize/tables/{experiment}/{name}" for name in names]
+    return [f"results/cmorize/tables/{experiment}/{name}" for name in TABLE_FILES]
 
 
 def submission_files(experiment, member):

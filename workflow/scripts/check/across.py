@@ -5,7 +5,6 @@ writes the outcome of all checks. A finding that gates raises, so that no outcom
 """
 
 import json
-import logging
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -94,7 +93,7 @@ def _pairs(simulations, changed):
     return found
 
 
-def check_submission(experiments, submission, forcing, result, table, page, allow=(), changed=()):
+def check_submission(experiments, submission, forcing, result, table, page, changed=()):
     """Check the experiments of our own submission together and write the outcome of all checks.
 
     ``experiments``: what check/experiment.py wrote. ``submission``: the root, results/submission. ``forcing``: monthly
@@ -104,10 +103,8 @@ def check_submission(experiments, submission, forcing, result, table, page, allo
     """
     contents = [json.loads(Path(path).read_text(encoding="utf-8")) for path in experiments]
     simulations = [simulation for content in contents for simulation in content["simulations"]]
-    report = check_across(simulations, Path(submission), forcing, allow, changed=changed)
-    for finding in report.findings:
-        (logging.error if finding.gate else logging.warning)("%s", finding)
-    report.raise_on_gates()
+    report = check_across(simulations, Path(submission), forcing, changed=changed)
+    report.log_and_raise()
     whole = Report()
     for content in contents:
         whole.merge(content["report"])

@@ -1,7 +1,6 @@
 """Check the members of one experiment against each other, from the summaries that check/simulation.py left."""
 
 import json
-import logging
 import sys
 from pathlib import Path
 
@@ -21,16 +20,14 @@ def check_members(simulations, members=None, allow=()):
     return report
 
 
-def check_experiment(simulations, members, result, allow=()):
+def check_experiment(simulations, members, result):
     """Check an experiment of ``members`` members and write ``result``: the summaries' files and the report so far.
 
     ``simulations``: paths of the summaries. Raises RuntimeError with the first finding.
     """
     summaries = [json.loads(Path(path).read_text(encoding="utf-8")) for path in simulations]
-    report = check_members(summaries, members, allow)
-    for finding in report.findings:
-        (logging.error if finding.gate else logging.warning)("%s", finding)
-    report.raise_on_gates()
+    report = check_members(summaries, members)
+    report.log_and_raise()
     whole = Report()
     for each in summaries:
         whole.merge(each.pop("report"))

@@ -8,6 +8,7 @@ check/values.py and check/sets.py.
 
 import csv
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -183,8 +184,10 @@ class Report:
         """Findings that stop the workflow."""
         return [finding for finding in self.findings if finding.gate]
 
-    def raise_on_gates(self):
-        """RuntimeError with the first finding that gates and how many more there are."""
+    def log_and_raise(self):
+        """Write the findings to the log; RuntimeError with the first that gates and how many more there are."""
+        for finding in self.findings:
+            (logging.error if finding.gate else logging.warning)("%s", finding)
         if self.gates:
             more = f" (and {len(self.gates) - 1} more, see the log)" if len(self.gates) > 1 else ""
             raise RuntimeError(f"{self.gates[0]}{more}")

@@ -7,7 +7,6 @@ summary is written.
 """
 
 import json
-import logging
 import sys
 from pathlib import Path
 
@@ -179,12 +178,12 @@ def summary(files):
     }
 
 
-def check_simulation(submission, tables, facts, ranges, experiment, member, forcing, result, allow=()):
+def check_simulation(submission, tables, facts, ranges, experiment, member, forcing, result):
     """Check one simulation of our own submission and write its summary to ``result``.
 
     ``submission``: the root, results/submission. ``tables``: folder of cmorize/tables.py for the experiment. ``facts``
     and ``ranges``: config/cmor and its ranges.csv. ``member``: its number. ``forcing``: monthly forcing on the native
-    grid. ``allow``: rules that only warn. Raises RuntimeError with the first finding.
+    grid. Raises RuntimeError with the first finding.
     """
     root, expected = Path(submission), expectation(facts, ranges, tables)
     facets = expected.settings["attributes"]
@@ -192,10 +191,8 @@ def check_simulation(submission, tables, facts, ranges, experiment, member, forc
     paths = [path for path in folder.rglob("*") if path.is_file()]
     if not paths:
         raise RuntimeError(f"{folder} holds no file")
-    content, report = check_files(paths, root, expected, forcing, allow, tables=tables)
-    for finding in report.findings:
-        (logging.error if finding.gate else logging.warning)("%s", finding)
-    report.raise_on_gates()
+    content, report = check_files(paths, root, expected, forcing, tables=tables)
+    report.log_and_raise()
     with atomic_path(result) as temporary:
         temporary.write_text(json.dumps({**content, "report": report.as_dict()}, indent=1) + "\n", encoding="utf-8")
 

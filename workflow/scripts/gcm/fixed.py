@@ -22,7 +22,6 @@ from workflow.scripts.gcm.boundary import Boundary, data_folder
 from workflow.scripts.gcm.regular import Regular
 
 LAND = 0.5  # cells with more land have no sea-surface temperature
-SHAPES = ("sdor", "anor", "isor", "slor")
 
 
 def subgrid_orography(path, regular):

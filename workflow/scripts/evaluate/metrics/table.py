@@ -45,23 +45,23 @@ class Table:
         return self.text.get((metric, field), "")
 
 
-def scaled_rmsb(table, source, experiment, period, baseline="climatology", reference="reference", metric="E1_rmsb"):
+def scaled_rmsb(table, source, experiment, period, metric="E1_rmsb"):
     """RMSB in units of the reference's interannual standard deviation (training span), mean over fields.
 
     Both are over land for a field that is prescribed over the sea.
     metric: ``E1_ensemble_mean_rmsb`` for the one value of the ensemble mean.
 
-    Returns (member,) for ``source`` and the baseline's number (None outside the test period), or (empty, None) where
+    Returns (member,) for ``source`` and the climatology's number (None outside the test period), or (empty, None) where
     the training span is too short for a standard deviation. Fields that never vary in the reference are left out.
     """
-    sigma = interannual_scale(table, reference)
+    sigma = interannual_scale(table, "reference")
     if not sigma:
         return np.array([]), None
     ours = [
         table.members(source, scored(metric, field), period, field, experiment) / value
         for field, value in sigma.items()
     ]
-    base = [table.single(baseline, scored("E1_rmsb", field), period, field) for field in sigma]
+    base = [table.single("climatology", scored("E1_rmsb", field), period, field) for field in sigma]
     known = None not in base
     return np.mean(ours, axis=0), float(np.mean(np.array(base) / list(sigma.values()))) if known else None
 
