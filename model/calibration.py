@@ -26,6 +26,7 @@ from model.rounding import TINY
 from model.simulate import free_run
 from model.sphere import row_weights
 
+DRY = 1e-4  # of the square of a root's scale, below which a field is none
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
 
@@ -156,13 +157,18 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
         slope.add((change * residual.means.rows).mean((2, 3)), month)
     means = torch.stack(series)  # (time, 1 + members, fields)
     number = months.number[torch.from_numpy(inside).to(fields.device)]
-    usual = monthly_means(means, number)
-    departures = means - usual[number - 1] - (slope.mean[number - 1] * torch.stack(warming)[:, None])[:, None]
+    bend, warmth = means.new_zeros(len(fields)), torch.stack(warming)[:, None]
+    if model.forced is not None:
+        squares = (model.forced.response[0].square() * residual.means.rows).mean((1, 2))
+        bend = torch.where(residual.means.root, squares, 0.0).double()
+    rest = means - ((slope.mean[number - 1] + bend * warmth) * warmth)[:, None]
+    usual = monthly_means(rest, number)
+    departures = rest - usual[number - 1]
     years = departures[: len(departures) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
     deviation = years.std(0)
     known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
     kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)
-    residual.means.fit(usual[:, 1:].mean(1).float(), slope.mean.float(), kept.float())
+    residual.means.fit(usual[:, 1:].mean(1).float(), slope.mean.float(), bend.float(), kept.float())
 
 
 def run_of(
@@ -211,6 +217,8 @@ def offset_of_roots(mean: torch.Tensor, deviation: torch.Tensor, wanted: torch.T
         scale: of the normalization of the roots.
     """
     deviation = deviation.clamp_min(1e-6 * scale)
+    # No mean square is zero: where it never rains, an offset without bounds would come as near as it may.
+    wanted = wanted.clamp_min(DRY * scale**2)
     low, high = torch.full_like(wanted, -LIMIT), torch.full_like(wanted, LIMIT)
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -19,7 +19,7 @@ from model.data import Channel, Metadata
 from model.files import whole_bytes
 from model.monthly_diffusion import MonthlyDiffusion
 
-FORMAT = 8
+FORMAT = 9
 ARRAYS = ("lat", "lon", "center", "scale", "forcing_center", "forcing_scale")
 
 

@@ -4,8 +4,9 @@ Patterns are the leading EOFs of what the networks model, the normalized fields 
 departures from the mean of the calendar month, each field in units of their spread, up to degree 20. Harmonics are
 orthonormal on the sphere, so that all is weighted by area.
 
-A run is judged by anomalies from the reference's calendar months: of the global mean of each field, in physical units,
-and of the amplitude of each pattern, in the reference's standard deviations. It has run away where in a block of months
+A run is judged by anomalies from the reference's calendar months: of the global mean of each field without its forced
+response, in physical units, and of the amplitude of each pattern, in the reference's standard deviations; so a sea that
+is warmer than any the reference has seen is no runaway. It has run away where in a block of months
 (a decade) one of them lies outside the range of the reference's blocks by more than FACTOR units, or varies by more
 than FACTOR units; the unit is the reference's standard deviation from month to month. So that errors of what hardly
 varies are no runaway, it is for a global mean not less than SHARE of the spread that the field has at a place, and for
@@ -33,7 +34,9 @@ class View(NamedTuple):
     """A month as it is judged; batch first."""
 
     physical: torch.Tensor  # fields in physical units (batch, fields, nlat, nlon)
-    means: torch.Tensor  # their global means (batch, fields), float64
+    means: (
+        torch.Tensor
+    )  # global means of the fields less their forced response, physical units (batch, fields), float64
     harmonics: torch.Tensor  # of the normalized departures from the forced response (batch, fields, harmonics)
 
 
@@ -55,9 +58,9 @@ class Viewer:
     @torch.inference_mode()
     def __call__(self, normalized: torch.Tensor, forcing: torch.Tensor, month: int) -> View:
         """Return the view of normalized fields (batch, fields, nlat, nlon) under a forcing (1, ...) in a month."""
-        physical = self.physical(normalized, month)
         departures = self.model.departures(normalized, forcing, torch.tensor([month], device=forcing.device))
-        return View(physical, self.area_mean(physical), self.harmonics(departures))
+        means = self.area_mean(self.physical(departures, month))
+        return View(self.physical(normalized, month), means, self.harmonics(departures))
 
 
 class Climate:
@@ -122,7 +125,10 @@ class Climate:
         self.units = np.maximum(deviation, np.concatenate([SHARE * self.spread, least]))
         shares_of_fields = self.patterns.square().unflatten(1, (len(viewer.channels), -1)).sum(-1)
         most = [viewer.channels[index].name for index in shares_of_fields.argmax(1).tolist()]
-        self.names = [f"the global mean of {channel.name} ({channel.units})" for channel in viewer.channels]
+        self.names = [
+            f"the global mean of {channel.name} less its forced response ({channel.units})"
+            for channel in viewer.channels
+        ]
         self.names += [
             f"the amplitude of pattern {number}, most of it in {name} (standard deviations)"
             for number, name in enumerate(most, start=1)

@@ -176,32 +176,29 @@ def variance_cycles(
     """
     both = torch.stack([_amplitudes(known), _amplitudes(run)])
     half_freedom = torch.tensor((years - 1) / 2, dtype=torch.float64, device=known.device)
-    error = (
-        torch.polygamma(1, half_freedom).float() / 6
-    )  # of an amplitude, of which a sixth of the months' squares is one
+    error = torch.polygamma(1, half_freedom).float()  # of an amplitude
     for wave in (slice(0, 2), slice(2, 4)):
         power = both[0, wave].square().sum(0)
         both[:, wave] *= real_share(power, (2 * error).expand_as(power), harmonics)
     cycles = []
     for variance, amplitudes in zip((known, run), both, strict=True):
-        season = torch.exp(torch.tensordot(_two_waves(known), amplitudes, dims=1)).mean(0)
+        season = torch.exp(torch.tensordot(_two_waves(known).T, amplitudes, dims=1)).mean(0)
         cycles.append(torch.cat([(variance.mean(0).clamp_min(TINY) / season).log()[None], amplitudes]))
     return cycles[0], cycles[1]
 
 
 def variance_in(logarithms: torch.Tensor, month: int) -> torch.Tensor:
     """Return the variance (...) in a calendar month, 1..12, of `logarithms` as `variance_cycles` has them."""
-    return torch.exp(logarithms[0] + torch.tensordot(_two_waves(logarithms)[month - 1], logarithms[1:], dims=1))
+    return torch.exp(logarithms[0] + torch.tensordot(_two_waves(logarithms)[:, month - 1], logarithms[1:], dims=1))
 
 
 def _two_waves(like: torch.Tensor) -> torch.Tensor:
-    """Return the first two waves of the months (12, 4)."""
-    months = torch.arange(1, 13, device=like.device)
-    return torch.cat([annual_waves(months), annual_waves(2 * months)], dim=1).to(like)
+    """Return the first two waves of the year, (4, 12)."""
+    return year_basis(like.device)[1:5].to(like)
 
 
 def _amplitudes(variance: torch.Tensor) -> torch.Tensor:
     """Return the amplitudes (4, ...) of two waves of the logarithm of variances (12, ...)."""
     # Of logarithms, or the calm months of a strong season would come out below nothing.
     logarithm = torch.maximum(variance, FLOOR * variance.mean(0)).clamp_min(TINY).log()
-    return torch.tensordot(_two_waves(variance).T / 6, logarithm, dims=1)
+    return torch.tensordot(_two_waves(variance), logarithm, dims=1)

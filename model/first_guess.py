@@ -1,8 +1,7 @@
 """What a uniformly warmer sea does to the fields, as far as theory and other models tell: the first guess of R_0.
 
 Observed warming is small, has a pattern, and comes with El Nino: regression on it tells badly what +4 K everywhere do.
-The numbers and their sources are in model/data/uniform_warming.csv; where data speak, they win (model/forced.py), but
-for the global mean of rain.
+The numbers and their sources are in model/data/uniform_warming.csv; where data speak, they win (model/forced.py).
 """
 
 import functools
@@ -13,9 +12,11 @@ from typing import cast
 import numpy as np
 import torch
 
+from model.climatology import LEAST_YEARS
 from model.data import Channel, Metadata, Months
 from model.files import read_rows
-from model.forced import ForcedResponse
+from model.forced import ForcedResponse, KnownMean
+from model.progress import note
 
 TABLE = Path(__file__).parent / "data" / "uniform_warming.csv"
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
@@ -29,19 +30,51 @@ def fit(forced: ForcedResponse, training: Months) -> None:
     """Fit the response to the training months, of whose fields one after the other is read, from the first guess on."""
     # Of months in their file what is asked for is a tensor.
     fields, forcings = cast(torch.Tensor, training.fields), training.forcings[:]
-    rows = read_table()
-    kept = [rows.get(channel.short_name, [{}])[0].get("mean") == "guess" for channel in training.metadata.channels]
     guess, kelvin = uniform_warming(training.metadata, fields, forcings), float(training.metadata.forcing_scale[0])
-    forced.fit(fields, forcings, training.number, guess, kelvin, kept)
+    means = known_means(training.metadata, fields)
+    forced.fit(fields, forcings, training.number, guess, kelvin, means)
+    if guess is not None and len(training.dates) < 12 * LEAST_YEARS:
+        names = [channel.name for channel in training.metadata.channels]
+        still = [name for name, maps in zip(names, guess, strict=True) if not maps.any()]
+        note(
+            f"{len(training.dates)} months of training, less than {LEAST_YEARS} years, do not tell what a uniform "
+            f"warming does: the first guess alone does, and nothing of {', '.join(still) or 'none'}"
+        )
+
+
+def known_means(metadata: Metadata, fields: torch.Tensor) -> dict[int, KnownMean]:
+    """Return what the table knows of the global means of fields, by their number; arguments as `uniform_warming`."""
+    known = {}
+    for number, channel in enumerate(metadata.channels):
+        for row in rows_of(channel)[:1]:
+            if row["mean_error"]:
+                level = usual(metadata, fields, number).clamp_min(0)
+                # A square changes by twice its root.
+                weights = 2 * level if channel.transform == "sqrt" else torch.ones_like(level)
+                known[number] = KnownMean(weights, float(row["mean_error"]), float(row["mean_between"]))
+    return known
+
+
+def usual(metadata: Metadata, fields: torch.Tensor, number: int) -> torch.Tensor:
+    """Return what a field is on average before its transform is undone, (nlat, nlon)."""
+    center = torch.from_numpy(metadata.center[:, number]).mean(0)
+    return center + float(metadata.scale[number]) * fields[:, number].mean(0).cpu()
 
 
 @functools.cache
 def read_table() -> dict[str, list[dict[str, str]]]:
-    """Return the rows of the table by short name."""
+    """Return the rows of the table by short name, of which a row may have several."""
     rows: dict[str, list[dict[str, str]]] = {}
     for row in read_rows(TABLE):
-        rows.setdefault(row["short_name"], []).append(row)
+        for name in row["short_name"].split():
+            rows.setdefault(name, []).append(row)
     return rows
+
+
+def rows_of(channel: Channel) -> list[dict[str, str]]:
+    """Return the table's rows of a channel, none where it is not known, or at the surface in place of levels."""
+    rows = read_table().get(channel.short_name, [])
+    return rows if rows and (channel.level is None) == (not rows[0]["level"]) else []
 
 
 def at_level(rows: list[dict[str, str]], level: float | None) -> tuple[float, float]:
@@ -63,15 +96,13 @@ def thickness(rows: list[dict[str, str]], level: float) -> tuple[float, float]:
     return float(land * layer), float(sea * layer)
 
 
-def guess_of(channel: Channel, rows: dict[str, list[dict[str, str]]]) -> tuple[float, float, bool]:
+def guess_of(channel: Channel) -> tuple[float, float, bool]:
     """Return (land, sea) per K of a channel, in its units or as a share of itself, and whether as a share."""
-    if channel.short_name == "z" and channel.level is not None and channel.units in GEOPOTENTIAL:
-        land, sea = thickness(rows["t"], channel.level)
+    if channel.short_name in ("z", "zg") and channel.level is not None and channel.units in GEOPOTENTIAL:
+        land, sea = thickness(read_table()["t"], channel.level)
         return land / GEOPOTENTIAL[channel.units], sea / GEOPOTENTIAL[channel.units], False
-    known = rows.get(channel.short_name)
-    if known is None or (channel.level is None) != (not known[0]["level"]):
-        return 0.0, 0.0, False
-    return *at_level(known, channel.level), known[0]["unit"] == "1"
+    rows = rows_of(channel)
+    return (*at_level(rows, channel.level), rows[0]["unit"] == "1") if rows else (0.0, 0.0, False)
 
 
 def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Tensor) -> torch.Tensor | None:
@@ -89,15 +120,12 @@ def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Te
     if not math.isfinite(kelvin):
         return None
     sea = (forcings[:, 0] != 0).any(0).float().cpu()
-    rows = read_table()
     found = []
     for number, channel in enumerate(metadata.channels):
-        land, ocean, share = guess_of(channel, rows)
+        land, ocean, share = guess_of(channel)
         warming = land + (ocean - land) * sea
         if share:
-            usual = torch.from_numpy(metadata.center[:, number]).mean(0)
-            usual = usual + float(metadata.scale[number]) * fields[:, number].mean(0).cpu()
-            warming = warming * usual * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
+            warming = warming * usual(metadata, fields, number) * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
         elif channel.transform != "none":
             warming = torch.zeros_like(sea)
         found.append(warming * kelvin / float(metadata.scale[number]))

@@ -25,7 +25,8 @@ extrapolate in it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -42,6 +43,14 @@ FAR = 0.05  # share of the sea near by, below which a place is far inland
 NEAR = 12  # degree of the harmonics to which the SST near by is smoothed
 TROPICS = 20.001  # degrees north and south, of which the mean is that of the tropics, with rows at 20
 THRESHOLDS = (-1.0, 1.0)  # K above the mean SST of the tropics
+
+
+class KnownMean(NamedTuple):
+    """What is known beforehand of the global mean that a field's R_0 has."""
+
+    weights: torch.Tensor  # of the area mean, (nlat, nlon): what a normalized unit at a place is of the field there
+    error: float  # of the first guess, a share of it
+    between: float  # of what years tell that are warm by El Nino, as a share of the first guess
 
 
 class ForcedResponse(nn.Module):
@@ -147,7 +156,7 @@ class ForcedResponse(nn.Module):
         months: torch.Tensor,
         guess: torch.Tensor | None = None,
         kelvin: float = math.nan,
-        means: Sequence[bool] | None = None,
+        means: Mapping[int, KnownMean] | None = None,
     ) -> None:
         """Fit the response to the training months.
 
@@ -157,7 +166,7 @@ class ForcedResponse(nn.Module):
             months: calendar months 1..12 (time,).
             guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
             kelvin: of a normalized unit of the SST; without, there is no e.
-            means: of each field, whether the global mean of R_0 stays that of a guess; none: of no field.
+            means: by field, what is known of the global mean beside a guess; of others the data alone tell it.
         """
         varies, few = self._fit_forcing(forcings, months, kelvin), len(months) < 12 * LEAST_YEARS
         kept = torch.cat([varies.new_ones(2), varies[1:]])
@@ -176,6 +185,7 @@ class ForcedResponse(nn.Module):
         if few:
             uncertainty[0] = torch.inf
         wiener = WienerFilter(Grid(*self.sea.shape)).to(fields.device)
+        unsteady = about_a_line(amplitudes[:, 0].double())
         for channel in range(fields.shape[1]):
             values = fields[:, channel].double()
             found = regression(values - monthly_means(values, months)[months - 1])
@@ -183,8 +193,12 @@ class ForcedResponse(nn.Module):
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
             departure = wiener((found.response - first).float(), found.residual.float(), uncertainty)
-            if guess is not None and means is not None and means[channel]:
-                departure[0] -= (departure[0] * wiener.rows).mean()
+            if guess is not None and means and channel in means:
+                weights = means[channel].weights.to(first) * wiener.rows
+                of_guess, of_data = ((maps * weights).mean() for maps in (first[0], found.response[0] - first[0]))
+                sampling = WienerFilter.error((found.residual * weights).mean((1, 2))) * uncertainty[0]
+                wanted = told(of_guess, sampling, means[channel], unsteady) * of_data
+                departure[0] += (wanted - (departure[0] * weights).mean()) / weights.mean()
             self.local[kept, channel] = found.places.float()
             self.seasonal[:, :, channel] = found.seasonal.float()
             self.response[:, channel] = departure + first
@@ -193,7 +207,7 @@ class ForcedResponse(nn.Module):
         """Measure climatology, spread and patterns of the forcings; return which of them vary, (forcings,)."""
         sea = (forcings[:, 0] != 0).any(0)
         area = row_weights(len(sea)).double().to(forcings.device) * sea
-        mean_pattern = area / area.sum()
+        mean_pattern = area / area.sum().clamp_min(TINY)  # a sea of one temperature throughout reads as none
         climatology = monthly_means(forcings.double(), months)
         constant = (forcings == forcings[:1]).flatten(2).all(2).all(0)
         climatology[:, constant] = 0
@@ -221,6 +235,35 @@ class ForcedResponse(nn.Module):
         self.thresholds.copy_(torch.tensor(THRESHOLDS)[:, None, None] / kelvin if known else torch.tensor(torch.inf))
         self.usual_excess.copy_(monthly_means(self.excess(forcings[:, 0]), months))
         return ~(constant | repeated)
+
+
+def about_a_line(series: torch.Tensor) -> float:
+    """Return the share of the variance between whole years of months (time,) that is about a straight line, 0 to 1."""
+    years = series[: len(series) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
+    if len(years) < 3:
+        return 1.0
+    line = torch.linspace(-1, 1, len(years)).to(years)
+    years = years - years.mean()
+    rest = years - line * (line @ years) / (line @ line)
+    variance = years.square().sum() / (len(years) - 1)
+    return min(1.0, float(rest.square().sum() / (len(years) - 2) / variance.clamp_min(TINY)))
+
+
+def told(guess: torch.Tensor, sampling: torch.Tensor, known: KnownMean, unsteady: float) -> torch.Tensor:
+    """Return how far data take a global mean from its guess to what they have, 0 to 1, by the variances of both.
+
+    Years that are warm by El Nino tell another mean than years that are warm by a steady warming; the more of the
+    sea's variance between years is `unsteady`, the more of that is in the data's.
+
+    Args:
+        guess: the mean.
+        sampling: error variance of the data's.
+        known: the errors that are no sampling.
+        unsteady: share of the variance that is no warming.
+    """
+    of_guess = (known.error * guess).square()
+    of_data = sampling + (known.between * unsteady * guess).square()
+    return of_guess / (of_guess + of_data).clamp_min(TINY)
 
 
 def by_waves(amplitudes: torch.Tensor, month: torch.Tensor) -> torch.Tensor:

@@ -5,9 +5,10 @@ of large terms that cancel; neither what L makes of single places nor decoder an
 whole years vary more in a run than in the data, their departure from the run's mean for the calendar month and from
 what L makes of the sea's mean temperature p_0,
 
-    A = <X> - M(m) - b(m) p_0,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a field behind a square root,
+    A = <X> - M(m) - b(m) p_0 - d p_0^2,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a square root,
 
-is multiplied by k, the quotient of its deviations, the data's over the run's. c is what the normalization takes off a
+is multiplied by k, the quotient of its deviations, the data's over the run's. d is that of the square of what p_0 adds
+to a root, and 0 of other fields. c is what the normalization takes off a
 root, so that X is the field up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what
 is dry stays dry.
 """
@@ -29,6 +30,7 @@ class Held(NamedTuple):
     shift: torch.Tensor  # c of those, 0 of others, (n, nlat, nlon)
     usual: torch.Tensor  # M
     slope: torch.Tensor  # b
+    bend: torch.Tensor  # d
     excess: torch.Tensor  # 1 - k
 
 
@@ -37,6 +39,7 @@ class GlobalMeans(nn.Module):
 
     usual: torch.Tensor
     slope: torch.Tensor
+    bend: torch.Tensor
     kept: torch.Tensor
     root: torch.Tensor
     shift: torch.Tensor
@@ -44,9 +47,10 @@ class GlobalMeans(nn.Module):
 
     def __init__(self, fields: int, grid: Grid):
         super().__init__()
-        # M, b and k of each field, and which are behind a root, with their c: known by the normalization.
+        # M, b, d and k of each field, and which are behind a root, with their c: known by the normalization.
         self.register_buffer("usual", torch.zeros(12, fields))
         self.register_buffer("slope", torch.zeros(12, fields))
+        self.register_buffer("bend", torch.zeros(fields))
         self.register_buffer("kept", torch.ones(fields))
         self.register_buffer("root", torch.zeros(fields, dtype=torch.bool), persistent=False)
         self.register_buffer("shift", torch.zeros(12, 0, *grid), persistent=False)
@@ -61,6 +65,7 @@ class GlobalMeans(nn.Module):
         """Forget what was measured."""
         self.usual.zero_()
         self.slope.zero_()
+        self.bend.zero_()
         self.kept.fill_(1)
 
     def held(self, month: int, places: torch.Tensor | None = None) -> Held:
@@ -69,7 +74,11 @@ class GlobalMeans(nn.Module):
         root, among = self.root[places], (self.root.cumsum(0) - 1)[places]
         shift = self.shift.new_zeros(len(places), *self.shift.shape[2:])
         shift[root] = self.shift[month - 1, among[root]]
-        numbers = self.usual[month - 1, places], self.slope[month - 1, places], 1 - self.kept[places]
+        numbers = (
+            *(of_month[month - 1, places] for of_month in (self.usual, self.slope)),
+            self.bend[places],
+            1 - self.kept[places],
+        )
         return Held(places, root[:, None, None], shift, *(number[:, None, None] for number in numbers))
 
     def of(self, x: torch.Tensor, held: Held) -> torch.Tensor:
@@ -83,15 +92,16 @@ class GlobalMeans(nn.Module):
         if len(held.places):
             x = fields.index_select(1, held.places)
             mean = self.of(x, held)
-            change = held.excess * (mean - held.usual - held.slope * warming)
+            change = held.excess * (mean - held.usual - (held.slope + held.bend * warming) * warming)
             factor = (1 - change / mean.clamp_min(TINY)).clamp_min(0).sqrt()
             still = torch.where(held.root, torch.addcmul(x, factor - 1, x + held.shift), x - change)
             fields.index_copy_(1, held.places, still)
         return fields
 
     @torch.no_grad()
-    def fit(self, usual: torch.Tensor, slope: torch.Tensor, kept: torch.Tensor) -> None:
-        """Take M and b in each calendar month, (12, fields), and k (fields,)."""
+    def fit(self, usual: torch.Tensor, slope: torch.Tensor, bend: torch.Tensor, kept: torch.Tensor) -> None:
+        """Take M and b in each calendar month, (12, fields), and d and k (fields,)."""
         self.usual.copy_(usual)
         self.slope.copy_(slope)
+        self.bend.copy_(bend)
         self.kept.copy_(kept)

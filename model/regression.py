@@ -216,6 +216,14 @@ class WienerFilter(nn.Module):
         rest_share = _share(uncertainty * rest_error, (rest.square() * self.rows).mean((1, 2)))
         return self.synthesis(spectrum * share[:, :, None]) + rest * rest_share[:, None, None]
 
+    @classmethod
+    def error(cls, residual: torch.Tensor) -> torch.Tensor:
+        """Return the error variance of a regression of one number on a predictor of uncertainty 1.
+
+        residual: of that number, (time,), red noise.
+        """
+        return cls._red(residual.square(), residual[1:] * residual[:-1])
+
     @staticmethod
     def _red(power: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
         """Return mean variance (time, ...) -> (...), raised by what red noise takes from the number of samples."""

@@ -24,6 +24,14 @@ def test_the_offset_of_roots_gives_the_mean_of_squares(mean, deviation):
     assert np.square((roots - 0.5 * offset).clip(0)).mean() == pytest.approx(wanted, rel=0.01)
 
 
+@pytest.mark.parametrize("wanted", [0.0, -1e-18])
+def test_the_offset_of_a_root_that_is_always_zero_stays_small(wanted):
+    """Deserts of a model: zero and what it becomes by rounding are means that no root has."""
+    root = torch.full((1, 1), 1e-9, dtype=torch.float64)
+    offset = calibration.offset_of_roots(root, root, torch.full_like(root, wanted), scale=0.5).item()
+    assert abs(offset) < 0.05
+
+
 def test_a_calibrated_run_has_the_mean_and_the_variance_of_the_data(tmp_path):
     """Of networks that never trained; in physical units, and with other noise than they were calibrated with."""
     months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=12 * 16))

@@ -23,29 +23,53 @@ def test_the_thresholds_are_kelvin(tmp_path):
     assert forced.thresholds.flatten().tolist() == [-0.5, 0.5]
 
 
-def test_of_rain_the_global_mean_stays_the_guess_and_of_others_data_tell_it(tmp_path):
+@pytest.mark.parametrize(("steady", "least", "most"), [(False, 0.0, 0.15), (True, 0.9, 1.0)])
+def test_global_rain_goes_from_its_guess_as_far_as_the_sea_warms_steadily(tmp_path, steady, least, most):
     """All fields follow the mean of the sea far more than any guess says, as rain does in years of El Nino."""
     months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=156, validation=12))
-    sst = months.forcings[:, 0]
+    sst = months.forcings[:, 0].clone()
     area = row_weights(sst.shape[1])
-    sea = (sst != 0).any(0) * area
-    warmth = (sst * sea).sum((1, 2)) / sea.sum()
+    sea = (sst != 0).any(0)
+    years = torch.linspace(-5, 5, 13)
+    order = torch.arange(13) if steady else torch.tensor([6, 1, 11, 0, 9, 3, 12, 5, 8, 2, 10, 4, 7])
+    sst += years[order].repeat_interleave(12)[: len(sst), None, None] * sea
+    warmth = (sst * sea * area).sum((1, 2)) / (sea * area).sum()
     weather = torch.randn(months.fields.shape, generator=torch.Generator().manual_seed(3))
     channels = list(months.metadata.channels)
-    channels[1] = data.Channel("pr", "avg_tprate", None, "sqrt", "kg m-2 s-1", 0, 1)
+    channels[1] = data.Channel("pr", "pr", None, "sqrt", "kg m-2 s-1", 0, 1)
     metadata = dataclasses.replace(months.metadata, channels=channels, forcing_scale=np.array([2.0, 1.0, 1.0]))
-    months = dataclasses.replace(months, metadata=metadata, fields=5 * warmth[:, None, None, None] + 0.1 * weather)
+    forcings = torch.cat([sst[:, None], months.forcings[:, 1:]], dim=1)
+    fields = 5 * warmth[:, None, None, None] + 0.1 * weather
+    months = dataclasses.replace(months, metadata=metadata, forcings=forcings, fields=fields)
     forced = ForcedResponse(2, len(channels), 3, Grid(*sst.shape[1:]))
     fit(forced, months)
-    guess = uniform_warming(metadata, months.fields, months.forcings)
-    found, guessed = ((maps * area).mean((1, 2)) for maps in (forced.response[0] / forced.spread[0], guess))
-    assert 0.1 < guessed[1] < 1 and found[1] == pytest.approx(float(guessed[1]), rel=1e-3)
-    assert found[[0, 3]].numpy() == pytest.approx([5.0, 5.0], rel=0.1)
-    # Without a guess, as where nobody tells the scale of the SST, there is nothing to stay at.
-    metadata = dataclasses.replace(metadata, forcing_scale=np.full(3, np.nan, "f4"))
-    fit(forced, dataclasses.replace(months, metadata=metadata))
+    # Of a root the mean of the field itself is meant, which changes by twice the root.
+    root = torch.from_numpy(metadata.center[:, 1]).mean(0) + float(metadata.scale[1]) * fields[:, 1].mean(0)
+    weights = root.clamp_min(0) * area / (root.clamp_min(0) * area).mean()
+    found = forced.response[0] / forced.spread[0]
+    guess = (uniform_warming(metadata, fields, forcings)[1] * weights).mean()
+    assert 0.1 < guess < 1
+    assert least < ((found[1] * weights).mean() - guess) / (5 - guess) < most
+    assert (found[[0, 3]] * area).mean((1, 2)).numpy() == pytest.approx([5.0, 5.0], rel=0.1)
+    # Without a guess, as where nobody tells the scale of the SST, data alone tell it.
+    fit(forced, dataclasses.replace(months, metadata=dataclasses.replace(metadata, forcing_scale=np.full(3, np.nan))))
     found = (forced.response[0] / forced.spread[0] * area).mean((1, 2))
     assert found[[0, 1, 3]].numpy() == pytest.approx([5.0] * 3, rel=0.1)
+
+
+def test_few_years_say_what_a_uniform_warming_does_not_change(tmp_path, capsys):
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
+    channels = [dataclasses.replace(channel, short_name="xyz") for channel in months.metadata.channels]
+    channels[2] = data.Channel("ta850", "ta", 850.0, "none", "K", 0, 400)
+    metadata = dataclasses.replace(months.metadata, channels=channels, forcing_scale=np.array([2.0, 1.0, 1.0]))
+    forced = ForcedResponse(2, len(channels), 3, Grid(*months.fields.shape[-2:]))
+    fit(forced, dataclasses.replace(months, metadata=metadata))
+    said = capsys.readouterr().err
+    names = [channel.name for channel in channels]
+    assert f"nothing of {', '.join(names[:2] + names[3:])}" in said
+    # By ERA5's name and by CMIP's, in kelvin of land and of sea.
+    kelvin = forced.response[0, 2] / forced.spread[0] * float(metadata.scale[2]) / 2
+    assert sorted({round(value, 3) for value in kelvin.flatten().tolist()}) == pytest.approx([1.1, 1.25])
 
 
 def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):

@@ -126,6 +126,14 @@ def local_planet(years=20, seed=0, ice_counts=True):
     return torch.stack([first, weather[1]], dim=1), given, months, torch.from_numpy(sea).float(), cold
 
 
+def test_a_sea_of_one_temperature_has_no_response():
+    fields, forcings, months, sea, _ = planet(noise=0.1)
+    forcings[:, 0] = 0  # what it is in units of its own deviation about its mean
+    forced = ForcedResponse(3, 2, 2, GRID)
+    forced.fit(fields, forcings, months)
+    assert not forced.respond(forcings, months)[1].any() and not forced.patterns.any()
+
+
 def test_a_sea_that_warms_as_one_has_no_patterns_of_rounding():
     fields, forcings, months, sea, _ = planet()
     warmth = torch.linspace(-1, 1, len(months)) + torch.randn(len(months), generator=torch.Generator().manual_seed(2))

@@ -22,7 +22,8 @@ def test_global_means_vary_no_more_than_the_data_allow():
     shift = (0.3 + lat).expand(12, 1, *GRID)
     means.know_roots(torch.tensor([False, True]), shift)
     usual, slope = torch.tensor([0.2, 3.0]).expand(12, 2), torch.tensor([0.5, -0.1]).expand(12, 2)
-    means.fit(usual, slope, torch.tensor([0.25, 0.5]))
+    none = torch.zeros(2)
+    means.fit(usual, slope, none, torch.tensor([0.25, 0.5]))
     x = torch.randn(4, 2, *GRID) + 0.5
     still = means.hold(x.clone(), 2.0, means.held(5))
 
@@ -36,9 +37,24 @@ def test_global_means_vary_no_more_than_the_data_allow():
     before, after = ((values[:, 1] + shift[0, 0]) for values in (x, still))
     assert torch.equal(before > 0, after > 0)
     assert (after / before).std((1, 2)).max() < 1e-3 and (after / before).std() > 1e-3
-    means.fit(usual, slope, torch.ones(2))
+    means.fit(usual, slope, none, torch.ones(2))
     same = means.hold(x.clone(), 2.0, means.held(5))
     assert torch.allclose(same, x)
+
+
+@pytest.mark.parametrize("warming", [-3.0, 5.0])
+def test_what_a_warming_makes_of_a_root_is_no_departure_however_warm(warming):
+    """The root is linear in it, the field its square: (r + R p)^2 at every place."""
+    means = GlobalMeans(1, GRID)
+    lat = torch.linspace(-1, 1, GRID.nlat)[:, None].expand(*GRID)
+    root, response, shift = 3 + lat, 0.3 + 0.2 * lat.square(), 1.0
+    means.know_roots(torch.tensor([True]), torch.full((12, 1, *GRID), shift))
+    usual, slope, bend = (
+        area_mean(maps).reshape(1) for maps in (root.square(), 2 * root * response, response.square())
+    )
+    means.fit(usual.expand(12, 1), slope.expand(12, 1), bend, torch.tensor([0.1]))
+    x = (root + response * warming - shift).expand(2, 1, *GRID)
+    assert torch.allclose(means.hold(x.clone(), warming, means.held(7)), x, atol=1e-4)
 
 
 def test_rain_varies_from_year_to_year_as_in_the_data(tmp_path):
@@ -116,7 +132,8 @@ def test_a_global_mean_that_is_held_still_follows_a_uniform_warming():
     warm = forcing.clone()
     warm[:, 0] += 4 * model.forced.sea
     per_unit = area_mean(model.forced.response[0])
-    model.residual.means.fit(torch.zeros(12, FIELDS), per_unit.expand(12, -1), torch.full((FIELDS,), 1e-6))
+    still = torch.zeros(FIELDS), torch.full((FIELDS,), 1e-6)
+    model.residual.means.fit(torch.zeros(12, FIELDS), per_unit.expand(12, -1), *still)
     means = []
     for sea in (forcing, warm):
         _, response = model.split_forced(sea, month)

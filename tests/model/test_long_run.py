@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import checkpoint, climate, long_run
+from model import checkpoint, climate, data, long_run
 from tests.helpers import model_data
 
 
@@ -86,7 +86,7 @@ def test_a_steady_run_is_measured_against_the_reference(folder, tmp_path):
     found = run(folder, tmp_path)
     assert found["passed"] and (found["months"], found["members"], found["block_months"]) == (60, 2, 36)
     indices = {row["index"]: row for row in found["indices"]}
-    row = indices["the global mean of t2m (K)"]
+    row = indices["the global mean of t2m less its forced response (K)"]
     assert row["allowed_low"] <= row["lowest_block"] <= row["highest_block"] <= row["allowed_high"]
     assert len(row["blocks"]) == 2 and len(row["blocks"][0]) == 1
     patterns = [row for name, row in indices.items() if "pattern" in name]
@@ -107,6 +107,28 @@ def test_a_memory_that_grows_is_refused_and_nothing_is_written(folder, tmp_path)
     ):
         run(folder, tmp_path, model="planted.zip")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sea_warmer_than_any_the_reference_has_seen_is_no_runaway(folder):
+    """But what runs as warm under the reference's own sea is one."""
+    model, metadata, _ = checkpoint.load(folder / "c.zip")
+    months = data.read_months(folder / "training.nc")
+    model.forced.response[0] = 1.0
+    viewer = climate.Viewer(model, metadata)
+    each = [(months.fields[[i]], months.forcings[[i]]) for i in range(len(months.dates))]
+    reference = climate.Climate(viewer, each, months.dates)
+    sea = (months.forcings[:, :1] != 0).any(0)
+    runs = {"warm": [], "runaway": []}
+    for (fields, forcing), (_, month) in zip(each, months.dates, strict=True):
+        warm = forcing.clone()
+        warm[:, :1] += 10 * sea
+        number = torch.tensor([month])
+        warmed = fields + model.forced.respond(warm, number)[1] - model.forced.respond(forcing, number)[1]
+        assert (warmed - fields).mean() > 5
+        for name, given in (("warm", warm), ("runaway", forcing)):
+            runs[name].append(reference.indices(viewer(warmed, given, month), month))
+    assert reference.runaway(np.stack(runs["warm"], axis=1), 12) is None
+    assert "member 1 ran away in months 1 to 12" in reference.runaway(np.stack(runs["runaway"], axis=1), 12)
 
 
 def test_whole_years_of_the_sea_follow_each_other(folder, tmp_path, monkeypatch):
