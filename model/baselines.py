@@ -27,8 +27,8 @@ from model.device import pick_device
 from model.fast import FastModel
 from model.forced import ForcedResponse
 from model.response import read_response
-from model.rollout import match_initial, open_forcing
 from model.rounding import TINY
+from model.run_inputs import open_inputs
 from model.simulate import simulate
 
 YEAR = 12  # months of a block of residuals
@@ -181,9 +181,8 @@ def open_forecast(name: str, sources: Sources, options: Options) -> Iterator[For
         else:
             training = _training(stack.enter_context(data.open_months(str(sources.training), device)), sources)
             metadata = training.metadata
-        initial = data.read_months(sources.initial)
-        fields, observed = match_initial(initial, metadata, sources.initial)
-        forcing = stack.enter_context(open_forcing(sources.forcing, metadata, initial.dates[0]))
+        inputs = open_inputs(sources.initial, sources.forcing, metadata)
+        fields, observed, forcing = stack.enter_context(inputs)
         if name == SIMULATED:
             given = model, fields, observed, forcing.dates, forcing.month, [options.member], options.seed
             months = (batch[0] for batch in simulate(*given, WithoutDiffusion))

@@ -19,7 +19,7 @@ from model.device import pick_device
 from model.files import whole
 from model.noise import LONG_RUN
 from model.progress import Progress, fail, note, open_log
-from model.rollout import match_initial, open_forcing
+from model.run_inputs import match_initial, open_inputs
 from model.simulate import simulate
 
 DECADE = 120  # months
@@ -56,17 +56,15 @@ def long_run(
     """
     device = pick_device()
     model, metadata, _ = checkpoint.load(checkpoint_path, device)
-    initial = data.read_months(initial_path)
-    fields, observed = match_initial(initial, metadata, initial_path)
     viewer = Viewer(model, metadata)
     known, reference = data.known_months(data_path)
     pairs = (match_initial(month, metadata, data_path) for month in reference)
     climate = Climate(viewer, ((values.to(device), forcing.to(device)) for values, forcing in pairs), known)
     block = max(12, min(DECADE, len(known) // 12 * 12))
-    dates = following(initial.dates[0], months)
     run = []
     progress = Progress("long run", months)
-    with open_forcing(forcing_path, metadata, initial.dates[0]) as forcing:
+    with open_inputs(initial_path, forcing_path, metadata) as (fields, observed, forcing):
+        dates = following(forcing.dates[0], months)
         whole = len(forcing.dates) // 12 * 12
         if not whole:
             raise ValueError(f"{forcing_path} has {len(forcing.dates)} months; the long run repeats whole years.")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import baselines, checkpoint, data, rollout, simulate
+from model import baselines, checkpoint, data, rollout, run_inputs, simulate
 from model.baselines import Options, Sources, open_forecast
 from model.response import write_response
 from tests.helpers import model_data
@@ -166,9 +166,9 @@ def test_a_member_without_diffusion_is_the_same_in_any_block(folder):
     inputs = [str(folder / name) for name in ("initial.nc", "aimip.nc")]
     _, alone = forecast("no-diffusion", Sources(None, *inputs, str(folder / "c.zip")), member=3)
     model, metadata, _ = checkpoint.load(folder / "c.zip", torch.device("cpu"))
-    fields, observed = rollout.match_initial(data.read_months(inputs[0]), metadata, inputs[0])
+    fields, observed = run_inputs.match_initial(data.read_months(inputs[0]), metadata, inputs[0])
     physical = data.ToPhysical(metadata, torch.device("cpu"))
-    with rollout.open_forcing(inputs[1], metadata, (1978, 10)) as forcing:
+    with run_inputs.open_forcing(inputs[1], metadata, (1978, 10)) as forcing:
         run = simulate.simulate(
             model, fields, observed, forcing.dates, forcing.month, [1, 3], 5, baselines.WithoutDiffusion
         )

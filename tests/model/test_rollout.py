@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch_harmonics
 
-from model import checkpoint, data, rollout, simulate
+from model import checkpoint, data, rollout, run_inputs, simulate
 from tests.helpers import model_data
 from tests.helpers.model_data import NAMES
 
@@ -35,7 +35,7 @@ def test_a_member_is_the_same_alone_and_in_any_block(folder, tmp_path):
 def test_an_experiment_begins_as_the_control_and_has_weather_of_its_own_from_then_on(folder):
     model, metadata, _ = checkpoint.load(folder / "c.zip")
     initial = data.read_months(folder / "initial.nc")
-    with rollout.open_forcing(str(folder / "aimip.nc"), metadata, initial.dates[0]) as forcing:
+    with run_inputs.open_forcing(str(folder / "aimip.nc"), metadata, initial.dates[0]) as forcing:
         given = model, initial.fields, initial.forcings, forcing.dates, forcing.month, [1, 2], 5
 
         def run(experiment):
