@@ -6,6 +6,7 @@ Nothing is loaded before it is asked for. The conventions: https://cfconventions
 3.1 (units), 4 (axes), 7.1 (bounds), 8.1 (packing).
 """
 
+import re
 from functools import lru_cache
 
 import cf_xarray  # noqa: F401 (the accessor .cf)
@@ -25,11 +26,19 @@ SPELLED = {
     **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
     # ecCodes since 2.4x, of slopes and of types of soil and plants.
     **dict.fromkeys(("Numeric", "(-1 to 1)", "(Code table 4.213)", "(Code table 4.234)"), "1"),
-    **dict.fromkeys(("C", "deg C", "degree C", "degrees C", "deg_c", "Celcius"), "degC"),
+    **dict.fromkeys(("C", "deg_c", "Celcius"), "degC"),
     **dict.fromkeys(("mb", "hpa", "HPA"), "hPa"),
     **dict.fromkeys(("gpm", "geopotential meter", "geopotential metre"), "m"),
     **dict.fromkeys(("m of water equivalent", "m of water"), "m"),
 }
+# A degree of temperature in two words, which udunits takes for an angle times a temperature: 288 degrees K are 5.03 K.
+DEGREES = re.compile(
+    r"(?:\bdeg(?:ree)?s?[\s.*-]+|°[\s.*-]*)(k(?:elvins?)?|c(?:el[sc]ius)?|f(?:ahrenheit)?)\b", re.IGNORECASE
+)
+ANGLE, TEMPERATURE = (
+    re.compile(rf"(?<![a-z_])(?:{names})(?![a-z_])", re.IGNORECASE)
+    for names in ("(?:arc_?)?deg(?:ree)?s?|°", "k|kelvins?|celsius|fahrenheit|rankine|deg_?[ckfr]")
+)
 LATITUDES, LONGITUDES = ("latitude", "lat", "nav_lat"), ("longitude", "lon", "nav_lon")
 LEVELS = ("level", "pressure_level", "isobaricInhPa", "plev", "lev", "pressure")
 # Before others, since a file that has been through GRIB keeps the time of reference as "time" beside it.
@@ -148,6 +157,8 @@ def conversion(found, wanted, name, label=None):
     target, stated = unit(_spelled(wanted)), unit(_spelled(found))
     if stated is None:
         raise ValueError(f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted")
+    if ANGLE.search(_spelled(found)) and TEMPERATURE.search(_spelled(found)):
+        raise ValueError(f"{place}'{name}' is in '{found}', an angle with a temperature; write it without, '{wanted}'")
     ways = [(1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")]
     if target == unit("m2 s-2"):
         ways.append((GRAVITY, target / "m s-2"))
@@ -161,6 +172,7 @@ def conversion(found, wanted, name, label=None):
 def _spelled(units):
     """``units`` as udunits spells them."""
     text = str(units).strip()
+    text = DEGREES.sub(lambda found: {"k": "K", "c": "degC", "f": "degF"}[found[1][0].lower()], text)
     return SPELLED.get(text, text)
 
 
