@@ -136,6 +136,17 @@ def test_a_month_given_twice_and_another_grid_are_refused(tmp_path):
         convert.convert([tmp_path / "part.nc"], TABLE, tmp_path / "out", NAMES, UNITS)
 
 
+def test_a_sea_that_ends_at_the_ice_is_refused_before_a_run_reads_it(tmp_path):
+    with xr.open_dataset(FILE) as data:
+        data = data.sel(time=slice("1995-01", "1995-12")).load()
+    frozen = data.sst.isel(time=0).notnull() & (data.lat > 60)
+    data["sst"] = data.sst.where(~(frozen & (data.time.dt.month < 4)))
+    data.to_netcdf(tmp_path / "ice.nc")
+    words = f"'sea_surface_temperature' has values in some months and none in others in {int(frozen.sum())} cells"
+    with pytest.raises(ValueError, match=words):
+        convert.convert([tmp_path / "ice.nc"], TABLE, tmp_path / "out", NAMES, UNITS)
+
+
 @pytest.fixture(scope="module")
 def made(local, tmp_path_factory):
     """Regridded (to the grid they are on), aggregated and normalized, as the rules do for this table."""

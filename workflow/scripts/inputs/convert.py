@@ -27,7 +27,7 @@ from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid,
 from workflow.scripts.common.variable_table import check_table
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_grid, check_values
-from workflow.scripts.inputs.forcing import LAND_MASK
+from workflow.scripts.inputs.forcing import LAND_MASK, check_forcing
 from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered
 
 DIMENSIONS = ("time", "level", "latitude", "longitude")
@@ -180,6 +180,8 @@ def convert(paths, variables, folder, names=None, units=None, period=None):
             _write(folder / "static.nc", sources, series["static"], wanted[:1])
         sst = next(one for one in series["forcing"] if one.row.channel == "sst")
         _write(folder / "forcing.nc", sources, series["forcing"], wanted, sources.land(sst))
+    forcings = [row for row in rows if row.role == "forcing"]
+    check_forcing(folder / "forcing.nc", forcings, str(wanted[0]), str(wanted[-1]), "mean")
     logging.info("%s..%s of %d fields are in %s", wanted[0], wanted[-1], len(rows), folder)
 
 

@@ -11,10 +11,14 @@ import numpy as np
 
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.inputs.checks import check_grid, check_times
+from workflow.scripts.inputs.era5 import listed
 from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
 
 LAND_MASK = "land_sea_mask"
 VALUES = ("start", "mean")  # what a file holds for a month: the value at its start, or its mean
+# Of all cells, those whose sea may come and go: ERA5's mask moved by two pixels (of 1,038,240) in 1959, as
+# https://github.com/DestinE-Climate-DT/AQUA/issues/2191 tells.
+MOVING = 1e-5
 BLOCK_MONTHS = 24  # read so many months at a time: 100 MB at 0.25 degrees
 
 
@@ -94,8 +98,15 @@ def check_forcing(path, rows, start, end, values="start"):
                 raise ValueError("the months are not in order, one after the other")
             _check_range(forcing.land(), "land_sea_mask", -0.01, 1.01, "1")
             for row in rows:
+                ever, always = np.False_, np.True_
                 for first, last in blocks(len(forcing.months)):
-                    _check_range(forcing.read(row, first, last), row.cds_name, row.valid_min, row.valid_max, row.units)
+                    values = forcing.read(row, first, last)
+                    _check_range(values, row.cds_name, row.valid_min, row.valid_max, row.units)
+                    there = np.isfinite(values)
+                    _check_months(there, row.cds_name, forcing.months[first:last])
+                    ever, always = ever | there.any(axis=0), always & there.all(axis=0)
+                if row.short_name == "sst":
+                    _check_sea(ever & ~always, row.cds_name, forcing)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -106,3 +117,29 @@ def _check_range(values, name, low, high, units):
         raise ValueError(f"'{name}' has no values")
     if least < low or most > high:
         raise ValueError(f"'{name}' spans {least:g}..{most:g} {units}, beyond the plausible {low:g}..{high:g}")
+
+
+def _check_months(there, name, months):
+    """Every month has values: ``there`` (time, latitude, longitude)."""
+    empty = ~there.any(axis=(1, 2))
+    if empty.any():
+        raise ValueError(f"'{name}' has no values in {listed(months[empty])}")
+
+
+def _check_sea(moving, name, forcing):
+    """The sea is the same in every month but in the cells ``moving`` (latitude, longitude), which are hardly any.
+
+    Only here, before regridding, is the mask of a source the same to the cell. Where it comes and goes with the ice,
+    the model would see no sea in winter, and the mean temperature of all the sea in its place.
+    """
+    if moving.mean() > MOVING:
+        raise ValueError(
+            f"'{name}' has values in some months and none in others in {_places(moving, forcing)}: fill it under ice "
+            "(271.35 K)"
+        )
+
+
+def _places(where, forcing):
+    """How many cells ``where`` (latitude, longitude) marks and where the first one is, for a message."""
+    row, column = np.argwhere(where)[0]
+    return f"{where.sum()} cells, the first at lat {forcing.latitude[row]:g}, lon {forcing.longitude[column]:g}"
