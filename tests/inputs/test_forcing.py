@@ -83,9 +83,15 @@ def a_tile_missing(file):
     file["sea_surface_temperature"][35, 5:8, 7:9] = np.nan
 
 
+def no_mask_at_sea(file):
+    mask = file["land_sea_mask"][:].filled(np.nan)
+    file["land_sea_mask"][:] = np.where(mask > 0, mask, np.nan)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (no_mask_at_sea, r"'land_sea_mask' has no value in \d+ cells, the first at lat 90, .*: write .* 0 at sea"),
         (a_month_never_written, "'sea_surface_temperature' has no values in 1981-04"),
         (no_ice_of_a_month, "'sea_ice_cover' has no values in 1981-04"),
         (none_under_ice, r"in some months and none in others in \d+ cells, .*: fill it under ice \(271.35 K\)"),

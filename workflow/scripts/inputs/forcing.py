@@ -96,7 +96,11 @@ def check_forcing(path, rows, start, end, values="start"):
             check_times(forcing.months[np.isin(forcing.months, wanted)], wanted)
             if (np.diff(forcing.months.astype(int)) != 1).any():
                 raise ValueError("the months are not in order, one after the other")
-            _check_range(forcing.land(), "land_sea_mask", -0.01, 1.01, "1")
+            land = forcing.land()
+            _check_range(land, LAND_MASK, -0.01, 1.01, "1")
+            if np.isnan(land).any():
+                where = _places(np.isnan(land), forcing)
+                raise ValueError(f"'{LAND_MASK}' has no value in {where}: write 1 on land and 0 at sea")
             for row in rows:
                 ever, always = np.False_, np.True_
                 for first, last in blocks(len(forcing.months)):
