@@ -7,6 +7,8 @@ the next, so the mean of month m is 0.5 (v[m] + v[m + 1]) and the file reaches o
 A centre's own file is laid out the same; it may hold means of months in place of values at their starts, and no ice.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from workflow.scripts.common.months import month_range, parse_month
@@ -16,6 +18,7 @@ from workflow.scripts.inputs.labelled import conversion, load, months, open_labe
 
 LAND_MASK = "land_sea_mask"
 VALUES = ("start", "mean")  # what a file holds for a month: the value at its start, or its mean
+ALL_LAND = 1 - 1e-3  # from this fraction of land on a cell has no sea, whatever temperature it is given
 # Of all cells, those whose sea may come and go: ERA5's mask moved by two pixels (of 1,038,240) in 1959, as
 # https://github.com/DestinE-Climate-DT/AQUA/issues/2191 tells.
 MOVING = 1e-5
@@ -58,11 +61,17 @@ class Forcing:
     def read(self, row, start, stop):
         """Months ``start`` to ``stop`` of the forcing Variable ``row`` in its units, NaN on land.
 
+        The sea has no temperature where all is land, though the file may have one there, filled in from the coasts.
         float32 (time, latitude, longitude), north to south.
         """
         if row.cds_name not in self.data.data_vars:
             raise ValueError(f"{self.path} lacks {row.cds_name}; it has {', '.join(map(str, self.data.data_vars))}")
-        return self._values(self.data[row.cds_name].isel(time=slice(start, stop)), row.units)
+        values = self._values(self.data[row.cds_name].isel(time=slice(start, stop)), row.units)
+        return at_sea(values, self._land) if row.short_name == "sst" else values
+
+    @cached_property
+    def _land(self):
+        return self.land()
 
     def _values(self, array, units):
         """As published the file states no units; one that states them has them converted."""
@@ -70,6 +79,11 @@ class Forcing:
         values = load(array.transpose(..., "latitude", "longitude"))
         values = values if (factor, offset) == (1, 0) else values * factor + offset
         return np.ascontiguousarray(values, np.float32)
+
+
+def at_sea(values, land):
+    """``values`` (time, latitude, longitude) of the sea, NaN where ``land`` (latitude, longitude) 0..1 is all."""
+    return np.where(land >= ALL_LAND, np.float32(np.nan), values)
 
 
 def blocks(count):
