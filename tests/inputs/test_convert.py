@@ -152,7 +152,7 @@ def filled(tmp_path):
     """A file of 1995 with a sea-surface temperature everywhere, as a model's surface temperature is, and its land."""
     with xr.open_dataset(FILE) as data:
         data = data.sel(time=slice("1995-01", "1995-12")).load()
-    land = data.sst.isnull().all("time")
+    land = data.sst.isnull().all("time").drop_attrs()
     data["sst"] = data.sst.fillna(-30.0)
     return data, land
 
@@ -170,10 +170,11 @@ def test_a_sea_without_land_is_asked_whether_it_is_all_there_is(filled, tmp_path
         assert (found.land_sea_mask == 0).all() and found.sea_surface_temperature.notnull().all()
 
 
-def test_with_a_mask_the_sea_is_where_there_is_sea(filled, tmp_path):
+@pytest.mark.parametrize(("whole", "stated"), [(1, {"units": "1"}), (1, {}), (100, {"units": "%"})])
+def test_with_a_mask_the_sea_is_where_there_is_sea(filled, tmp_path, whole, stated):
     """Values over land do not count, though they are no sea's."""
     data, land = filled
-    data["sftlf"] = land.astype("f4").assign_attrs(units="1")
+    data["sftlf"] = (whole * land.astype("f4")).assign_attrs(stated)
     data.to_netcdf(tmp_path / "filled.nc")
     names = NAMES | {"land_sea_mask": "sftlf"}
     convert.convert([tmp_path / "filled.nc"], TABLE, tmp_path / "out", names, UNITS)

@@ -117,12 +117,15 @@ class Sources:
     def land(self, sst, aquaplanet=False):
         """Land fraction 0..1 (latitude, longitude): the files' own mask, else where the Series ``sst`` has no value.
 
-        Raises ValueError if there is neither and it is no ``aquaplanet``: a sea filled in over land looks like one.
+        A mask that states no units has none, as AIMIP's. Raises ValueError for other units, and where nothing tells the
+        land, which a sea filled in over it hides, unless it is an ``aquaplanet``.
         """
         name = self.names.get(LAND_MASK, LAND_MASK)
-        for _, data, _ in self.files:
+        for path, data, _ in self.files:
             if name in data.data_vars:
-                return load(data[name].squeeze().transpose("latitude", "longitude"))
+                stated = self.units.get(name) or data[name].attrs.get("units", "1")
+                factor, offset = conversion(stated, "1", name, path)
+                return load(data[name].squeeze().transpose("latitude", "longitude")) * factor + offset
         logging.info("no file has '%s': land is where '%s' never has a value", name, sst.row.channel)
         land = 1.0 - np.any([np.isfinite(sst.read(part)).any(axis=0) for part in sst.years()], axis=0)
         if not land.any() and not aquaplanet:
