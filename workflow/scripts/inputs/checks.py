@@ -108,7 +108,13 @@ def check_values(values, row, times):
     if row.regrid != "sea" and not np.isfinite(values.sum(dtype=np.float64)):
         bad = ~np.isfinite(values)
         when = times[bad.any(axis=(1, 2))][0].astype("datetime64[M]")
-        raise ValueError(f"'{row.channel}' has {int(bad.sum())} values that are not finite, the first in {when}")
+        # ERA5 has values on all levels, other models often none where a level lies below the ground.
+        cure = (
+            ""
+            if row.level is None
+            else f"; if {row.level} hPa lies below the ground there, fill it from the level above"
+        )
+        raise ValueError(f"'{row.channel}' has {int(bad.sum())} values that are not finite, the first in {when}{cure}")
     for value, bound, beyond in (
         (low, row.valid_min, low < row.valid_min),
         (high, row.valid_max, high > row.valid_max),
