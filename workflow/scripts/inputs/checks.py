@@ -20,6 +20,7 @@ from workflow.scripts.inputs.era5 import (
     listed,
     open_era5,
     open_members,
+    passed_over,
     read_fields,
 )
 
@@ -140,7 +141,8 @@ def _check_long(path, rows, months, product, era5t, resolution):
     wanted = np.arange(months[0].astype(f"datetime64[{step}]"), (months[-1] + 1).astype(f"datetime64[{step}]"))
     found, versions = {row.channel: [] for row in rows}, set()
     with ExitStack() as stack:
-        for member in [stack.enter_context(member) for member in open_members(path, product)]:
+        members = [stack.enter_context(member) for member in open_members(path, product)]
+        for member in members:
             check_grid(member["latitude"].values, member["longitude"].values, resolution)
             versions.update(_check_version(member["expver"], era5t))
             held = [row for row in rows if holds(member, row)]
@@ -149,7 +151,7 @@ def _check_long(path, rows, months, product, era5t, resolution):
                 found[row.channel].append(member["time"].values[block])
     for row in rows:
         if not found[row.channel]:
-            raise ValueError(f"'{row.channel}' ({row.cds_name}) is missing")
+            raise ValueError(f"'{row.channel}' ({row.cds_name}) is missing{passed_over(members[0])}")
         # The hour that ends December may be in the next year's file; the aggregation looks there.
         ended = product == "hourly" and row.short_name in END_OF_HOUR
         try:
