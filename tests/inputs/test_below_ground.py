@@ -27,9 +27,7 @@ def test_what_is_missing_below_the_ground_is_told_and_filled_as_the_page_says(ai
     row, values = ROWS[f"t{level}"], air.sel(plev=level)
     assert int(values.isnull().sum()) == missing
     if missing:
-        words = (
-            f"has {missing} values .* in 1979-01; if {level} hPa lies below the ground there, fill it from the level"
-        )
+        words = f"has {missing} values .* in 1979-01; if {level} hPa is below the ground there, fill it from the level"
         with pytest.raises(ValueError, match=words):
             check_values(values.values, row, TIMES)
     filled = air.sortby("plev").interpolate_na("plev", method="nearest", fill_value="extrapolate")

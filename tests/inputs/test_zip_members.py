@@ -54,6 +54,7 @@ def test_a_zip_of_texts_alone_names_them(tmp_path):
     with zipfile.ZipFile(tmp_path / "file", "w") as archive:
         archive.writestr("README.txt", "Ask again.")
     with pytest.raises(
-        Unreadable, match=r"file is a ZIP file of README.txt, without netCDF or GRIB; download it again"
+        Unreadable,
+        match="file is an empty ZIP file, but for README.txt: it has neither netCDF nor GRIB; download it again",
     ):
         open_era5(tmp_path / "file")

@@ -31,9 +31,9 @@ def test_what_good_tables_transform_comes_back(path):
         (
             "u10",
             {"transform": "sqrt"},
-            "column 'valid_min': -60 allows values below 0, which the transform sqrt makes 0",
+            "column 'valid_min': -60 allows negative values, which the transform sqrt makes 0",
         ),
-        ("avg_tprate", {"valid_min": "-0.001"}, "column 'valid_min': -0.001 allows values below 0"),
+        ("avg_tprate", {"valid_min": "-0.001"}, "column 'valid_min': -0.001 allows negative values"),
         (
             "slor",
             {"transform": "logit", "units": "%", "valid_max": "100"},

@@ -104,7 +104,7 @@ def _wrong_transform(row):
     if row["transform"] == "sqrt" and -low > BEYOND * high:
         yield (
             "valid_min",
-            f"{row['valid_min']} allows values below 0, which the transform sqrt makes 0; write none there",
+            f"{row['valid_min']} allows negative values, which the transform sqrt makes 0; write none there",
         )
     if row["transform"] == "logit" and row["units"] != "1":
         yield "units", f"{_allowed(row['units'], ('1',))} where transform is logit, which is of fractions from 0 to 1"

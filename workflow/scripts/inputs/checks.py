@@ -110,12 +110,10 @@ def check_values(values, row, times):
         bad = ~np.isfinite(values)
         when = times[bad.any(axis=(1, 2))][0].astype("datetime64[M]")
         # ERA5 has values on all levels, other models often none where a level lies below the ground.
-        cure = (
-            ""
-            if row.level is None
-            else f"; if {row.level} hPa lies below the ground there, fill it from the level above"
+        below = (
+            "" if row.level is None else f"; if {row.level} hPa is below the ground there, fill it from the level above"
         )
-        raise ValueError(f"'{row.channel}' has {int(bad.sum())} values that are not finite, the first in {when}{cure}")
+        raise ValueError(f"'{row.channel}' has {int(bad.sum())} values that are not finite, the first in {when}{below}")
     for value, bound, beyond in (
         (low, row.valid_min, low < row.valid_min),
         (high, row.valid_max, high > row.valid_max),

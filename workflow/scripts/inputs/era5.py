@@ -197,12 +197,8 @@ def _unzip(path):
             raise
         raise Unreadable(f"{path} is a damaged ZIP file ({error}); download it again") from error
     if not sources:
-        held = (
-            f"a ZIP file of {listed(texts)}, without netCDF or GRIB; download it again"
-            if texts
-            else "an empty ZIP file"
-        )
-        raise Unreadable(f"{path} is {held}")
+        alone = f", but for {listed(texts)}: it has neither netCDF nor GRIB; download it again" if texts else ""
+        raise Unreadable(f"{path} is an empty ZIP file{alone}")
     return sources, texts
 
 
