@@ -136,6 +136,54 @@ def test_a_month_given_twice_and_another_grid_are_refused(tmp_path):
         convert.convert([tmp_path / "part.nc"], TABLE, tmp_path / "out", NAMES, UNITS)
 
 
+def test_a_sea_that_ends_at_the_ice_is_refused_before_a_run_reads_it(tmp_path):
+    with xr.open_dataset(FILE) as data:
+        data = data.sel(time=slice("1995-01", "1995-12")).load()
+    frozen = data.sst.isel(time=0).notnull() & (data.lat > 60)
+    data["sst"] = data.sst.where(~(frozen & (data.time.dt.month < 4)))
+    data.to_netcdf(tmp_path / "ice.nc")
+    words = f"'sea_surface_temperature' has values in some months and none in others in {int(frozen.sum())} cells"
+    with pytest.raises(ValueError, match=words):
+        convert.convert([tmp_path / "ice.nc"], TABLE, tmp_path / "out", NAMES, UNITS)
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A file of 1995 with a sea-surface temperature everywhere, as a model's surface temperature is, and its land."""
+    with xr.open_dataset(FILE) as data:
+        data = data.sel(time=slice("1995-01", "1995-12")).load()
+    land = data.sst.isnull().all("time").drop_attrs()
+    data["sst"] = data.sst.fillna(-30.0)
+    return data, land
+
+
+def test_a_sea_without_land_is_asked_whether_it_is_all_there_is(filled, tmp_path):
+    data, land = filled
+    data["sst"] = data.sst.clip(-2, None)
+    data.to_netcdf(tmp_path / "filled.nc")
+    given = [tmp_path / "filled.nc"], TABLE, tmp_path / "out", NAMES, UNITS
+    with pytest.raises(ValueError, match="a value everywhere and no file has 'land_sea_mask'.*--aquaplanet"):
+        convert.convert(*given)
+    assert not (tmp_path / "out").exists()
+    convert.convert(*given, aquaplanet=True)
+    with xr.open_dataset(tmp_path / "out/forcing.nc") as found:
+        assert (found.land_sea_mask == 0).all() and found.sea_surface_temperature.notnull().all()
+
+
+@pytest.mark.parametrize(("whole", "stated"), [(1, {"units": "1"}), (1, {}), (100, {"units": "%"})])
+def test_with_a_mask_the_sea_is_where_there_is_sea(filled, tmp_path, whole, stated):
+    """Values over land do not count, though they are no sea's."""
+    data, land = filled
+    data["sftlf"] = (whole * land.astype("f4")).assign_attrs(stated)
+    data.to_netcdf(tmp_path / "filled.nc")
+    names = NAMES | {"land_sea_mask": "sftlf"}
+    convert.convert([tmp_path / "filled.nc"], TABLE, tmp_path / "out", names, UNITS)
+    with xr.open_dataset(tmp_path / "out/forcing.nc") as found:
+        found = found.sortby("lat")
+        np.testing.assert_array_equal(found.land_sea_mask, land.sortby("lat"))
+        np.testing.assert_array_equal(found.sea_surface_temperature.isnull().any("time"), land.sortby("lat"))
+
+
 @pytest.fixture(scope="module")
 def made(local, tmp_path_factory):
     """Regridded (to the grid they are on), aggregated and normalized, as the rules do for this table."""

@@ -66,9 +66,36 @@ def all_missing(file):
     file["sea_ice_cover"][:] = np.nan
 
 
+def a_month_never_written(file):
+    file["sea_surface_temperature"][30] = np.nan
+
+
+def no_ice_of_a_month(file):
+    file["sea_ice_cover"][30] = np.nan
+
+
+def none_under_ice(file):
+    ice = np.ma.filled(file["sea_ice_cover"][:], 0)
+    file["sea_surface_temperature"][:] = np.where(ice > 0.2, np.nan, file["sea_surface_temperature"][:].filled(np.nan))
+
+
+def a_tile_missing(file):
+    file["sea_surface_temperature"][35, 5:8, 7:9] = np.nan
+
+
+def no_mask_at_sea(file):
+    mask = file["land_sea_mask"][:].filled(np.nan)
+    file["land_sea_mask"][:] = np.where(mask > 0, mask, np.nan)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (no_mask_at_sea, r"'land_sea_mask' has no value in \d+ cells, the first at lat 90, .*: write .* 0 at sea"),
+        (a_month_never_written, "'sea_surface_temperature' has no values in 1981-04"),
+        (no_ice_of_a_month, "'sea_ice_cover' has no values in 1981-04"),
+        (none_under_ice, r"in some months and none in others in \d+ cells, .*: fill it under ice \(271.35 K\)"),
+        (a_tile_missing, "in some months and none in others in 6 cells, the first at lat 15, lon 105"),
         (celsius, "'sea_surface_temperature' spans .* K, beyond the plausible 260..320"),
         (percent, "'sea_ice_cover' spans 0..100 1, beyond the plausible"),
         (middle_of_the_month, "1979-05-15T00:00:00 is not the start of a month"),
@@ -82,6 +109,21 @@ def test_a_wrong_file_is_refused_with_the_reason(change, sentence, path):
     with pytest.raises(ValueError, match=sentence) as caught:
         check_forcing(path, ROWS, "1978-10", "1981-12")
     assert str(caught.value).startswith(str(path))
+
+
+def test_cells_of_a_sea_that_moves_are_counted_but_one_in_a_hundred_thousand_may(tmp_path):
+    path, period = tmp_path / "fine.nc", ("1981-01", "1981-03")
+    era5_files.write_forcing(path, "1981-01", "1981-04", resolution=0.75)
+    with netCDF4.Dataset(path, "a") as file:
+        sea = ~file["sea_surface_temperature"][0].mask
+        (north, east), *_, last = np.argwhere(sea)
+        assert 1 < 1e-5 * sea.size < 2
+        file["sea_surface_temperature"][2, *last] = np.nan
+    check_forcing(path, ROWS, *period)
+    edit(path, lambda file: file["sea_surface_temperature"].__setitem__((1, north, east), np.nan))
+    place = f"in 2 cells, the first at lat {90 - 0.75 * north:g}, lon {0.75 * east:g}: "
+    with pytest.raises(ValueError, match=place):
+        check_forcing(path, ROWS, *period)
 
 
 def rewrite(path, new, fill=None, packed=False, names=("latitude", "longitude"), west=False, celsius=False):

@@ -148,6 +148,24 @@ def test_ice_on_half_of_the_sea_of_a_coastal_cell_is_that_share_of_the_cell(year
         assert file["sst"][0, 3, 2] == pytest.approx(271.5)
 
 
+def test_a_sea_that_is_filled_in_over_land_is_the_same_sea(year):
+    """As boundary conditions of AMIP are, and the surface temperature of a model."""
+    with netCDF4.Dataset(year / "forcing.nc", "a") as file:
+        file["land_sea_mask"][:] = land = file["land_sea_mask"][:].filled() > 0.5
+        bare = file["sea_surface_temperature"][:].filled(np.nan)
+    assert np.isnan(bare[:, land]).all() and np.isfinite(bare[:, ~land]).all()
+    found = {}
+    for name, filling in (("bare", np.nan), ("filled", 290.0)):
+        with netCDF4.Dataset(year / "forcing.nc", "a") as file:
+            file["sea_surface_temperature"][:] = np.where(land, filling, bare)
+        regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 0.5)
+        with netCDF4.Dataset(year / "out.nc") as file:
+            found[name] = [np.ma.filled(file[one][:], np.nan) for one in ("sst", "siconc", "lsm")]
+    for one, other in zip(*found.values(), strict=True):
+        np.testing.assert_array_equal(other, one)
+    assert np.isnan(found["filled"][0]).any()
+
+
 @pytest.mark.parametrize("south_first", [False, True])
 def test_the_forcing_covers_the_sea_and_leaves_ice_what_the_land_leaves(year, south_first):
     era5_files.write_forcing(year / "forcing.nc", south_first=south_first)

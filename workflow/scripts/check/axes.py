@@ -47,12 +47,13 @@ def coordinate_attributes(file, expected):
 
 @rule("file")
 def time_units(file, expected):
-    """Time counts days in the standard or proleptic Gregorian calendar."""
-    attributes = file.variables["time"].attributes if "time" in file.variables else {}
-    if str(attributes.get("calendar")) not in ("standard", "gregorian", "proleptic_gregorian"):
-        yield f"the calendar is {attributes.get('calendar')!r}, not proleptic_gregorian"
-    if epoch(attributes) is None:
-        yield f"time has the units {attributes.get('units')!r}, not such as '{TIME_UNITS}'"
+    """Time counts days in the standard or proleptic Gregorian calendar, and so do its bounds where they say."""
+    for name in ("time", "time_bnds") if "units" in attributes_of(file, "time_bnds") else ("time",):
+        attributes = counting(file, name)
+        if str(attributes.get("calendar")) not in ("standard", "gregorian", "proleptic_gregorian"):
+            yield f"the calendar of {name} is {attributes.get('calendar')!r}, not proleptic_gregorian"
+        if epoch(attributes) is None:
+            yield f"{name} has the units {attributes.get('units')!r}, not such as '{TIME_UNITS}'"
 
 
 @rule("file")
@@ -204,7 +205,18 @@ def epoch(attributes):
         return None
 
 
+def counting(file, name):
+    """Attributes that say what ``time`` or ``time_bnds`` counts: bounds may have units and a calendar of their own."""
+    own = {key: value for key, value in attributes_of(file, name).items() if key in ("units", "calendar")}
+    return attributes_of(file, "time") | own
+
+
+def attributes_of(file, name):
+    """The attributes of a variable, none where it is absent."""
+    return file.variables[name].attributes if name in file.variables else {}
+
+
 def days(file, name):
     """Values of ``time`` or ``time_bnds`` in days since 1978-10-01, or None where they cannot be told."""
-    start = epoch(file.variables["time"].attributes) if "time" in file.variables else None
+    start = epoch(counting(file, name))
     return None if start is None or name not in file.coordinates else file.coordinates[name] + start

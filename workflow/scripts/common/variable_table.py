@@ -21,6 +21,7 @@ REGRIDS = {"field": ("conservative", "majority"), "static": ("conservative", "ma
 FORCINGS = {"sst": ("K", "none"), "siconc": ("1", "logit")}
 # Units of channels beside those of the submission's variable: what submission/derive.py makes it from.
 CHANNEL_UNITS = {"zg": ("m2 s-2",), "hus": ("kg kg-1",), "huss": ("kg kg-1", "K")}
+BEYOND = 0.05  # of the largest valid value: how far beyond what a transform can take rounding and packing may leave one
 NAME = r"[A-Za-z][A-Za-z0-9_]*"
 
 
@@ -93,7 +94,23 @@ def _faults(row, entries):
         yield "valid_max", f"{row['valid_max']} is not above valid_min, {row['valid_min']}"
     if row["regrid"] == "axis" and row["units"] not in ("radian", "radians", "rad"):
         yield "units", f"{_allowed(row['units'], ('radian',))} where regrid is axis"
+    yield from _wrong_transform(row)
     yield from _wrong_units(row, entries)
+
+
+def _wrong_transform(row):
+    """A transform takes all that is valid: sqrt holds what is negative for 0, logit is of fractions from 0 to 1."""
+    low, high = float(row["valid_min"]), float(row["valid_max"])
+    if row["transform"] == "sqrt" and -low > BEYOND * high:
+        yield (
+            "valid_min",
+            f"{row['valid_min']} allows negative values, which the transform sqrt makes 0; write none there",
+        )
+    if row["transform"] == "logit" and row["units"] != "1":
+        yield "units", f"{_allowed(row['units'], ('1',))} where transform is logit, which is of fractions from 0 to 1"
+    for column, beyond in (("valid_min", -low), ("valid_max", high - 1)):
+        if row["transform"] == "logit" and beyond > BEYOND:
+            yield column, f"{row[column]} is no fraction from 0 to 1, of which the transform logit is; write none there"
 
 
 def _wrong_units(row, entries):

@@ -20,6 +20,7 @@ from workflow.scripts.inputs.era5 import (
     listed,
     open_era5,
     open_members,
+    passed_over,
     read_fields,
 )
 
@@ -108,7 +109,11 @@ def check_values(values, row, times):
     if row.regrid != "sea" and not np.isfinite(values.sum(dtype=np.float64)):
         bad = ~np.isfinite(values)
         when = times[bad.any(axis=(1, 2))][0].astype("datetime64[M]")
-        raise ValueError(f"'{row.channel}' has {int(bad.sum())} values that are not finite, the first in {when}")
+        # ERA5 has values on all levels, other models often none where a level lies below the ground.
+        below = (
+            "" if row.level is None else f"; if {row.level} hPa is below the ground there, fill it from the level above"
+        )
+        raise ValueError(f"'{row.channel}' has {int(bad.sum())} values that are not finite, the first in {when}{below}")
     for value, bound, beyond in (
         (low, row.valid_min, low < row.valid_min),
         (high, row.valid_max, high > row.valid_max),
@@ -134,7 +139,8 @@ def _check_long(path, rows, months, product, era5t, resolution):
     wanted = np.arange(months[0].astype(f"datetime64[{step}]"), (months[-1] + 1).astype(f"datetime64[{step}]"))
     found, versions = {row.channel: [] for row in rows}, set()
     with ExitStack() as stack:
-        for member in [stack.enter_context(member) for member in open_members(path, product)]:
+        members = [stack.enter_context(member) for member in open_members(path, product)]
+        for member in members:
             check_grid(member["latitude"].values, member["longitude"].values, resolution)
             versions.update(_check_version(member["expver"], era5t))
             held = [row for row in rows if holds(member, row)]
@@ -143,7 +149,7 @@ def _check_long(path, rows, months, product, era5t, resolution):
                 found[row.channel].append(member["time"].values[block])
     for row in rows:
         if not found[row.channel]:
-            raise ValueError(f"'{row.channel}' ({row.cds_name}) is missing")
+            raise ValueError(f"'{row.channel}' ({row.cds_name}) is missing{passed_over(members[0])}")
         # The hour that ends December may be in the next year's file; the aggregation looks there.
         ended = product == "hourly" and row.short_name in END_OF_HOUR
         try:

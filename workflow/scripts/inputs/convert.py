@@ -1,7 +1,7 @@
 """Monthly means in any netCDF files as the files that ``source: local`` reads, for the fields of a table of variables.
 
     python -m workflow.scripts.inputs.convert --files a.nc b.nc --variables table.csv --out FOLDER
-        [--names msl=slp ...] [--units z500=m ...] [--period 1981-12 2013-03]
+        [--names msl=slp ...] [--units z500=m ...] [--period 1981-12 2013-03] [--aquaplanet]
 
 The files may each hold some of the fields or some of the months, on one regular global grid with poles, in any order,
 axes and units that inputs/labelled.py reads. A row of the table is looked for under its channel, short_name, cds_name
@@ -10,7 +10,7 @@ converted to the row's units; ``--units`` says those of a variable that states n
 
 FOLDER becomes the config's ``local.folder``: {dataset}/{year}.nc, forcing.nc, and static.nc where the table has static
 rows. The forcing holds monthly means (``local.forcing_values: mean``). Where no file has a ``land_sea_mask``, land is
-where the sea-surface temperature never has a value.
+where the sea-surface temperature never has a value; where it always has one, ``--aquaplanet`` says that all is sea.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid,
 from workflow.scripts.common.variable_table import check_table
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_grid, check_values
-from workflow.scripts.inputs.forcing import LAND_MASK
+from workflow.scripts.inputs.forcing import LAND_MASK, at_sea, check_forcing
 from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered
 
 DIMENSIONS = ("time", "level", "latitude", "longitude")
@@ -114,14 +114,26 @@ class Sources:
             )
         return conversion(units, row.units, name, path)
 
-    def land(self, sst):
-        """Land fraction 0..1 (latitude, longitude): the files' own mask, else where the Series ``sst`` has no value."""
+    def land(self, sst, aquaplanet=False):
+        """Land fraction 0..1 (latitude, longitude): the files' own mask, else where the Series ``sst`` has no value.
+
+        A mask that states no units has none, as AIMIP's. Raises ValueError for other units, and where nothing tells the
+        land, which a sea filled in over it hides, unless it is an ``aquaplanet``.
+        """
         name = self.names.get(LAND_MASK, LAND_MASK)
-        for _, data, _ in self.files:
+        for path, data, _ in self.files:
             if name in data.data_vars:
-                return load(data[name].squeeze().transpose("latitude", "longitude"))
+                stated = self.units.get(name) or data[name].attrs.get("units", "1")
+                factor, offset = conversion(stated, "1", name, path)
+                return load(data[name].squeeze().transpose("latitude", "longitude")) * factor + offset
         logging.info("no file has '%s': land is where '%s' never has a value", name, sst.row.channel)
-        return 1.0 - np.any([np.isfinite(sst.read(part)).any(axis=0) for part in sst.years()], axis=0)
+        land = 1.0 - np.any([np.isfinite(sst.read(part)).any(axis=0) for part in sst.years()], axis=0)
+        if not land.any() and not aquaplanet:
+            raise ValueError(
+                f"'{sst.row.channel}' has a value everywhere and no file has '{name}', so that nothing tells the land: "
+                f"name a mask with --names {LAND_MASK}=NAME, or say --aquaplanet if there is none"
+            )
+        return land
 
 
 class Series:
@@ -158,12 +170,13 @@ class Series:
         return np.stack([found[month] for month in wanted]).astype(np.float32)
 
 
-def convert(paths, variables, folder, names=None, units=None, period=None):
+def convert(paths, variables, folder, names=None, units=None, period=None, aquaplanet=False):
     """Write the fields that the table ``variables`` names, from the netCDF files ``paths``, into ``folder``.
 
     ``names`` {channel: name in the files} and ``units`` {name in the files: units} help where the files do not say;
-    ``period``: first and last month ("YYYY-MM"), default all that the fields have in common. Raises ValueError with one
-    sentence for what is missing, has no units, is on another grid, or has a value that cannot be.
+    ``period``: first and last month ("YYYY-MM"), default all that the fields have in common. ``aquaplanet``: there is
+    no land. Raises ValueError with one sentence for what is missing, has no units, is on another grid, or has a value
+    that cannot be.
     """
     check_table(variables)
     folder, rows = Path(folder), read_variables(variables)
@@ -172,14 +185,17 @@ def convert(paths, variables, folder, names=None, units=None, period=None):
             role: [sources.find(row) for row in rows if row.role == role] for role in ("field", "forcing", "static")
         }
         wanted = _common_months(series["field"] + series["forcing"], period)
+        sst = next(one for one in series["forcing"] if one.row.channel == "sst")
+        land = sources.land(sst, aquaplanet)
         for part in year_slices(wanted):
             for dataset in dict.fromkeys(one.row.dataset for one in series["field"]):
                 chosen = [one for one in series["field"] if one.row.dataset == dataset]
                 _write(folder / dataset / f"{wanted[part.start].astype(object).year}.nc", sources, chosen, wanted[part])
         if series["static"]:
             _write(folder / "static.nc", sources, series["static"], wanted[:1])
-        sst = next(one for one in series["forcing"] if one.row.channel == "sst")
-        _write(folder / "forcing.nc", sources, series["forcing"], wanted, sources.land(sst))
+        _write(folder / "forcing.nc", sources, series["forcing"], wanted, land)
+    forcings = [row for row in rows if row.role == "forcing"]
+    check_forcing(folder / "forcing.nc", forcings, str(wanted[0]), str(wanted[-1]), "mean")
     logging.info("%s..%s of %d fields are in %s", wanted[0], wanted[-1], len(rows), folder)
 
 
@@ -220,6 +236,7 @@ def _write(path, sources, series, months, land=None):
                 add_field(file, name, dims, units=row.units, long_name=row.cds_name.replace("_", " "))
             for part in year_slices(months):
                 values = one.read()[:1] if row.role == "static" else one.read(months[part])
+                values = at_sea(values, land) if row.channel == "sst" else values
                 check_values(values, row, months[part])
                 file[name][(part,) if row.level is None else (part, levels.index(row.level))] = values
         if land is not None:
@@ -241,10 +258,12 @@ def main(arguments=None):
     parser.add_argument("--names", nargs="+", default=[], type=_pair, metavar="CHANNEL=NAME", help="names in the files")
     parser.add_argument("--units", nargs="+", default=[], type=_pair, metavar="NAME=UNITS", help="units not stated")
     parser.add_argument("--period", nargs=2, metavar="MONTH", help="first and last month, YYYY-MM")
+    parser.add_argument("--aquaplanet", action="store_true", help="there is no land")
     parser.add_argument("--out", required=True, help="folder for the files: the config's local.folder")
 
     def work(given):
-        convert(given.files, given.variables, given.out, dict(given.names), dict(given.units), given.period)
+        told = dict(given.names), dict(given.units), given.period, given.aquaplanet
+        convert(given.files, given.variables, given.out, *told)
 
     return program.run(parser, work, arguments)
 

@@ -27,6 +27,8 @@ END_OF_HOUR = ("avg_tprate",)
 TIME_STEP = {"monthly": "M", "daily": "D", "hourly": "h"}
 STATIC = "static"  # the product of fields that do not change, which may have no time
 FINAL = "0001"  # expver of final ERA5
+PASSED_OVER = "passed_over"  # attribute of a Dataset: the members of its ZIP that are text, such as a README
+NETCDF, GRIB = (b"\x89HDF", b"CDF"), b"GRIB"  # what such files start with
 BLOCK_BYTES = 200e6  # read at most this much of a field at a time
 
 
@@ -66,19 +68,29 @@ def open_members(path, product="monthly"):
     Hourly and daily files are read through this: their members cover different times, and merging would load them.
     """
     path = Path(path)
-    sources = _unzip(path) if _start(path).startswith(b"PK") else [(str(path), one) for one in _open(path, path)]
+    zipped = _start(path).startswith(b"PK")
+    sources, texts = _unzip(path) if zipped else ([(str(path), one) for one in _open(path, path)], [])
     try:
-        return [_standard(source, label, product) for label, source in sources]
+        members = [_standard(source, label, product) for label, source in sources]
     except Exception:
         # The netCDF library is not made for threads: a file that is left open must not be closed by another one.
         for _, source in sources:
             source.close()
         raise
+    for member in members if texts else []:
+        member.attrs[PASSED_OVER] = listed(texts)
+    return members
+
+
+def passed_over(dataset):
+    """What a message on a field that ``dataset`` lacks adds: the members of the ZIP that no field was looked for in."""
+    names = dataset.attrs.get(PASSED_OVER)
+    return f"; passed over in the ZIP, as neither netCDF nor GRIB: {names}" if names else ""
 
 
 def is_grib(path):
     """Whether the file ``path`` is GRIB, by its first bytes."""
-    return _start(path).startswith(b"GRIB")
+    return _start(path).startswith(GRIB)
 
 
 def _start(path):
@@ -139,7 +151,8 @@ def _find(dataset, row, product):
         name, units = ACCUMULATED[name], "m"
         rate = WATER_DENSITY / ACCUMULATION_SECONDS[product]
     if name not in dataset:
-        raise ValueError(f"'{row.short_name}' ({row.cds_name}) is not among {', '.join(map(str, dataset.data_vars))}")
+        held = ", ".join(map(str, dataset.data_vars))
+        raise ValueError(f"'{row.short_name}' ({row.cds_name}) is not among {held}{passed_over(dataset)}")
     factor, offset = conversion(dataset[name].attrs.get("units", units), units, name)
     return dataset[name], np.float32(factor * rate), np.float32(offset * rate)
 
@@ -148,7 +161,7 @@ def _open(path, label):
     """What the file ``path`` holds: the open netCDF file, or a Dataset for each field of a GRIB file."""
     start = _start(path)
     try:
-        if start.startswith((b"\x89HDF", b"CDF")):
+        if start.startswith(NETCDF):
             return [open_netcdf(path, label)]
         if is_grib(path):
             # Here, since ecCodes takes a while to load and most files are netCDF.
@@ -164,11 +177,16 @@ def _open(path, label):
 
 
 def _unzip(path):
-    """(label, open netCDF file or Dataset of a field of GRIB) of what the members of the ZIP file ``path`` hold."""
-    sources = []
+    """(label, open netCDF file or Dataset of a field of GRIB) of the data in the ZIP file ``path``, names of its texts.
+
+    A ZIP may have a README beside its data: members that begin as text are passed over, others must be data.
+    """
+    sources, texts = [], []
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not _is_beside(name)]
+            texts = [name for name in names if _is_text(archive, name)]
+            names = [name for name in names if name not in texts]
             for name in names:
                 label = f"{path}:{name}" if len(names) > 1 else str(path)
                 sources += [(label, one) for one in _extracted(archive, name, f"{path}:{name}")]
@@ -179,8 +197,17 @@ def _unzip(path):
             raise
         raise Unreadable(f"{path} is a damaged ZIP file ({error}); download it again") from error
     if not sources:
-        raise Unreadable(f"{path} is an empty ZIP file")
-    return sources
+        alone = f", but for {listed(texts)}: it has neither netCDF nor GRIB; download it again" if texts else ""
+        raise Unreadable(f"{path} is an empty ZIP file{alone}")
+    return sources, texts
+
+
+def _is_text(archive, name):
+    """Whether the member ``name`` of a ZIP begins as text does, and neither as netCDF nor as GRIB."""
+    with archive.open(name) as member:
+        start = member.read(8)
+    known = start.startswith((*NETCDF, GRIB))
+    return bool(start) and not known and all(byte >= 32 or byte in b"\t\n\r" for byte in start)
 
 
 def _extracted(archive, name, label):

@@ -6,6 +6,7 @@ Nothing is loaded before it is asked for. The conventions: https://cfconventions
 3.1 (units), 4 (axes), 7.1 (bounds), 8.1 (packing).
 """
 
+import re
 from functools import lru_cache
 
 import cf_xarray  # noqa: F401 (the accessor .cf)
@@ -25,11 +26,19 @@ SPELLED = {
     **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
     # ecCodes since 2.4x, of slopes and of types of soil and plants.
     **dict.fromkeys(("Numeric", "(-1 to 1)", "(Code table 4.213)", "(Code table 4.234)"), "1"),
-    **dict.fromkeys(("C", "deg C", "degree C", "degrees C", "deg_c", "Celcius"), "degC"),
+    **dict.fromkeys(("C", "deg_c", "Celcius"), "degC"),
     **dict.fromkeys(("mb", "hpa", "HPA"), "hPa"),
     **dict.fromkeys(("gpm", "geopotential meter", "geopotential metre"), "m"),
     **dict.fromkeys(("m of water equivalent", "m of water"), "m"),
 }
+# A degree of temperature in two words, which udunits takes for an angle times a temperature: 288 degrees K are 5.03 K.
+DEGREES = re.compile(
+    r"(?:\bdeg(?:ree)?s?[\s.*-]+|°[\s.*-]*)(k(?:elvins?)?|c(?:el[sc]ius)?|f(?:ahrenheit)?)\b", re.IGNORECASE
+)
+ANGLE, TEMPERATURE = (
+    re.compile(rf"(?<![a-z_])(?:{names})(?![a-z_])", re.IGNORECASE)
+    for names in ("(?:arc_?)?deg(?:ree)?s?|°", "k|kelvins?|celsius|fahrenheit|rankine|deg_?[ckfr]")
+)
 LATITUDES, LONGITUDES = ("latitude", "lat", "nav_lat"), ("longitude", "lon", "nav_lon")
 LEVELS = ("level", "pressure_level", "isobaricInhPa", "plev", "lev", "pressure")
 # Before others, since a file that has been through GRIB keeps the time of reference as "time" beside it.
@@ -105,7 +114,7 @@ def times(dataset, label):
     """The stamps of ``dataset``, datetime64[s] (time,), in its calendar."""
     stamps = [
         f"{date.year:04d}-{date.month:02d}-{date.day:02d}T{date.strftime('%H:%M:%S')}"
-        for date in _dates(dataset, label)
+        for date in _dates(np.atleast_1d(dataset["time"].values), dataset["time"].attrs, label)
     ]
     try:
         return np.array(stamps, "datetime64[s]")
@@ -118,17 +127,20 @@ def months(dataset, label):
 
     A mean may be stamped at the start, the middle or the end of its month; its bounds say which month it is of.
     """
-    numbers = dataset["time"].values.astype(np.float64)
-    bounds = dataset.get(dataset["time"].attrs.get("bounds", ""))
-    if bounds is not None and bounds.shape == (len(numbers), 2):
-        limits = bounds.values.astype(np.float64)
+    numbers, about = np.atleast_1d(dataset["time"].values).astype(np.float64), dataset["time"].attrs
+    bounds = dataset.get(about.get("bounds", ""))
+    if bounds is not None and bounds.size == 2 * len(numbers) and bounds.shape[-1] == 2:
+        limits = bounds.values.reshape(-1, 2).astype(np.float64)
+        # Bounds may count from another date than their stamps: xarray writes them so unless told otherwise.
+        own = {key: bounds.attrs[key] for key in ("units", "calendar") if key in bounds.attrs}
+        counting = about | own if " since " in str(own.get("units", "")) else about
         # Dates written as YYYYMMDD have no middle.
-        counted = " since " in str(dataset["time"].attrs.get("units", ""))
+        counted = " since " in str(counting.get("units", ""))
         middle = limits.mean(axis=1) if counted else limits[:, 0]
         # Bounds that were never written are no bounds.
-        if np.isfinite(middle).all() and (np.diff(bounds.values, axis=1) != 0).all():
-            numbers = middle
-    dates = _dates(dataset, label, numbers)
+        if np.isfinite(middle).all() and (np.diff(limits, axis=1) != 0).all():
+            numbers, about = middle, counting
+    dates = _dates(numbers, about, label)
     return np.array([f"{date.year:04d}-{date.month:02d}" for date in dates], "datetime64[M]")
 
 
@@ -145,6 +157,8 @@ def conversion(found, wanted, name, label=None):
     target, stated = unit(_spelled(wanted)), unit(_spelled(found))
     if stated is None:
         raise ValueError(f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted")
+    if ANGLE.search(_spelled(found)) and TEMPERATURE.search(_spelled(found)):
+        raise ValueError(f"{place}'{name}' is in '{found}', an angle with a temperature; write it without, '{wanted}'")
     ways = [(1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")]
     if target == unit("m2 s-2"):
         ways.append((GRAVITY, target / "m s-2"))
@@ -158,6 +172,7 @@ def conversion(found, wanted, name, label=None):
 def _spelled(units):
     """``units`` as udunits spells them."""
     text = str(units).strip()
+    text = DEGREES.sub(lambda found: {"k": "K", "c": "degC", "f": "degF"}[found[1][0].lower()], text)
     return SPELLED.get(text, text)
 
 
@@ -237,13 +252,11 @@ def _is_pressure(variable):
     return stated is not None and stated.is_convertible(unit("hPa"))
 
 
-def _dates(dataset, label, numbers=None):
-    """cftime dates of ``numbers`` (default: the stamps) in the units and calendar of the file's time."""
-    time = dataset["time"]
-    numbers = np.atleast_1d(time.values if numbers is None else numbers)
+def _dates(numbers, about, label):
+    """cftime dates of ``numbers`` (n,) in the units and calendar of the attributes ``about``."""
     if not numbers.size or not (np.abs(numbers.astype(np.float64)) < FILLED).all():  # NaN fails as well
         raise ValueError(f"{label} has no times, or some that were never written")
-    units, calendar = str(time.attrs.get("units", "")), str(time.attrs.get("calendar", "standard"))
+    units, calendar = str(about.get("units", "")), str(about.get("calendar", "standard"))
     if " since " not in units:
         # The CDS of autumn 2024 wrote dates as YYYYMMDD.
         days = [str(int(value)) for value in numbers]
