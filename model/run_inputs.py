@@ -1,4 +1,4 @@
-"""What a run begins from and what drives it, checked against the model: the first month, and the forcing of every one."""
+"""What a run begins from and what drives it, checked against the model: the first month, and the forcing of all."""
 
 import contextlib
 import dataclasses
