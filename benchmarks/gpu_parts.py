@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from model import synthetic
+from model.batches import epoch_order, month_inputs, take_pairs
 from model.benchmark import peak_memory_mb
 from model.blocks import calibrating
 from model.config import TrainingConfig
@@ -28,7 +29,7 @@ from model.optimizer import RealAdamW, clone_state, update_average
 from model.output import MemberFile, Output
 from model.simulate import simulate
 from model.sphere import Grid
-from model.train import epoch_order, month_inputs, take_pairs, training_step
+from model.train import training_step
 
 SEED = 5
 DISK_SHARE = 0.5  # of what is free, that files may take

@@ -9,16 +9,16 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from model import candidates, checkpoint, data
+from model.batches import epoch_order, month_inputs, take_pairs, validation_batches
 from model.blocks import calibrating
 from model.config import ModelConfig, TrainingConfig, build, read_settings
-from model.data import Months, open_months
+from model.data import open_months
 from model.device import generator, pick_device, seeded
 from model.free_run import status as free_run_status
 from model.free_run import write_validation
@@ -28,7 +28,7 @@ from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.prefit import prefit
 from model.progress import Progress, fail, note, open_log
-from model.train_state import State, code_digest, hand_over, load_state, termination, write_state
+from model.train_state import State, Termination, code_digest, hand_over, load_state, termination, write_state
 
 
 def train(
@@ -62,157 +62,169 @@ def train(
         RuntimeError: the loss is not finite, or the run had to stop at a signal or before its time limit; its state
             stays.
     """
-    # Set up.
     model_config = build(
         ModelConfig, "model", {k: v for k, v in settings.get("model", {}).items() if k != "checkpoint"}
     )
     config = build(TrainingConfig, "training", settings.get("training", {}))
-    device = pick_device()
-    with open_months(data_path, device) as months:
-        training, watched = (data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION))
-        for name, indices in (("training", training), ("validation", watched)):
-            if len(indices) == 0:
-                raise ValueError(f"{data_path} has no two consecutive months of the {name} period.")
-        batch = min(config.batch, len(training))
-        steps_per_epoch = len(training) // batch
-        steps = steps_per_epoch * config.epochs
-        deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)  # what a state belongs to
-        identity = json.dumps([code_digest(), deciding, seed, data.sha256(data_path)], sort_keys=True)
-
-        with seeded(seed):
-            model = checkpoint.new_model(model_config, months.metadata, months.statics).to(device)
-        optimizer = RealAdamW(model, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-        # Go on from the state of an unfinished run, or start.
-        state_path = Path(state_folder) / "state.pt" if state_folder else None
-        state = load_state(state_path, identity, device)
-        if state is None:
-            prefit(model, months)
-        else:
-            hand_over(state, model, optimizer)
-        # What a run that was killed in its free runs has left needs none.
-        inputs = month_inputs(model, months) if state is None or state.step < steps else None
-        metadata, statics, split = months.metadata, months.statics, months.split
-    if state is None:
-        assert inputs is not None
-        calibrate(model, inputs, training, config, batch, seed)
-        state = State(0, {}, clone_state(model), {}, [], {}, [])
-
-    def save_state():
-        if state_path:
-            state.model, state.optimizer = model.state_dict(), optimizer.state_dict()
-            write_state(state_path, identity, state)
-
-    # Train.
-    writer = open_tensorboard(tensorboard, state.step)
-    progress = Progress("train", steps, start=state.step)
-    note(f"training on {device} from step {state.step} of {steps}")
-    saved, begun = time.monotonic(), time.monotonic()
-    model.train()
     with termination(minutes) as ending:
-        while state.step < steps:
-            assert inputs is not None
-            epoch, position = divmod(state.step, steps_per_epoch)
-            order = epoch_order(training, seed, epoch)
-            # The latents' statistics follow the encoder through the first half, and stand still for the second.
-            if position == 0 and 2 * epoch < config.epochs:
-                fit_latents(model, state.average, inputs, np.flatnonzero(split == data.TRAINING), config.batch)
-            pairs = take_pairs(inputs, order[position * batch : (position + 1) * batch])
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(state.step, steps, config)
-            terms = training_step(model, optimizer, pairs, config, [seed, state.step])
-            refuse_divergence(terms, state, epoch)
-            state.step += 1
-            update_average(state.average, model, config.average, state.step)
-            for name, value in terms.items():
-                state.sums[name] = state.sums.get(name, 0.0) + value
-            progress.update(state.step)
+        run = Run(data_path, model_config, config, seed, state_folder)
+        writer = open_tensorboard(tensorboard, run.state.step)
+        note(f"training on {run.device} from step {run.state.step} of {run.steps}")
+        run.learn(ending, checkpoint_minutes, metrics, writer)
+        run.choose(ending, writer)
+    run.finish(out, metrics, validation)
 
-            if state.step % steps_per_epoch == 0:
-                epoch += 1
-                row = {"epoch": epoch, "step": state.step, "learning_rate": optimizer.param_groups[0]["lr"]}
-                row |= {name: value / steps_per_epoch for name, value in state.sums.items()}
-                state.sums = {}
-                if epoch % config.validate_every == 0 or epoch == config.epochs:
-                    fixed = validation_batches(inputs, watched, config.batch)
-                    with averaged(model, state.average):
-                        score, parts = validation_score(model, fixed, config)
-                    row |= {"validation_score": score} | {f"validation_{name}": value for name, value in parts.items()}
-                    weights = clone_state(model, state.average)
-                    state.candidates = candidates.keep(state.candidates, state.step, score, weights, config)
-                state.rows.append(row)
+
+class Run:
+    """A training run: from its beginning, or from where one of the same identity was stopped, to the checkpoint.
+
+    Arguments as of `train`; `identity` is what a state belongs to.
+    """
+
+    def __init__(
+        self, data_path: str, model_config: ModelConfig, config: TrainingConfig, seed: int, state_folder: str | None
+    ):
+        self.data_path, self.config, self.seed, self.device = data_path, config, seed, pick_device()
+        with open_months(data_path, self.device) as months:
+            self.training, self.watched = (
+                data.pair_indices(months, split) for split in (data.TRAINING, data.VALIDATION)
+            )
+            for name, indices in (("training", self.training), ("validation", self.watched)):
+                if len(indices) == 0:
+                    raise ValueError(f"{data_path} has no two consecutive months of the {name} period.")
+            self.metadata, self.statics, self.split = months.metadata, months.statics, months.split
+            self.batch = min(config.batch, len(self.training))
+            self.steps_per_epoch = len(self.training) // self.batch
+            self.steps = self.steps_per_epoch * config.epochs
+            deciding = dataclasses.asdict(config), dataclasses.asdict(model_config)
+            self.identity = json.dumps([code_digest(), deciding, seed, data.sha256(data_path)], sort_keys=True)
+
+            with seeded(seed):
+                self.model = checkpoint.new_model(model_config, self.metadata, self.statics).to(self.device)
+            self.optimizer = RealAdamW(self.model, lr=config.learning_rate, weight_decay=config.weight_decay)
+            self.state_path = Path(state_folder) / "state.pt" if state_folder else None
+            state = load_state(self.state_path, self.identity, self.device)
+            if state is None:
+                prefit(self.model, months)
+            else:
+                hand_over(state, self.model, self.optimizer)
+            # What a run that was killed in its free runs has left needs none.
+            done = state is not None and state.step == self.steps
+            self.inputs = None if done else month_inputs(self.model, months)
+        if state is None:
+            assert self.inputs is not None
+            calibrate_norms(self.model, self.inputs, self.training, config, self.batch, seed)
+            state = State(0, {}, clone_state(self.model), {}, [], {}, [])
+        self.state = state
+
+    def save(self) -> None:
+        """Write the state, if there is a place for it."""
+        if self.state_path:
+            self.state.model, self.state.optimizer = self.model.state_dict(), self.optimizer.state_dict()
+            write_state(self.state_path, self.identity, self.state)
+
+    def learn(self, ending: Termination, checkpoint_minutes: float, metrics: str | None, writer) -> None:
+        """Take all steps that are left; RuntimeError where the run diverges or has to stop."""
+        state, progress = self.state, Progress("train", self.steps, start=self.state.step)
+        saved = begun = time.monotonic()
+        self.model.train()
+        ending.begin_steps()
+        while state.step < self.steps:
+            self.step(progress)
+            if state.step % self.steps_per_epoch == 0:
+                row = self.end_epoch()
                 write_metrics(metrics, state.rows)
                 write_tensorboard(writer, row)
-                note(status(row, config.epochs, time.monotonic() - begun))
-
+                note(status(row, self.config.epochs, time.monotonic() - begun))
             stop = ending.reason()
-            if stop or state.step == steps or time.monotonic() - saved > 60 * checkpoint_minutes:
-                save_state()
+            if stop or state.step == self.steps or time.monotonic() - saved > 60 * checkpoint_minutes:
+                self.save()
                 saved = time.monotonic()
             if stop:
-                raise RuntimeError(f"stopped {stop} after step {state.step} of {steps}; start again to go on.")
+                raise RuntimeError(f"stopped {stop} after step {state.step} of {self.steps}; start again to go on.")
         progress.close()
+        self.inputs = None  # most of the memory
 
-        # Choose among the weights that were kept.
-        inputs = None  # most of the memory
-        average_model = checkpoint.new_model(model_config, metadata, statics).to(device).eval()
+    def step(self, progress: Progress) -> None:
+        """Take the next step of the epoch under way."""
+        state, config = self.state, self.config
+        assert self.inputs is not None
+        epoch, position = divmod(state.step, self.steps_per_epoch)
+        order = epoch_order(self.training, self.seed, epoch)
+        # The latents' statistics follow the encoder through the first half, and stand still for the second.
+        if position == 0 and 2 * epoch < config.epochs:
+            inside = np.flatnonzero(self.split == data.TRAINING)
+            fit_latents(self.model, state.average, self.inputs, inside, config.batch)
+        pairs = take_pairs(self.inputs, order[position * self.batch : (position + 1) * self.batch])
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(state.step, self.steps, config)
+        terms = training_step(self.model, self.optimizer, pairs, config, [self.seed, state.step])
+        refuse_divergence(terms, state, epoch)
+        state.step += 1
+        update_average(state.average, self.model, config.average, state.step)
+        for name, value in terms.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+        progress.update(state.step)
+
+    def end_epoch(self) -> dict[str, float]:
+        """Return the row of the epoch that is over, after the validation score that it may have, and keep both."""
+        state, config, epoch = self.state, self.config, self.state.step // self.steps_per_epoch
+        assert self.inputs is not None
+        row = {"epoch": epoch, "step": state.step, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        row |= {name: value / self.steps_per_epoch for name, value in state.sums.items()}
+        state.sums = {}
+        if epoch % config.validate_every == 0 or epoch == config.epochs:
+            fixed = validation_batches(self.inputs, self.watched, config.batch)
+            with averaged(self.model, state.average):
+                score, parts = validation_score(self.model, fixed, config)
+            row |= {"validation_score": score} | {f"validation_{name}": value for name, value in parts.items()}
+            weights = clone_state(self.model, state.average)
+            state.candidates = candidates.keep(state.candidates, state.step, score, weights, config)
+        state.rows.append(row)
+        return row
+
+    def choose(self, ending: Termination, writer) -> None:
+        """Let the free runs of the weights that were kept decide; RuntimeError where the run has to stop."""
+        state = self.state
+        self.average_model = checkpoint.new_model(self.model.config, self.metadata, self.statics).to(self.device).eval()
 
         def measured(candidate):
             if candidate["found"]:
                 note(free_run_status(candidate["step"], candidate["found"]))
                 add_free_run(writer, state.rows, candidate["step"], candidate["found"])
-            save_state()
+            self.save()
             if stop := ending.reason():
-                raise RuntimeError(f"stopped {stop} in its free runs after step {steps}; start again to go on.")
+                raise RuntimeError(f"stopped {stop} in its free runs after step {self.steps}; start again to go on.")
 
-        with open_months(data_path, device) as months:
-            candidates.measure(state.candidates, average_model, months, config, seed, measured)
+        with open_months(self.data_path, self.device) as months:
+            candidates.measure(state.candidates, self.average_model, months, self.config, self.seed, measured)
 
-    # Finish.
-    chosen = candidates.choose(state.candidates)
-    if chosen["found"].get("refused"):
-        note(f"No candidate was steady in its free run; taken is that of step {chosen['step']}.")
-    average_model.load_state_dict(chosen["weights"])
-    provenance = {
-        "seed": seed,
-        "steps": steps,
-        "best_step": chosen["step"],
-        "validation_score": chosen["score"],
-        "free_run": {name: value for name, value in chosen["found"].items() if name != "rows"},
-        "training_data_sha256": data.sha256(data_path),
-        "training": dataclasses.asdict(config),
-        "torch": torch.__version__,
-    }
-    write_metrics(metrics, state.rows)
-    write_validation(validation, chosen["found"].get("rows", []))
-    checkpoint.save(out, model, average_model.state_dict(), metadata, provenance)
-    if state_path:
-        state_path.unlink(missing_ok=True)
-
-
-@torch.no_grad()
-def month_inputs(model: MonthlyDiffusion, months: Months) -> MonthInputs:
-    """Return the inputs of all months, made a year at a time, for the memory."""
-    whole, given = None, (months.fields, months.forcings, months.number)
-    for first in range(0, len(months.dates), 12):
-        some = slice(first, first + 12)
-        part = model.inputs(*(values[some] for values in given))
-        if whole is None:
-            whole = MonthInputs(*(values.new_empty(len(months.dates), *values.shape[1:]) for values in part))
-        for values, new in zip(whole, part, strict=True):
-            values[some] = new
-    assert whole is not None  # training has pairs, so there are months
-    return whole
+    def finish(self, out: str, metrics: str | None, validation: str | None) -> None:
+        """Write the checkpoint of the chosen weights, after what it was chosen by; the state goes."""
+        chosen = candidates.choose(self.state.candidates)
+        if chosen["found"].get("refused"):
+            note(f"No candidate was steady in its free run; taken is that of step {chosen['step']}.")
+        self.average_model.load_state_dict(chosen["weights"])
+        provenance = {
+            "seed": self.seed,
+            "steps": self.steps,
+            "best_step": chosen["step"],
+            "validation_score": chosen["score"],
+            "free_run": {name: value for name, value in chosen["found"].items() if name != "rows"},
+            "training_data_sha256": data.sha256(self.data_path),
+            "training": dataclasses.asdict(self.config),
+            "torch": torch.__version__,
+        }
+        write_metrics(metrics, self.state.rows)
+        write_validation(validation, chosen["found"].get("rows", []))
+        checkpoint.save(out, self.model, self.average_model.state_dict(), self.metadata, provenance)
+        if self.state_path:
+            self.state_path.unlink(missing_ok=True)
 
 
-def take_pairs(inputs: MonthInputs, indices: np.ndarray) -> MonthInputs:
-    """Return the months t in `indices`, then the months t + 1."""
-    first = torch.as_tensor(indices, device=inputs.month.device)
-    both = torch.cat([first, first + 1])
-    return MonthInputs(*(values.index_select(0, both) for values in inputs))
-
-
-def calibrate(model, inputs: MonthInputs, training: np.ndarray, config: TrainingConfig, batch: int, seed: int) -> None:
+def calibrate_norms(
+    model, inputs: MonthInputs, training: np.ndarray, config: TrainingConfig, batch: int, seed: int
+) -> None:
     """Let the calibrated norms measure their scales on the first pairs that training will take."""
     first = epoch_order(training, seed, 0)[: 4 * batch]
     noise = draw_noise(model, len(first), generator(seed), inputs.month.device)
@@ -235,11 +247,6 @@ def fit_latents(model: MonthlyDiffusion, average: dict, inputs: MonthInputs, ins
         average[f"latents.{name}"].copy_(value)
 
 
-def epoch_order(training: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Return the training pairs in the order of an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(training)
-
-
 def training_step(model, optimizer, pairs: MonthInputs, config: TrainingConfig, seed: list[int]) -> dict[str, float]:
     """Take one step and return the loss and its terms; the noise depends on `seed` alone."""
     noise = draw_noise(model, len(pairs.month) // 2, generator(*seed), pairs.month.device)
@@ -259,12 +266,6 @@ def refuse_divergence(terms: dict[str, float], state: State, epoch: int) -> None
             f"training diverged at step {state.step} (epoch {epoch + 1}): {terms_text}; lower "
             f"training.learning_rate or set training.clip. The state of the last save is kept."
         )
-
-
-def validation_batches(inputs: MonthInputs, indices: np.ndarray, batch: int) -> Iterator[MonthInputs]:
-    """Yield every validation pair, in order."""
-    for start in range(0, len(indices), batch):
-        yield take_pairs(inputs, indices[start : start + batch])
 
 
 def main() -> None:

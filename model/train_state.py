@@ -80,7 +80,7 @@ class Termination:
         minutes: the time limit, counted from here; 0: none.
     """
 
-    # Seconds of the limit that are not for training: the start of the job before this and the writing of the state.
+    # Seconds of the limit that are for no step: the start of the job before this, and the writing of the state.
     RESERVE = 120
 
     def __init__(self, minutes: float = 0):
@@ -88,6 +88,10 @@ class Termination:
         self.minutes = minutes
         self.begun = self.before = time.monotonic()
         self.longest = 0.0
+
+    def begin_steps(self) -> None:
+        """Take the time of steps from here on; what was before them is no step."""
+        self.before = time.monotonic()
 
     def reason(self) -> str:
         """Return why to stop after this step, or nothing; the time left has to hold two of the longest steps so far."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import checkpoint, data, metrics, prefit, train, train_state
+from model import batches, checkpoint, data, metrics, prefit, train, train_state
 from model.optimizer import RealAdamW, clone_state
 from tests.helpers import model_data
 from tests.helpers.model_networks import make_model
@@ -71,7 +71,7 @@ def test_pairs_carry_the_month_that_follows(folder):
     model, first = checkpoint.load(folder / "c.zip")[0], data.pair_indices(months, data.TRAINING)
     with torch.no_grad():
         wanted = [model.inputs(months.fields[i], months.forcings[i], months.number[i]) for i in (first, first + 1)]
-    pairs = train.take_pairs(train.month_inputs(model, months), first)
+    pairs = batches.take_pairs(batches.month_inputs(model, months), first)
     assert torch.equal(wanted[1].month, wanted[0].month % 12 + 1)
     for found, *values in zip(pairs, *wanted, strict=True):
         assert torch.allclose(found, torch.cat(values), rtol=1e-5, atol=1e-5)

@@ -136,6 +136,11 @@ def test_a_setting_that_a_page_names_is_in_the_config(page):
                 below = below[key]
 
 
+def test_every_module_of_the_model_has_its_place_in_the_page_about_it():
+    page = (ROOT / "docs/model.md").read_text()
+    assert {path.stem for path in (ROOT / "model").glob("[a-z]*.py")} <= set(re.findall(r"`([a-z_0-9]+)`", page))
+
+
 def test_what_the_front_page_says_of_results_is_in_the_results():
     measured = [row for page in DOCS for row in rows(page.read_text())]
     scores = [row for row in rows(section("What comes out")) if re.match(r"[\d*]", row[1])]
