@@ -51,13 +51,33 @@ def test_jobs_of_minutes_and_more_are_submitted_by_themselves():
     }
 
 
+def resource_blocks():
+    """Rule -> the lines of its resources, comments too; the rule of the blocks has a made name."""
+    found = {}
+    for text in re.split(r"(?m)^ *rule\b", RULES)[1:]:
+        name = re.match(r" (\w+):", text)
+        (block,) = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*)\n)+)", text)
+        found[name[1] if name else "rollout"] = block
+    return found
+
+
 def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
-    blocks = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*)\n)+)", RULES)
-    assert len(blocks) == len(NAMES)
-    for block in blocks:
+    blocks = resource_blocks()
+    assert set(blocks) == NAMES
+    for block in blocks.values():
         assert re.search(r'mem_mb=(grown\(|memory\("\w+", )\d+\)', block), block
         assert re.search(r'runtime=(grown\(\d+\)|minutes\("\w+", \d+\)|download_minutes\(\)|1440|720)', block), block
-        assert "# " in block, f"no reason beside the numbers:\n{block}"
+
+
+def test_what_a_rule_took_stands_in_one_place():
+    """In rules.csv; a rule without a row there says beside its resources what they are for."""
+    measured = read_rules(ROOT / "workflow/rules.csv")
+    for name, block in resource_blocks().items():
+        comments = " ".join(re.findall("# (.*)", block))
+        if name in measured:
+            assert not re.search(r"\d (GB|MB|s|seconds?|minutes?|hours?)\b(?!/s)", comments), f"{name}: {comments}"
+        else:
+            assert comments, f"{name}: no reason beside the numbers:\n{block}"
 
 
 # Dry-runs do not print resources, so Snakemake is asked for them: rule -> (MB, minutes) of its first attempt.

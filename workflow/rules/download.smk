@@ -27,7 +27,6 @@ rule download_era5:
     conda:
         "../../envs/download.yaml"
     resources:
-        # A year at 0.25 degrees: 0.75 GB.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
@@ -68,7 +67,7 @@ rule download_static:
     conda:
         "../../envs/download.yaml"
     resources:
-        # As a year: 0.75 GB at most.
+        # Room for a reply as large as a year's.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
@@ -106,7 +105,7 @@ rule download_forcing:
     conda:
         "../../envs/download.yaml"
     resources:
-        # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
+        # Field by field at any resolution; the time is for a file at 0.25 degrees from Zenodo at 1 MB/s, with pauses.
         mem_mb=grown(2000),
         runtime=grown(240),
         # Here and not in params, like all that changes no byte of a file: it reruns nothing.
