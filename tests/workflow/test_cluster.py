@@ -56,7 +56,7 @@ def resource_blocks():
     found = {}
     for text in re.split(r"(?m)^ *rule\b", RULES)[1:]:
         name = re.match(r" (\w+):", text)
-        (block,) = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*)\n)+)", text)
+        (block,) = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*|\*\*\w+,)\n)+)", text)
         found[name[1] if name else "rollout"] = block
     return found
 
@@ -67,6 +67,14 @@ def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
     for block in blocks.values():
         assert re.search(r'mem_mb=(grown\(|memory\("\w+", )\d+\)', block), block
         assert re.search(r'runtime=(grown\(\d+\)|minutes\("\w+", \d+\)|download_minutes\(\)|1440|720)', block), block
+
+
+def test_how_long_downloads_wait_stands_in_one_place():
+    blocks = resource_blocks()
+    waiting = {name for name in NAMES if name.startswith("download_")}
+    assert {name for name, block in blocks.items() if "**WAITING,\n" in block} == waiting
+    assert RULES.count("+ WAITING_OPTIONS") == len(waiting) == 5
+    assert RULES.count("--first-wait") == RULES.count('"first_wait"') == 1
 
 
 def test_what_a_rule_took_stands_in_one_place():

@@ -27,6 +27,12 @@ def request_slot(dataset):
     return lambda wildcards: int(config["source"] == "cds" and dict(wildcards).get("dataset", dataset) == dataset)
 
 
+# How long a download waits for its server: resources and not params, like all that changes no byte of a file, so that a
+# change reruns nothing.
+WAITING = {name: str(config["download"][name]) for name in ("first_wait", "patience", "outage")}
+WAITING_OPTIONS = " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
+
+
 def download_minutes():
     """Time limit of a download: all the patience that the config has with the CDS, and four hours of transfer.
 

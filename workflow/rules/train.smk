@@ -37,8 +37,8 @@ rule train:
     resources:
         # A GPU's libraries take some of the host's memory too (not measured).
         mem_mb=memory("train", 12000),
-        # Training stops itself before this limit and goes on from its state in
-        # the next attempt, so that the limit need not grow.
+        # Training stops itself before this limit and goes on from its state in the next attempt, so that it need not
+        # grow.
         runtime=720,
         gpu=1,
         # Here and not in params: it changes no number, so that a change of it reruns nothing.
