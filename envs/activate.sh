@@ -26,7 +26,9 @@ with_conda() {
         "$1" env create --yes --quiet --prefix "$PWD/.conda-cmor" --file envs/cmorize.yaml || fail "conda could not create the environment of envs/cmorize.yaml; its message is above"
     fi
     PATH=$prefix/bin:$PATH
-    SNAKEMAKE_DEPLOYMENT="--software-deployment-method conda --conda-prefix $PWD/.conda-rules"
+    # Quoted as workflow/launch.py takes it apart: the project's folder may have blanks and quotes in its name.
+    quoted=$(printf '%s' "$PWD" | sed "s/'/'\\\\''/g")
+    SNAKEMAKE_DEPLOYMENT="--software-deployment-method conda --conda-prefix '$quoted/.conda-rules'"
     CMOR_PYTHON=${CMOR_PYTHON:-$PWD/.conda-cmor/bin/python}
 }
 

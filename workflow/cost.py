@@ -6,8 +6,10 @@ Jobs are counted by dry-runs and the groups of the Slurm profile. Training and r
     seconds  = a + b cells + c nlat cells    a, b, c >= 0; b is all that works point by point, c the Legendre transforms
     memory   = a + b cells                   and for training its data beside it, for a rollout what leaves it
 
-All other rules take the seconds and memory of workflow/rules.csv, measured at 1.5 degrees; its column ``grows`` says
-whether they follow the cells of the model's grid. The table is of one core: a GPU changes training and rollouts only.
+What is so continued is scaled to the seconds and memory of workflow/rules.csv, which whole jobs of the shipped config
+took at 1.5 degrees: there the table says what was measured, and of another grid or config by how much it differs from
+that. All other rules take theirs from rules.csv; its column ``grows`` says whether they follow the cells of the grid.
+The table is of one core: a GPU changes training and rollouts only.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import numpy as np
 import yaml
 from scipy.optimize import nnls
 
-from workflow.growth import axes, cells, growth, read_rules
+from workflow.growth import REFERENCE, axes, cells, growth, read_rules
 from workflow.overlays import merged_config
 from workflow.scripts.common.grids import centres
 
@@ -35,8 +37,8 @@ CALIBRATING_RUNS = 4  # of a model with residual noise: variance by place, by de
 FIELDS = 37  # of a month in a rollout's file, float32
 INPUTS = 50  # maps of a month that training holds: fields, and of these and 3 forcings harmonics and coarse maps
 LEAVING_MB = 200  # of a rollout: two buffers of months that are written
-COMPUTED = {"train", "rollout"}  # measured by this program
-CMOR_BYTES = 114  # of a cell and month in the 14 files of a member, deflated: 1.83 GB at 1.5 degrees
+COMPUTED = {"train", "rollout"}  # continued by this program
+CMOR_BYTES = 102  # of a cell and month in a member's 14 files, deflated: at 1.5 degrees 1.64 GB, 25 GB of 15 members
 
 
 def is_grid(step):
@@ -122,34 +124,51 @@ def fit(resolutions, values, transforms):
     return lambda resolution: float(np.dot(terms(resolution, transforms), found))
 
 
-def cost(members, resolution, config, counts, fits, rules):
-    """Hours of one core and GB of memory and disk for one number of members and grid, as a dict."""
+def modelled(resolution, config, fits):
+    """Seconds and MB of training and of a rollout job, ({rule: s}, {rule: MB}), as the fits continue their parts."""
     simulated = months_of(config["periods"]["simulation"])
     trained, watched = (months_of(config["periods"][name]) for name in ("training", "validation"))
     batch, block = config["training"]["batch"], config["rollout"]["block"]
     steps = (trained - 1) // batch * config["training"]["epochs"]
     data_mb = 4e-6 * (trained + watched) * INPUTS * cells(resolution)
-    others = sum(
-        count * rules[name]["seconds"] * (growth(resolution) if rules[name]["grows"] else 1)
-        for name, count in counts.items()
-        if name in rules and name not in COMPUTED
-    )
     # Each candidate runs freely: through the training months to be calibrated, and through the validation months.
     runs = CALIBRATING_RUNS if config["model"]["residual_noise"] else 1
     members_calibrated = config["training"]["offset_members"]
     calibrated = runs * members_calibrated + members_calibrated % 2  # the run for the offset has pairs
     free = calibrated * trained + config["training"]["validation_members"] * watched
-    member_months = config["training"]["candidates"] * free
-    month = fits["month"](resolution) / 3600
-    training, rollout = fits["step"](resolution) * steps / 3600 + month * member_months, month * simulated * block
-    simulations = len(config["experiments"]) * members
-    month_gb = simulations * simulated * cells(resolution) / 1e9
+    month, member_months = fits["month"](resolution), config["training"]["candidates"] * free
+    return (
+        {"train": fits["step"](resolution) * steps + month * member_months, "rollout": month * simulated * block},
+        {"train": fits["step_mb"](resolution) + data_mb, "rollout": fits["month_mb"](resolution) + LEAVING_MB},
+    )
+
+
+def continued(resolution, config, fits, rules):
+    """As ``modelled``, scaled so that the shipped config takes at 1.5 degrees what its jobs took (``rules``)."""
+    there = modelled(REFERENCE, merged_config([]), fits)
+    here = modelled(resolution, config, fits)
+    return tuple(
+        {name: value * rules[name][key] / usual[name] for name, value in found.items()}
+        for key, found, usual in zip(("seconds", "megabytes"), here, there, strict=True)
+    )
+
+
+def cost(members, resolution, config, counts, fits, rules):
+    """Hours of one core and GB of memory and disk for one number of members and grid, as a dict."""
+    seconds, megabytes = continued(resolution, config, fits, rules)
+    others = sum(
+        count * rules[name]["seconds"] * (growth(resolution) if rules[name]["grows"] else 1)
+        for name, count in counts.items()
+        if name in rules and name not in COMPUTED
+    )
+    simulations = sum(entry is not None for entry in config["experiments"].values()) * members
+    month_gb = simulations * months_of(config["periods"]["simulation"]) * cells(resolution) / 1e9
     return {
-        "training_h": training,
-        "training_gb": (fits["step_mb"](resolution) + data_mb) / 1000,
-        "rollout_h": rollout,
-        "rollout_gb": (fits["month_mb"](resolution) + LEAVING_MB) / 1000,
-        "core_h": training + rollout * counts["rollout"] + others / 3600,
+        "training_h": seconds["train"] / 3600,
+        "training_gb": megabytes["train"] / 1000,
+        "rollout_h": seconds["rollout"] / 3600,
+        "rollout_gb": megabytes["rollout"] / 1000,
+        "core_h": (seconds["train"] + seconds["rollout"] * counts["rollout"] + others) / 3600,
         "rollouts_gb": 4 * FIELDS * month_gb,
         "submission_gb": CMOR_BYTES * month_gb,
     }

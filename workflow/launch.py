@@ -16,7 +16,6 @@ import fcntl
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -120,18 +119,20 @@ def left_jobs(directory):
 
     Raises Refused if Slurm gives no answer: that there are none is then not known.
     """
-    if shutil.which("squeue") is None:
-        return []
     command = ["squeue", "--me", "--noheader", "--format=%A|%k|%Z"]
+    never = False  # whether this machine looks as if it had no Slurm at all
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", timeout=ANSWER)
         said = " ".join(done.stderr.split())
         problem = done.returncode and f"it ended with status {done.returncode}: {said or 'no message'}"
+        never = problem and re.search(NO_CLUSTER, said, re.IGNORECASE)
+    except FileNotFoundError:
+        never, problem = True, "there is no such program in PATH"
     except (OSError, subprocess.TimeoutExpired) as error:
-        said, problem = "", f"{error}"
+        problem = f"{error}"
     if problem:
-        # Slurm's programs may be installed where there is no cluster; the logs of jobs would show that there was one.
-        if re.search(NO_CLUSTER, said, re.IGNORECASE) and not Path(directory, ".snakemake", "slurm_logs").exists():
+        # The logs of jobs would show that there was a cluster, and this shell or machine merely does not see it.
+        if never and not Path(directory, ".snakemake", "slurm_logs").exists():
             return []
         raise Refused(
             f"Slurm cannot be asked whether jobs of a dead run are left that would write the same files "

@@ -52,7 +52,7 @@ def only(simulations, experiment):
 
 
 def test_a_good_experiment_and_submission_pass(simulations):
-    assert check_members(only(simulations, "aimip"), 2).findings == []
+    assert check_members(only(simulations, "aimip"), 2).gates == []
     report = across(simulations, forcing=made.tree() / "forcing.nc", conformance=True)
     assert report.gates == []
     assert report.checked["sea-offset"] == 4
@@ -90,6 +90,22 @@ def test_a_broken_experiment_is_named(simulations, rule, edit, value):
     found = messages(check_members(members, 2), rule)
     assert found
     assert value in found[0]
+
+
+@pytest.mark.parametrize("members", range(1, 8))
+def test_fewer_members_than_the_five_that_aimip_asks_for_are_said_and_stop_nothing(simulations, members):
+    first = only(simulations, "aimip")[0]
+    several = [
+        first | {"member_id": f"r{number}i1p1f1", "files": [{**file, "data_sha256": f"{number} {index}"}]}
+        for number in range(1, members + 1)
+        for index, file in enumerate(first["files"][:1])
+    ]
+    for asked in (None, members):
+        report = check_members(several, asked)
+        assert report.gates == [] and report.checked["members-enough"] == 1
+        found = messages(report, "members-enough")
+        assert len(found) == (members < 5)
+        assert not found or f"{members} of the 5 members that AIMIP asks for are there: r1i1p1f1" in found[0]
 
 
 def no_control(simulations):
@@ -220,7 +236,7 @@ def test_the_rules_hand_their_findings_on_to_the_table_and_the_page(simulations,
     content = json.loads(outcome[0].read_text())
     assert sum(len(simulation["files"]) for simulation in content["simulations"]) == 112
     page = outcome[2].read_text()
-    assert "112 files of 4 simulations: 0 findings stop the submission, 8 are warnings" in page
+    assert "112 files of 4 simulations: 0 findings stop the submission, 10 are warnings" in page
     for name in rows:
         assert f"<td>{name}</td>" in page
     assert rows["grid-spacing"]["first"].partition(":")[0] in page

@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.helpers import made
+from tests.helpers.broken import coordinate, rebuild
 from tests.helpers.checking import MODEL
+from tests.helpers.refusing import available
 from workflow.scripts.check.rules import FURTHER_RULES, RULES
 from workflow.scripts.check.submission import main, tree_root
 
@@ -64,6 +67,54 @@ def test_the_program_writes_the_outcome(work, tmp_path):
 def test_the_program_explains_wrong_arguments(work, capsys, arguments, words):
     assert main([str(work / "submission"), "--no-cf", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def without(name):
+    """An edit that takes a variable away."""
+    return lambda plain: plain.variables.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        *((without(name), f"{name} is absent, wanted on ") for name in ("lat", "lon", "lsm", "sst")),
+        (
+            lambda plain: plain.variables.update(siconc=plain.variables["lsm"]),
+            "siconc is on ('lat', 'lon'), wanted on ",
+        ),
+    ],
+)
+def test_a_file_that_is_no_forcing_is_named_with_what_it_lacks(work, tmp_path, capsys, edit, words):
+    forcing = Path(shutil.copy(made.tree() / "forcing.nc", tmp_path / "wrong.nc"))
+    rebuild(forcing, edit)
+    assert main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(forcing)]) == 2
+    printed = capsys.readouterr().err
+    assert (
+        printed.startswith(f"check_submission: {forcing} is no monthly forcing: {words}") and printed.count("\n") == 1
+    )
+
+
+def test_a_forcing_of_fewer_months_than_the_files_is_named(work, tmp_path, capsys):
+    forcing = Path(shutil.copy(made.tree() / "forcing.nc", tmp_path / "short.nc"))
+    fewer = {name: coordinate(name, lambda values: values[:9]) for name in ("time", "time_bnds", "sst", "siconc")}
+    rebuild(forcing, lambda plain: [edit(plain) for edit in fewer.values()])
+    assert main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(forcing)]) == 1
+    assert "sea-offset: ts was not compared: it has 12 months, the forcing 9" in capsys.readouterr().out
+
+
+def test_an_outcome_that_cannot_be_written_is_said_in_one_sentence(work, tmp_path):
+    """A full disk, as the kernel tells it, and a folder that is a file."""
+    (tmp_path / "file").touch()
+    shutil.rmtree(work / "submission" / MODEL / "aimip-p4k")
+    command = [sys.executable, "-m", "workflow.scripts.check.submission", work / "submission", *PERIOD, "--no-cf"]
+    full = [sys.executable, made.ROOT / "tests/helpers/refusing.py", "write=ENOSPC", *command, "--out", tmp_path / "o"]
+    cases = [([*command, "--out", tmp_path / "file/o"], f"{tmp_path / 'file'}")]
+    cases += [(full, f"the disk of {tmp_path / 'o.json'} is full")] if available() else []
+    for words, said in cases:
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, cwd=made.ROOT)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("check_submission: the outcome cannot be written to") and said in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def test_the_program_lists_its_rules(capsys):

@@ -286,3 +286,19 @@ def test_a_grid_that_is_not_once_round_the_globe_is_refused(straight, tmp_path, 
         data["lon"][:] = np.linspace(0, 360 if grid == "cyclic" else 40, len(LON))
     with pytest.raises(ValueError, match="do not go once round the globe"):
         tree_summary(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("axis", ["lat", "lon"])
+def test_humidity_is_not_made_of_two_grids(straight, tmp_path, axis):
+    """Of rows between the others' numpy would say that shapes do not fit; of shifted columns it would say nothing."""
+    lat, lon = ((LAT[1:] + LAT[:-1]) / 2, LON) if axis == "lat" else (LAT, LON + 7.5)
+    others = write_simulation(tmp_path / "other", MONTHS, lat, lon, seed=5)
+    for variable, files in (("tdas", straight[0]), ("ps", others)):
+        (path,) = (path for path in files if path.name.startswith(f"{variable}_"))
+        copy(path, tmp_path / "tree" / FOLDER / variable / "gn" / name_of(variable))
+    first, second = (
+        f"{len(south)}x{len(west)} cells from {south[0]:g} to {south[-1]:g} and {west[0]:g} to {west[-1]:g} degrees"
+        for south, west in ((LAT, LON), (lat, lon))
+    )
+    with pytest.raises(ValueError, match=f"huss cannot .*/tdas_Amon.* on {first} and .*/ps_Amon.* on {second}; give"):
+        tree_summary(tmp_path / "tree", tmp_path / "out")

@@ -208,7 +208,7 @@ def test_the_card_of_the_full_submission_names_era5_and_its_periods():
     config = load_config()
     text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "Not for science" not in text
-    assert "Trained on ERA5 only: weights and statistics from 1985-01 to 2014-12" in text
+    assert "Trained on ERA5: weights and statistics from 1985-01 to 2014-12" in text
     assert "1978-10 to 2024-12, 555 monthly means" in text
     assert "32 latent channels" in text
     assert "encoder 64, decoder 256, denoiser 128" in text
@@ -236,12 +236,12 @@ def test_the_card_calls_the_data_by_their_name():
     config = load_config() | {"source": "local"}
     config["local"] |= {"name": "A model of 1980", "forcing": "sea.nc"}
     text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
-    assert "Trained on A model of 1980 only" in text and "first month (1978-10) of A model of 1980" in text
+    assert "Trained on A model of 1980:" in text and "first month (1978-10) of A model of 1980" in text
     assert "The forcing is in the shape of AIMIP's, `sea.nc`" in text
     assert "ERA5" not in text and "Copernicus" not in text
     config["local"]["name"] = None
     text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
-    assert "Trained on ERA5 (local files) only" in text and "Copernicus" in text
+    assert "Trained on ERA5 (local files):" in text and "Copernicus" in text
 
 
 @pytest.mark.parametrize(("failed", "claimed"), [(0, True), (1, False)])

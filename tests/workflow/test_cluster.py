@@ -51,13 +51,41 @@ def test_jobs_of_minutes_and_more_are_submitted_by_themselves():
     }
 
 
+def resource_blocks():
+    """Rule -> the lines of its resources, comments too; the rule of the blocks has a made name."""
+    found = {}
+    for text in re.split(r"(?m)^ *rule\b", RULES)[1:]:
+        name = re.match(r" (\w+):", text)
+        (block,) = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*|\*\*\w+,)\n)+)", text)
+        found[name[1] if name else "rollout"] = block
+    return found
+
+
 def test_every_rule_asks_for_more_memory_and_time_after_a_failure():
-    blocks = re.findall(r"resources:\n((?:\s+(?:#.*|\w+=.*)\n)+)", RULES)
-    assert len(blocks) == len(NAMES)
-    for block in blocks:
+    blocks = resource_blocks()
+    assert set(blocks) == NAMES
+    for block in blocks.values():
         assert re.search(r'mem_mb=(grown\(|memory\("\w+", )\d+\)', block), block
         assert re.search(r'runtime=(grown\(\d+\)|minutes\("\w+", \d+\)|download_minutes\(\)|1440|720)', block), block
-        assert "# " in block, f"no reason beside the numbers:\n{block}"
+
+
+def test_how_long_downloads_wait_stands_in_one_place():
+    blocks = resource_blocks()
+    waiting = {name for name in NAMES if name.startswith("download_")}
+    assert {name for name, block in blocks.items() if "**WAITING,\n" in block} == waiting
+    assert RULES.count("+ WAITING_OPTIONS") == len(waiting) == 5
+    assert RULES.count("--first-wait") == RULES.count('"first_wait"') == 1
+
+
+def test_what_a_rule_took_stands_in_one_place():
+    """In rules.csv; a rule without a row there says beside its resources what they are for."""
+    measured = read_rules(ROOT / "workflow/rules.csv")
+    for name, block in resource_blocks().items():
+        comments = " ".join(re.findall("# (.*)", block))
+        if name in measured:
+            assert not re.search(r"\d (GB|MB|s|seconds?|minutes?|hours?)\b(?!/s)", comments), f"{name}: {comments}"
+        else:
+            assert comments, f"{name}: no reason beside the numbers:\n{block}"
 
 
 # Dry-runs do not print resources, so Snakemake is asked for them: rule -> (MB, minutes) of its first attempt.
@@ -66,8 +94,8 @@ import json, pathlib, sys
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
-snakefile, folder, resolution = sys.argv[1:]
-given = ConfigSettings(config={"grid": {"resolution": float(resolution)}})
+snakefile, folder, config = sys.argv[1:]
+given = ConfigSettings(config=json.loads(config))
 with SnakemakeApi(OutputSettings()) as api:
     read = api.workflow(ResourceSettings(), given, snakefile=pathlib.Path(snakefile), workdir=pathlib.Path(folder))
     rules = {rule.name: rule.resources for rule in read._workflow.rules if "mem_mb" in rule.resources}
@@ -79,9 +107,10 @@ print(json.dumps(asked))
 """
 
 
-def asked(directory, resolution):
+def asked(directory, resolution=1.5, **changes):
     """Rule -> [MB, minutes] that a job on a grid asks for in its first attempt; the rule of a block is rollout."""
-    command = [sys.executable, "-c", ASK, ROOT / "Snakefile", directory, resolution]
+    config = json.dumps({"grid": {"resolution": resolution}} | changes)
+    command = [sys.executable, "-c", ASK, ROOT / "Snakefile", directory, config]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     return {re.sub(r"_\d+$", "", name): found for name, found in json.loads(done.stdout).items()}
 
@@ -98,6 +127,30 @@ def test_jobs_on_finer_grids_ask_for_what_their_cells_need(tmp_path):
         assert (megabytes > usual[name][0]) == grows, name
         assert minutes == pytest.approx(usual[name][1] * (finer if grows and name != "train" else 1), abs=1), name
         assert megabytes >= (measured[name]["megabytes"] * (finer if grows else 1) if name in measured else 0), name
+
+
+def periods(first, last="2014-12", watched=("1979-01", "1984-12")):
+    return {"training": [first, last], "validation": list(watched), "test": ["2015-01", "2024-12"]}
+
+
+def test_a_century_of_training_months_asks_for_what_its_months_need(tmp_path):
+    """What holds all months has as many times what it took with 360 as there are more; a shorter period has no less."""
+    measured = read_rules(ROOT / "workflow/rules.csv")
+    usual = asked(tmp_path)
+    assert asked(tmp_path, periods=periods("2005-01", watched=("2003-01", "2004-12"))) == usual
+    century = periods("1915-01", watched=("1909-01", "1914-12")) | {"simulation": ["1909-01", "2024-12"]}
+    found = asked(tmp_path, source="synthetic", periods=century)
+    assert {name for name in usual if found[name][0] > usual[name][0]} == {
+        *("train", "fit_response", "normalize_statistics"),
+    }
+    for name, (megabytes, _) in found.items():
+        longer = 1200 / 360 if name in ("train", "fit_response", "normalize_statistics") else 1
+        assert megabytes >= measured[name]["megabytes"] * longer if name in measured else True, name
+    # Of training by itself: its 50 maps of each month, and as much beside them as there was with 432.
+    maps = 4e-6 * 50 * 121 * 240
+    assert found["train"][0] >= 5050 + maps * (1272 - 432)
+    finer = asked(tmp_path, 0.75, source="synthetic", periods=century)["train"][0]
+    assert finer >= 1200 / 360 * 241 * 480 / (121 * 240) * 5050
 
 
 def test_only_training_and_what_runs_the_model_ask_for_a_gpu():

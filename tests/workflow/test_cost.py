@@ -1,6 +1,7 @@
 """The program that tells what a submission costs: it counts as Snakemake plans and continues what it is given."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -57,18 +58,66 @@ def test_every_rule_of_a_submission_was_measured(plans):
     assert set(plans[5]) - set(RULES) == {"submission"}
 
 
-def test_cost_follows_members_and_grid(plans):
-    fits = {
-        name: (lambda resolution: 1e-6 * cost.cells(resolution)) for name in ("step", "month", "step_mb", "month_mb")
-    }
-    one, four = (cost.cost(members, 1.5, CONFIG, plans[members], fits, RULES) for members in (5, 20))
-    free = 3 * (4 * 4 * 360 + 5 * 72)
-    assert one["training_h"] == four["training_h"] == pytest.approx(0.02904 * (89 * 103 + free) / 3600)
-    assert one["rollout_h"] == four["rollout_h"] == pytest.approx(0.02904 * 555 * 5 / 3600)
+def fits_of(scale=1e-6):
+    """Parts that all take ``scale`` s and MB a cell, whatever machine."""
+    names = ("step", "month", "step_mb", "month_mb")
+    return {name: (lambda resolution: scale * cost.cells(resolution)) for name in names}
+
+
+def measured_rows():
+    """Rule -> (processor seconds of the median job, MB) of the table of the full-size run in docs/performance.md."""
+    page = (ROOT / "docs/performance.md").read_text().split("## The whole at full size")[1].split("## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+    return {row[0].split()[0].strip(","): (float(row[2].split(",")[-1]), float(row[3])) for row in rows[2:-3]}, page
+
+
+@pytest.mark.parametrize("scale", [1e-6, 3e-5])
+def test_at_the_measured_grid_the_cost_is_what_the_full_size_run_took(plans, scale):
+    """On a machine of any speed; training there was of 10 epochs, which rules.csv continues."""
+    rows, page = measured_rows()
+    found = cost.cost(5, 1.5, CONFIG, plans[5], fits_of(scale), RULES)
+    assert found["rollout_h"] == pytest.approx(rows["rollout"][0] / 3600)
+    assert found["rollout_gb"] == pytest.approx(rows["rollout"][1] / 1000)
+    assert found["training_gb"] == pytest.approx(rows["train"][1] / 1000)
+    assert RULES["train"]["seconds"] / (89 * 103) == pytest.approx(rows["train"][0] / (89 * 10), rel=0.6)
+    for key, stage in (("rollouts_gb", "rollouts"), ("submission_gb", "submission")):
+        assert round(found[key]) == int(re.search(rf"{stage} (\d+)", page)[1])
+    assert found["submission_gb"] / 15 == pytest.approx(
+        float(re.search(r"beside ([\d.]+)\s+for `gn`", page)[1]), abs=0.05
+    )
+
+
+def test_pages_have_the_measured_numbers(plans):
+    """The table on the page of clusters has at 1.5 degrees what the program says on any machine."""
+    found = cost.cost(5, 1.5, CONFIG, plans[5], fits_of(), RULES)
+    (line,) = re.findall(r"(?m)^\| 5 \| 1.5 \|.*$", (ROOT / "docs/cluster.md").read_text())
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[4:] == [
+        f"{found['training_h']:.1f}, {found['training_gb']:.1f}",
+        f"{found['rollout_h']:.2f}, {found['rollout_gb']:.1f}",
+        *(f"{found[key]:.0f}" for key in ("core_h", "rollouts_gb", "submission_gb")),
+    ]
+    profile = (ROOT / "workflow/profiles/slurm/README.md").read_text()
+    assert f"{cells[2]} jobs in {cells[3]} submissions" in profile and f"{cells[6]} core-hours" in profile
+    assert f"{float(cells[7]) + float(cells[8]):.0f} GB together" in profile
+
+
+def test_cost_follows_members_and_grid_and_config(plans):
+    one, four = (cost.cost(members, 1.5, CONFIG, plans[members], fits_of(), RULES) for members in (5, 20))
+    assert one["training_h"] == four["training_h"] and one["rollout_h"] == four["rollout_h"]
     assert four["submission_gb"] == pytest.approx(4 * one["submission_gb"])
-    assert one["submission_gb"] / 15 == pytest.approx(1.83, rel=0.01)
-    finer = cost.cost(5, 0.75, CONFIG, plans[5], fits, RULES)
-    assert finer["rollouts_gb"] / one["rollouts_gb"] == pytest.approx(cost.cells(0.75) / cost.cells(1.5))
+    finer = cost.cost(5, 0.75, CONFIG, plans[5], fits_of(), RULES)
+    growth = cost.cells(0.75) / cost.cells(1.5)
+    for key in ("training_h", "rollout_h", "rollouts_gb"):
+        assert finer[key] / one[key] == pytest.approx(growth), key
+    free = 3 * (4 * 4 * 360 + 5 * 72)
+    shorter = CONFIG | {"training": CONFIG["training"] | {"epochs": 10}, "rollout": {"block": 1}}
+    less = cost.cost(5, 1.5, shorter, plans[5], fits_of(), RULES)
+    assert less["training_h"] / one["training_h"] == pytest.approx((89 * 10 + free) / (89 * 103 + free))
+    assert less["rollout_h"] / one["rollout_h"] == pytest.approx(1 / 5)
+    alone = CONFIG | {"experiments": CONFIG["experiments"] | {"aimip-p2k": None, "aimip-p4k": None}}
+    small = cost.cost(5, 1.5, alone, plans[5], fits_of(), RULES)
+    assert small["submission_gb"] == pytest.approx(one["submission_gb"] / 3), "an experiment set to null is none"
 
 
 def test_an_overlay_of_the_config_is_planned_too(tmp_path):

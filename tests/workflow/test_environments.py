@@ -2,8 +2,11 @@
 
 import ast
 import importlib.metadata
+import os
 import platform
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +151,19 @@ def test_what_reads_grib_and_what_knows_maps_end_well_in_one_process(other):
     command = [sys.executable, "-W", "error::UserWarning", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["project", "a b", "it's \\ here"])
+def test_with_conda_the_folder_of_environments_is_one_word_whatever_the_project_is_called(name, tmp_path):
+    project = tmp_path / name
+    shutil.copytree(ROOT / "envs", project / "envs")
+    (tmp_path / "bin").mkdir()
+    conda = tmp_path / "bin/mamba"
+    # Made by its call as conda and called again as the Python that it made.
+    conda.write_text('#!/bin/sh\n[ "$1" != env ] || { mkdir -p "$6/bin" && ln "$0" "$6/bin/python"; }\n')
+    conda.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "CMOR_PYTHON": "/cmor"}
+    command = ["sh", "-c", '. envs/activate.sh >&2 && printf %s "$SNAKEMAKE_DEPLOYMENT"']
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    words = ["--software-deployment-method", "conda", "--conda-prefix", f"{project}/.conda-rules"]
+    assert shlex.split(done.stdout) == words, done.stderr

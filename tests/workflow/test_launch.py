@@ -159,6 +159,15 @@ def test_a_slurm_that_was_never_set_up_has_no_jobs_unless_there_were_some(tmp_pa
         left_jobs(directory)
 
 
+def test_a_shell_without_slurm_has_no_jobs_unless_there_were_some(tmp_path, monkeypatch):
+    """A local run started over a killed one of Slurm would write the files that its queued jobs still write."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert left_jobs(tmp_path) == []
+    (tmp_path / ".snakemake/slurm_logs").mkdir(parents=True)
+    with pytest.raises(Refused, match="no such program in PATH.*or with --no-squeue if there are none"):
+        left_jobs(tmp_path)
+
+
 def test_jobs_of_a_dead_run_are_named_under_whatever_name_of_its_folder(tmp_path, monkeypatch):
     (tmp_path / "other name").symlink_to(tmp_path / "run")
     lines = [

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.project import INDEX, ROOT, VARIABLES, load_config, snakemake
 from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.skill import BASELINES, BOX_FIELDS
@@ -126,7 +127,7 @@ def test_an_experiment_with_a_pattern_has_a_forcing_of_its_own_and_no_gcm(tmp_pa
 
 def test_published_checkpoint_takes_the_place_of_training(tmp_path):
     checkpoint = tmp_path / "published.zip"
-    checkpoint.touch()
+    write_checkpoint(checkpoint)
     setting = f'model={{"checkpoint": "{checkpoint}"}}'
     counts = job_counts(snakemake(tmp_path, "--dry-run", "submission", "--config", setting).stdout)
     assert "train" not in counts

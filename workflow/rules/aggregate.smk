@@ -23,7 +23,6 @@ rule aggregate_era5:
     conda:
         "../../envs/data.yaml"
     resources:
-        # A year: 0.2 GB, 2 s.
         mem_mb=memory("aggregate_era5", 1000),
         runtime=minutes("aggregate_era5", 10),
     params:
@@ -51,7 +50,6 @@ rule aggregate_static:
     conda:
         "../../envs/data.yaml"
     resources:
-        # Less than a second.
         mem_mb=memory("aggregate_static", 1000),
         runtime=minutes("aggregate_static", 10),
     params:
@@ -76,7 +74,6 @@ rule aggregate_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.3 GB, 10 s.
         mem_mb=memory("aggregate_forcing", 1000),
         runtime=minutes("aggregate_forcing", 10),
     params:
@@ -104,7 +101,6 @@ rule aggregate_experiment:
     conda:
         "../../envs/data.yaml"
     resources:
-        # All months at 1.5 degrees: 0.3 GB, 2 s.
         mem_mb=memory("aggregate_experiment", 1000),
         runtime=minutes("aggregate_experiment", 10),
     params:
@@ -131,7 +127,6 @@ rule complete:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.1 GB, 1 s, and 47 files to open.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:

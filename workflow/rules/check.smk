@@ -24,7 +24,7 @@ rule check_simulation:
     conda:
         "../../envs/check.yaml"
     resources:
-        # A member: 0.4 GB, 20 s; much of it reading.
+        # Much of it is reading.
         mem_mb=memory("check_simulation", 1000),
         runtime=minutes("check_simulation", 20),
     params:
@@ -52,7 +52,7 @@ rule check_experiment:
     conda:
         "../../envs/check.yaml"
     resources:
-        # Less than a second for one member.
+        # Summaries of all members, without their fields.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
@@ -82,7 +82,7 @@ rule check_submission:
     conda:
         "../../envs/check.yaml"
     resources:
-        # 0.2 GB, 4 s for one member of two experiments.
+        # Of fields only ts is read, by some months at a time.
         mem_mb=grown(2000),
         runtime=grown(30),
     params:

@@ -21,7 +21,6 @@ rule cmor_tables:
     conda:
         "../../envs/data.yaml"
     resources:
-        # Less than a second.
         mem_mb=grown(500),
         runtime=grown(10),
     params:
@@ -61,7 +60,6 @@ rule cmorize:
     conda:
         "../../envs/cmorize.yaml"
     resources:
-        # A member: 0.6 GB, 1.5 minutes; 5 on a busy machine.
         mem_mb=memory("cmorize", 2000),
         runtime=minutes("cmorize", 30),
     params:

@@ -27,15 +27,11 @@ rule download_era5:
     conda:
         "../../envs/download.yaml"
     resources:
-        # A year at 0.25 degrees: 0.75 GB.
+        **WAITING,
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
         cds_pressure_levels=request_slot("pressure-levels"),
-        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
-        first_wait=str(config["download"]["first_wait"]),
-        patience=str(config["download"]["patience"]),
-        outage=str(config["download"]["outage"]),
     params:
         project=BASE,
         settings=json.dumps(download_settings("era5")),
@@ -50,8 +46,8 @@ rule download_era5:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.era5"
         " --dataset {wildcards.dataset} --months {params.months} --variables {params.variables:q}"
         " --settings {params.settings:q} {params.local}"
-        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
-        " --out {output.reply:q} --record {output.record:q} --log {log:q}"
+        + WAITING_OPTIONS
+        + " --out {output.reply:q} --record {output.record:q} --log {log:q}"
 
 
 rule download_static:
@@ -68,14 +64,11 @@ rule download_static:
     conda:
         "../../envs/download.yaml"
     resources:
-        # As a year: 0.75 GB at most.
+        **WAITING,
+        # Room for a reply as large as a year's.
         mem_mb=grown(2000),
         runtime=download_minutes(),
         cds_single_levels=request_slot("single-levels"),
-        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
-        first_wait=str(config["download"]["first_wait"]),
-        patience=str(config["download"]["patience"]),
-        outage=str(config["download"]["outage"]),
     params:
         project=BASE,
         settings=json.dumps(download_settings("era5")),
@@ -88,8 +81,8 @@ rule download_static:
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.era5"
         " --dataset static --variables {params.variables:q} --settings {params.settings:q} {params.local}"
-        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
-        " --out {output.reply:q} --record {output.record:q} --log {log:q}"
+        + WAITING_OPTIONS
+        + " --out {output.reply:q} --record {output.record:q} --log {log:q}"
 
 
 rule download_forcing:
@@ -106,14 +99,12 @@ rule download_forcing:
     conda:
         "../../envs/download.yaml"
     resources:
-        # 0.1 GB at 1.5 degrees, field by field at any; the time is for 5 GB from Zenodo at 1 MB/s, with pauses.
+        **WAITING,
+        # Field by field at any resolution; the time is for a file at 0.25 degrees from Zenodo at 1 MB/s, with pauses.
         mem_mb=grown(2000),
         runtime=grown(240),
-        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
+        # Here and not in params, as what WAITING holds.
         period=" ".join(config["periods"]["simulation"]),
-        first_wait=str(config["download"]["first_wait"]),
-        patience=str(config["download"]["patience"]),
-        outage=str(config["download"]["outage"]),
     params:
         project=BASE,
         settings=json.dumps(download_settings("forcing")),
@@ -127,8 +118,8 @@ rule download_forcing:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.forcing"
         " --period {resources.period} --variables {params.variables:q}"
         " --settings {params.settings:q} {params.local}"
-        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
-        " --out {output.reply:q} --record {output.record:q} --log {log:q}"
+        + WAITING_OPTIONS
+        + " --out {output.reply:q} --record {output.record:q} --log {log:q}"
 
 
 rule download_archive:
@@ -144,13 +135,10 @@ rule download_archive:
     conda:
         "../../envs/download.yaml"
     resources:
+        **WAITING,
         # It copies streams to files; a day is for an archive of 100 GB at 1 MB/s. Files that are there already stay.
         mem_mb=grown(1000),
         runtime=1440,
-        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
-        first_wait=str(config["download"]["first_wait"]),
-        patience=str(config["download"]["patience"]),
-        outage=str(config["download"]["outage"]),
     params:
         project=BASE,
         url=ARCHIVE["url"],
@@ -165,8 +153,8 @@ rule download_archive:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.archive"
         " --url {params.url:q} --prefix {params.prefix:q} {params.manifest}"
         " --variables {params.variables:q} --experiments {params.experiments} --folder {params.folder:q}"
-        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
-        " --record {output:q} --log {log:q}"
+        + WAITING_OPTIONS
+        + " --record {output:q} --log {log:q}"
 
 
 rule download_results:
@@ -183,13 +171,10 @@ rule download_results:
     conda:
         "../../envs/download.yaml"
     resources:
+        **WAITING,
         # It copies streams to files; the time is for 140 MB from Zenodo, with pauses.
         mem_mb=grown(1000),
         runtime=grown(240),
-        # Here and not in params, like all that changes no byte of a file: it reruns nothing.
-        first_wait=str(config["download"]["first_wait"]),
-        patience=str(config["download"]["patience"]),
-        outage=str(config["download"]["outage"]),
     params:
         project=BASE,
         origin=ARCHIVE["results"],
@@ -197,5 +182,5 @@ rule download_results:
         "Getting the scores of AIMIP's published submissions from their authors' results"
     shell:
         "PYTHONPATH={params.project:q} python -m workflow.scripts.download.results --origin {params.origin:q}"
-        " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
-        " --out {output.scores:q} --record {output.record:q} --log {log:q}"
+        + WAITING_OPTIONS
+        + " --out {output.scores:q} --record {output.record:q} --log {log:q}"

@@ -24,7 +24,7 @@ rule summarize:
     conda:
         "../../envs/data.yaml"
     resources:
-        # A member: 0.3 GB, 10 s; much of it reading.
+        # Much of it is reading.
         mem_mb=memory("summarize", 1000),
         runtime=minutes("summarize", 15),
     params:
@@ -54,7 +54,7 @@ rule summarize_reference:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 47 years: 0.3 GB, 15 s; much of it reading.
+        # Much of it is reading.
         mem_mb=memory("summarize_reference", 1000),
         runtime=minutes("summarize_reference", 15),
     params:
@@ -86,7 +86,7 @@ rule summarize_tree:
     conda:
         "../../envs/data.yaml"
     resources:
-        # One member of ours takes 10 s; a tree of others may have many, on finer grids.
+        # A tree of others may have many members, on finer grids.
         mem_mb=grown(2000),
         runtime=grown(240),
     params:
@@ -143,7 +143,6 @@ rule truth:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.3 GB, 15 s.
         mem_mb=memory("truth", 1000),
         runtime=minutes("truth", 30),
     params:
@@ -194,7 +193,7 @@ rule evaluate:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.2 GB, 3 s for one member of two experiments; it reads means, not files of the submission.
+        # It reads means, not files of the submission.
         mem_mb=memory("evaluate", 1500),
         runtime=minutes("evaluate", 15),
     params:

@@ -57,7 +57,6 @@ rule plot_maps:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        # 0.5 GB, 15 s.
         mem_mb=memory("plot_maps", 1500),
         runtime=minutes("plot_maps", 15),
     params:
@@ -111,7 +110,6 @@ rule plot_lines:
     conda:
         "../../envs/evaluate.yaml"
     resources:
-        # 0.2 GB, 11 s with five members.
         mem_mb=memory("plot_lines", 1500),
         runtime=minutes("plot_lines", 15),
     params:

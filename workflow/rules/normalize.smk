@@ -24,7 +24,6 @@ rule normalize_statistics:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 30 years: 0.6 GB, 18 s.
         mem_mb=memory("normalize_statistics", 2000),
         runtime=minutes("normalize_statistics", 20),
     params:
@@ -58,7 +57,6 @@ rule normalize_training:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 36 years: 0.6 GB, 17 s.
         mem_mb=memory("normalize_training", 2000),
         runtime=minutes("normalize_training", 20),
     params:
@@ -92,7 +90,6 @@ rule normalize_initial:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.3 GB, 1 s.
         mem_mb=memory("normalize_initial", 1000),
         runtime=minutes("normalize_initial", 10),
     params:
@@ -122,7 +119,6 @@ rule normalize_forcing:
     conda:
         "../../envs/data.yaml"
     resources:
-        # 0.5 GB, 3 s.
         mem_mb=memory("normalize_forcing", 1000),
         runtime=minutes("normalize_forcing", 10),
     params:

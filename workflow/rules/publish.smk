@@ -33,7 +33,7 @@ rule publish:
     conda:
         "../../envs/check.yaml"
     resources:
-        # Checksums: 5 s for 3.7 GB on a busy machine; five members of three experiments have 27 GB.
+        # Checksums of all files: the time grows with the members.
         mem_mb=memory("publish", 1000),
         runtime=minutes("publish", 60),
     params:

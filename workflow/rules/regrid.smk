@@ -20,7 +20,7 @@ rule regrid_weights:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        # 0.2 GB and 2 s with boxes; the rest is room for ESMF, which was not measured.
+        # Measured with boxes; the rest is room for ESMF, which was not measured.
         mem_mb=grown(4000),
         runtime=grown(30),
     params:
@@ -50,7 +50,6 @@ rule regrid_era5:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        # A year at 0.25 degrees: 1.2 GB, 17 s.
         mem_mb=grown(2000),
         runtime=grown(15),
     params:
@@ -83,7 +82,6 @@ rule regrid_static:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        # 0.1 GB, 1 s.
         mem_mb=grown(1000),
         runtime=grown(10),
     params:
@@ -112,7 +110,6 @@ rule regrid_forcing:
     conda:
         "../../envs/regrid.yaml"
     resources:
-        # All months at 0.25 degrees: 0.75 GB, 26 s.
         mem_mb=grown(2000),
         runtime=grown(30),
     params:

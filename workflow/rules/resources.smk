@@ -1,9 +1,10 @@
 """What jobs ask for: memory and time that grow, slots for requests, and what profiles set for rules in blocks."""
 
-from workflow.growth import memory_at, minutes_at, read_rules
+from workflow.growth import lengthening, memory_at, minutes_at, read_rules
 
-# What rules took at 1.5 degrees, and which of them grow with the cells of the model's grid.
+# What rules took at 1.5 degrees, and which of them grow with the cells of the model's grid and the months of training.
 MEASURED = read_rules()
+LONGER = lengthening(config["periods"])
 
 
 def grown(first):
@@ -12,8 +13,8 @@ def grown(first):
 
 
 def memory(rule, first):
-    """``grown`` MB of a rule that grows with the grid; ``first`` is for grids up to 1.5 degrees."""
-    return grown(memory_at(config["grid"]["resolution"], first, MEASURED[rule]))
+    """``grown`` MB of a rule that grows with the grid; ``first`` is for grids and periods up to those measured."""
+    return grown(memory_at(config["grid"]["resolution"], first, MEASURED[rule], LONGER))
 
 
 def minutes(rule, first):
@@ -24,6 +25,12 @@ def minutes(rule, first):
 def request_slot(dataset):
     """1 for a request to the CDS for that dataset, else 0: Snakemake counts them against download.in_flight."""
     return lambda wildcards: int(config["source"] == "cds" and dict(wildcards).get("dataset", dataset) == dataset)
+
+
+# How long a download waits for its server: resources and not params, like all that changes no byte of a file, so that a
+# change reruns nothing.
+WAITING = {name: str(config["download"][name]) for name in ("first_wait", "patience", "outage")}
+WAITING_OPTIONS = " --first-wait {resources.first_wait} --patience {resources.patience} --outage {resources.outage}"
 
 
 def download_minutes():

@@ -26,7 +26,7 @@ for block, members in blocks().items():
             "../../envs/model.yaml"
         threads: 1
         resources:
-            # A member on a CPU: 1.5 GB, 1.2 minutes; more share the buffers. A GPU's libraries as in train.
+            # Members share the buffers. A GPU's libraries as in train.
             mem_mb=memory("rollout", 8000),
             runtime=minutes("rollout", 60),
             gpu=1,

@@ -35,10 +35,10 @@ rule train:
         "../../envs/model.yaml"
     threads: 16
     resources:
-        # 5.1 GB on a CPU, 2.5 of them the data; a GPU's libraries take some of the host's memory too (not measured).
+        # A GPU's libraries take some of the host's memory too (not measured).
         mem_mb=memory("train", 12000),
-        # 3.3 hours of one core for 9167 steps. Training stops itself before this limit and goes on from its state in
-        # the next attempt, so that the limit need not grow.
+        # Training stops itself before this limit and goes on from its state in the next attempt, so that it need not
+        # grow.
         runtime=720,
         gpu=1,
         # Here and not in params: it changes no number, so that a change of it reruns nothing.

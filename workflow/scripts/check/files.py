@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cftime
 import netCDF4
 import numpy as np
 
@@ -102,6 +103,21 @@ class CmorFile:
     def grid(self):
         """Grid label, from its folder."""
         return self.facets["grid_label"]
+
+    def month(self, number):
+        """The month of a place on the time axis, as the file's own times and calendar tell it, as text."""
+        attributes = self.variables["time"].attributes if "time" in self.variables else {}
+        for name in ("time_bnds", "time"):  # a stamp at the end of a month would be taken for the next one's
+            found = np.atleast_1d(self.coordinates.get(name, []))
+            if number < len(found):
+                try:
+                    date = cftime.num2date(
+                        np.mean(found[number]), attributes.get("units", ""), attributes.get("calendar", "standard")
+                    )
+                    return f"{date.year:04d}-{date.month:02d}"
+                except (TypeError, ValueError, OverflowError, AttributeError):
+                    continue
+        return f"month {number + 1} of the file"
 
     def area_mean(self):
         """Time and area mean by level, float64 (level,)."""
@@ -213,7 +229,7 @@ def _stream(streams, comparison):
                     values[file.variable] = variable[start : start + SLAB]
                     file.statistics.add(values[file.variable])
                 except (OSError, RuntimeError) as error:
-                    file.error, file.statistics = f"months from {start} on cannot be read: {error}", None
+                    file.error, file.statistics = f"months from {file.month(start)} on cannot be read: {error}", None
         if comparison is not None and len(lengths) == 1:
             comparison.add(values)
     for file, _ in streams:

@@ -10,6 +10,11 @@ from workflow.scripts.common.grids import lat_overlap, lon_overlap
 from workflow.scripts.submission.derive import open_sea
 
 SLAB = 24  # months in memory at a time
+# Variables of a forcing and their dimensions; it may be without ice.
+FORCING = {
+    **{"lat": ("lat",), "lon": ("lon",), "lsm": ("lat", "lon")},
+    **{"sst": ("time", "lat", "lon"), "siconc": ("time", "lat", "lon")},
+}
 TOLERANCE = 1e-4  # K; ts is single precision, whose steps near 300 K are 3e-5
 
 
@@ -17,10 +22,20 @@ class PrescribedSea:
     """Open-sea mask and SST (K) of the forcing, on its own grid or on any other by exact conservative boxes.
 
     With the forcing ``control`` of another experiment: what SST has beyond that one's, where both are open sea.
+    Raises ValueError naming the file if it is no such forcing.
     """
 
     def __init__(self, path, control=None):
         self.dataset = netCDF4.Dataset(path)
+        for name, dimensions in FORCING.items():
+            found = self.dataset[name].dimensions if name in self.dataset.variables else None
+            if found != dimensions and (found is not None or name != "siconc"):
+                self.dataset.close()
+                said = "absent" if found is None else f"on {found}"
+                raise ValueError(
+                    f"{path} is no monthly forcing: {name} is {said}, wanted on {dimensions}; give a file such as "
+                    "results/aggregate/forcing/simulation.nc"
+                )
         self.control = None if control is None else PrescribedSea(control)
         self.lat, self.lon = (np.asarray(self.dataset[name][:]) for name in ("lat", "lon"))
         self.land = np.ma.filled(self.dataset["lsm"][:], 1)
@@ -59,6 +74,12 @@ class PrescribedSea:
 
 def sea_findings(path, sea, offset, control=None):
     """Sentences on a file ``path`` of ts whose open sea is not as prescribed; arguments as of ``offset_misfit``."""
+    found, others = _months(path), {"the forcing": len(sea.dataset["sst"])}
+    others |= {"the control": _months(control)} if control else {}
+    short = [f"{name} {months}" for name, months in others.items() if months < found]
+    if short:
+        yield f"ts was not compared: it has {found} months, {' and '.join(short)}"
+        return
     worst, count = offset_misfit(path, sea, offset, control)
     if not count:
         yield "the forcing has no open sea on this grid, so no value was compared"
@@ -66,6 +87,11 @@ def sea_findings(path, sea, offset, control=None):
         base = "ts of the control" if control else "the SST"
         pattern = " + the pattern" if control and "sst_pattern" in sea.dataset.ncattrs() else ""
         yield f"ts over ice-free sea differs from {base} + {offset:g} K{pattern} by up to {worst:g} K"
+
+
+def _months(path):
+    with netCDF4.Dataset(path) as file:
+        return len(file["ts"])
 
 
 def offset_misfit(path, sea, offset, control=None):

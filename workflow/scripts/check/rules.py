@@ -34,6 +34,7 @@ ASKED: tuple[tuple[str, ...], ...] = (
     *(("ta",), ("hus",), ("ua",), ("va",), ("ps", "psl"), ("ts",), ("tas",)),
     *(("huss", "tdas"), ("uas",), ("vas",), ("pr",), ("zg",)),
 )
+ASKED_MEMBERS = 5  # of each experiment
 
 
 @dataclass(frozen=True)

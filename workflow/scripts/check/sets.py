@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from workflow.scripts.check.rules import rule
+from workflow.scripts.check.rules import ASKED_MEMBERS, rule
 from workflow.scripts.common.experiments import CONTROL, plausible_response
 from workflow.scripts.submission.drs import realization, submission_path
 
@@ -135,6 +135,14 @@ def members_counted(simulations, members):
     wanted = list(range(1, (members or len(found)) + 1))
     if found != wanted:
         yield f"the members are {', '.join(f'r{number}' for number in found)}, not r1 to r{wanted[-1] if wanted else 0}"
+
+
+@rule("experiment", warning=True)
+def members_enough(simulations, members):
+    """An experiment has at least the five members that AIMIP asks for."""
+    found = sorted({simulation["member_id"] for simulation in simulations})
+    if len(found) < ASKED_MEMBERS:
+        yield f"{len(found)} of the {ASKED_MEMBERS} members that AIMIP asks for are there: {', '.join(found)}"
 
 
 @rule("experiment")

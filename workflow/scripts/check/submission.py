@@ -22,6 +22,7 @@ from workflow.scripts.check.files import locate
 from workflow.scripts.check.outcome import write_outcome
 from workflow.scripts.check.rules import FURTHER_RULES, RULES, Report, expectation
 from workflow.scripts.check.simulation import check_files
+from workflow.scripts.common.faults import explained
 from workflow.scripts.common.periods import PROTOCOL
 from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.submission.drs import FOLDERS
@@ -98,7 +99,12 @@ def main(arguments=None):
     rules, files = len(report.checked), sum(len(simulation["files"]) for simulation in simulations)
     print(f"{rules} rules on {files} files of {len(simulations)} simulations: {len(report.gates)} findings")
     if given.out:
-        write_outcome(simulations, report, *(f"{given.out}.{ending}" for ending in ("json", "csv", "html")))
+        try:
+            write_outcome(simulations, report, *(f"{given.out}.{ending}" for ending in ("json", "csv", "html")))
+        except OSError as error:
+            problem = explained(error, f"{given.out}.json") or error
+            print(f"check_submission: the outcome cannot be written to {given.out}: {problem}", file=sys.stderr)
+            return 2
     return 1 if report.gates else 0
 
 

@@ -39,7 +39,7 @@ def never_negative(file, expected):
 def no_repeat(file, expected):
     """No month repeats the month before."""
     if file.statistics.repeated:
-        first = month_text(expected, file.statistics.repeated[0])
+        first = file.month(file.statistics.repeated[0])
         yield f"{len(file.statistics.repeated)} months equal the month before, the first is {first}"
 
 
@@ -48,13 +48,9 @@ def no_flat_field(file, expected):
     """No month has one value everywhere."""
     if file.statistics.flat:
         month, level = file.statistics.flat[0]
-        first = f"{month_text(expected, month)} at level {level}"
-        yield f"{len(file.statistics.flat)} months have one value everywhere, the first is {first}"
-
-
-def month_text(expected, month):
-    """A month by its number, as text."""
-    return str(expected.months[month]) if month < len(expected.months) else f"month {month}"
+        levels = np.atleast_1d(file.coordinates.get("plev", []))
+        place = f" at {levels[level]:g} Pa" if level < len(levels) else ""
+        yield f"{len(file.statistics.flat)} months have one value everywhere, the first is {file.month(month)}{place}"
 
 
 @rule("file")

@@ -9,6 +9,7 @@ import yaml
 from workflow.scripts.common.addresses import email_addresses, is_web_address, unbracketed
 from workflow.scripts.common.experiments import canonical, check_experiments
 from workflow.scripts.common.grids import centres
+from workflow.scripts.common.imported import check_checkpoint
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.schema import checked
@@ -65,6 +66,8 @@ def validate_config(config, schema_path, variables_path):
     check_table(table)
     _check_ice(config["experiments"], table)
     _check_fields(config["evaluation"], table, variables_path)
+    if config["model"]["checkpoint"]:
+        check_checkpoint(config["model"]["checkpoint"], config["grid"]["resolution"], table)
     _check_models(config)
     # The evaluation reads the first grid, and compares it with a reference on the model's own.
     config["submission"]["grids"].sort()

@@ -8,6 +8,7 @@ from workflow.scripts.common.experiments import describe
 from workflow.scripts.common.months import month_range
 from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.common.reference import reference_name
+from workflow.scripts.publish.training import training_text
 
 SYNTHETIC = (
     "> **Not for science.** {what} the workflow's synthetic planet, not from observations: this submission shows that "
@@ -76,7 +77,7 @@ def card(config, facts, check, weights):
         + _protocol(config)
         + _table(("Experiment", "Sea surface temperature"), _offsets(config))
         + "\n## Model and training\n\n"
-        + _training(config, weights)
+        + training_text(config, weights, _reference(config))
         + "\n## Known limits\n\n"
         + "".join(f"- {limit}\n" for limit in _limits(facts))
         + "\n## Checks\n\n"
@@ -188,100 +189,6 @@ def _limits(facts):
     for limit in LIMITS:
         if not absent & set(re.findall(r"`(\w+)`", limit)[:1]):
             yield limit
-
-
-def _training(config, weights):
-    spans = {name: " to ".join(period) for name, period in config["periods"].items()}
-    inputs = "No input but the state, the prescribed sea surface, the season and constant fields."
-    weight = f"Weights: `checkpoint.zip`, {weights['size'] / 1e6:.1f} MB, SHA-256 `{weights['sha256']}`.\n"
-    if config["model"]["checkpoint"]:
-        return (
-            f"The checkpoint was imported (`{config['model']['checkpoint']}`), not trained in this run: what it was "
-            "trained on, and on which years, does not follow from the periods of `config.yaml`. Its settings are in "
-            f"`checkpoint.zip`; sections model and training of `config.yaml` do not hold for it. {inputs}\n\n" + weight
-        )
-    return (
-        f"Trained on {_reference(config)} only: weights and statistics from {spans['training']}, choices between "
-        f"models by {spans['validation']}; no field of {spans['test']} was read before the evaluation. {inputs} "
-        "Settings: `config.yaml`, sections model and training.\n\n"
-        + _networks(config["model"])
-        + "\n\n"
-        + _optimization(config)
-        + "\n\n"
-        + weight
-    )
-
-
-def _networks(model):
-    """One paragraph on the networks, from the config's section model."""
-    if model["sampler"] == "ancestral":
-        sampler = f"the ancestral sampler in {model['diffusion_steps']} steps"
-    else:
-        sampler = f"the second-order sampler in {model['evaluations']} evaluations of the denoiser"
-    start = "the mean" if model["initial_state"] == "mean" else "their own draws"
-    noise = f"noise with the covariance of {model['noise_modes']} patterns" if model["noise_modes"] else "white noise"
-    residual = (
-        " Variance that the decoded months of a free run of the training period lack, by place, season and spherical "
-        "degree, is added to every month as noise, correlated between fields and places and red in time, and variance "
-        "beyond the data's is scaled away: small scales are drawn, not resolved. Global means that vary more between "
-        "years than the data's are held to these, of precipitation and humidity by a factor."
-        if model["residual_noise"]
-        else ""
-    )
-    response = (
-        f"A response to {model['forced_modes']} amplitudes of the sea surface temperature, and to it and sea ice at "
-        "each place, linear but for bends near the mean temperature of the tropical sea, is fitted before the "
-        "networks train. A uniform warming of the sea reaches the fields through it alone, as one map that is the same "
-        "in every month, before fields such as precipitation are transformed back (a global mean that is held follows "
-        "the sea's in proportion); where the training months do not tell it, it is a first guess from theory and other "
-        "models. "
-        if model["forced_modes"]
-        else ""
-    )
-    return (
-        "A conditional spectral variational autoencoder maps the state of a month to "
-        f"{model['latent_channels']} latent channels on a grid {model['squeeze']} times coarser; a diffusion model "
-        "draws the latent of the next month. Ranks of the spectral operators: "
-        f"encoder {model['encoder_rank']}, decoder {model['decoder_rank']}, denoiser {model['denoiser_rank']}; "
-        f"{model['hidden']} channels in the pointwise networks. {response}Each month is drawn from {noise} by "
-        f"{sampler}. Members start from {start} of the posterior of the first month.{residual}"
-    )
-
-
-def _optimization(config):
-    """One paragraph on the training, from the config's section training."""
-    training, reference = config["training"], config["normalize"]["reference"]
-    rate = "falling by half a cosine" if training["decay"] == "cosine" else "constant"
-    weights = {
-        key.removesuffix("_weight"): training[key]
-        for key in ("reconstruction_weight", "diffusion_weight", "predicted_weight", "kl_weight", "latent_weight")
-    }
-    taken = "monthly climatology of each cell" if reference == "climatology" else "mean of the channel"
-    average = (
-        f"The weights are averages with decay {training['average']:g} per step. "
-        if training["average"]
-        else "The weights are those of the last step. "
-    )
-    offset = (
-        f"After training, the mean departure of a free run of {training['offset_members']} members, in pairs of "
-        "opposite noise, over the training period from the data, in each calendar month, is taken from the decoded "
-        "fields. "
-        if training["offset_members"]
-        else ""
-    )
-    chosen = (
-        f"Of {training['candidates']} kept weights those are used that have the best fair CRPS in a free run of "
-        f"{training['validation_members']} members over the validation months. "
-        if training["candidates"] > 1 and training["validation_members"]
-        else "The weights with the lowest loss of one step over the validation months are used. "
-    )
-    return (
-        f"Fields are standardized: the {taken} is taken away, and one standard deviation per channel divides. Trained "
-        f"for {training['epochs']} epochs in batches of {training['batch']} pairs of months by AdamW, learning rate "
-        f"{training['learning_rate']:g} ({rate}), weight decay {training['weight_decay']:g}; weights of the loss: "
-        f"{', '.join(f'{name} {value:g}' for name, value in weights.items())}. {average}{chosen}{offset}"
-        f"Seed {config['seed']}."
-    )
 
 
 def _checks(check):

@@ -47,6 +47,8 @@ def summarize_simulation(files, output, levels, units, index, periods, minimum_y
             raise ValueError(f"none of {given} is a variable of the submission")
         starts = {name: _start(field, months) for name, field in fields.items()}
         derived = "huss" in levels and "huss" not in fields and {"tdas", "ps"} <= set(fields)
+        if derived:
+            _same_grid("huss", fields["tdas"], fields["ps"])
         grids = Counter()
         for name, field in fields.items():
             grids[tuple(field.lat), tuple(field.lon)] += len(levels[name])
@@ -86,6 +88,23 @@ def _start(field, months):
     if absent.size:
         raise ValueError(f"{field.path} lacks {absent.size} months of the simulation, the first is {absent[0]}")
     return int((months[0] - field.months[0]).astype(int))
+
+
+def _same_grid(name, first, second):
+    """Raise ValueError unless the fields that the variable ``name`` is derived from are on one grid."""
+    for axis in ("lat", "lon"):
+        one, other = getattr(first, axis), getattr(second, axis)
+        if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=1e-3):
+            raise ValueError(
+                f"{name} cannot be derived from {first.path} on {_grid_text(first)} and {second.path} on "
+                f"{_grid_text(second)}; give both on one grid, or {name} itself"
+            )
+
+
+def _grid_text(field):
+    """A field's grid, as a sentence names it."""
+    lat, lon = field.lat, field.lon
+    return f"{len(lat)}x{len(lon)} cells from {lat[0]:g} to {lat[-1]:g} and {lon[0]:g} to {lon[-1]:g} degrees"
 
 
 def summarize_tree(folder, output, variables, index, periods, minimum_years, experiments):
