@@ -48,8 +48,8 @@ def coordinate_attributes(file, expected):
 @rule("file")
 def time_units(file, expected):
     """Time counts days in the standard or proleptic Gregorian calendar, and so do its bounds where they say."""
-    for name in ("time", "time_bnds") if "units" in attributes_of(file, "time_bnds") else ("time",):
-        attributes = counting(file, name)
+    for name in ("time", "time_bnds") if "units" in file.attributes_of("time_bnds") else ("time",):
+        attributes = file.counting(name)
         if str(attributes.get("calendar")) not in ("standard", "gregorian", "proleptic_gregorian"):
             yield f"the calendar of {name} is {attributes.get('calendar')!r}, not proleptic_gregorian"
         if epoch(attributes) is None:
@@ -205,18 +205,7 @@ def epoch(attributes):
         return None
 
 
-def counting(file, name):
-    """Attributes that say what ``time`` or ``time_bnds`` counts: bounds may have units and a calendar of their own."""
-    own = {key: value for key, value in attributes_of(file, name).items() if key in ("units", "calendar")}
-    return attributes_of(file, "time") | own
-
-
-def attributes_of(file, name):
-    """The attributes of a variable, none where it is absent."""
-    return file.variables[name].attributes if name in file.variables else {}
-
-
 def days(file, name):
     """Values of ``time`` or ``time_bnds`` in days since 1978-10-01, or None where they cannot be told."""
-    start = epoch(counting(file, name))
+    start = epoch(file.counting(name))
     return None if start is None or name not in file.coordinates else file.coordinates[name] + start

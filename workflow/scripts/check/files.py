@@ -104,11 +104,19 @@ class CmorFile:
         """Grid label, from its folder."""
         return self.facets["grid_label"]
 
+    def attributes_of(self, name):
+        """The attributes of a variable, none where it is absent."""
+        return self.variables[name].attributes if name in self.variables else {}
+
+    def counting(self, name):
+        """What ``time`` or ``time_bnds`` counts: bounds may have units and a calendar of their own."""
+        own = {key: value for key, value in self.attributes_of(name).items() if key in ("units", "calendar")}
+        return self.attributes_of("time") | own
+
     def month(self, number):
         """The month of a place on the time axis, as the file's own times and calendar tell it, as text."""
-        attributes = self.variables["time"].attributes if "time" in self.variables else {}
         for name in ("time_bnds", "time"):  # a stamp at the end of a month would be taken for the next one's
-            found = np.atleast_1d(self.coordinates.get(name, []))
+            found, attributes = np.atleast_1d(self.coordinates.get(name, [])), self.counting(name)
             if number < len(found):
                 try:
                     date = cftime.num2date(
