@@ -6,6 +6,7 @@ Nothing is loaded before it is asked for. The conventions: https://cfconventions
 3.1 (units), 4 (axes), 7.1 (bounds), 8.1 (packing).
 """
 
+import os
 import re
 from functools import lru_cache
 
@@ -74,7 +75,9 @@ def open_netcdf(path, label):
     try:
         return netCDF4.Dataset(path)
     except OSError as error:
-        raise explained(error, path) or OSError(f"{label} is no readable netCDF file ({error})") from error
+        empty = os.path.isfile(path) and not os.path.getsize(path)
+        said = "is empty, not netCDF" if empty else f"is no readable netCDF file ({error})"
+        raise explained(error, path) or OSError(f"{label} {said}") from error
 
 
 def ordered(dataset, latitude=-1, level=-1):
