@@ -4,11 +4,7 @@ import math
 
 import numpy as np
 import pytest
-
-from tests.helpers.project import INDEX
-from workflow.scripts.common.grids import area_mean, centres
-from workflow.scripts.common.months import mid_times, month_of_year, month_range, year_of
-from workflow.scripts.evaluate.metrics.along_time import (
+from workflow.scripts.evaluate.measures.along_time import (
     TooShort,
     band_variance,
     complete_years,
@@ -19,7 +15,7 @@ from workflow.scripts.evaluate.metrics.along_time import (
     smooth_spectrum,
     trend_weights,
 )
-from workflow.scripts.evaluate.metrics.ensemble import (
+from workflow.scripts.evaluate.measures.ensemble import (
     Boxes,
     box_mean,
     climatology_crps,
@@ -27,7 +23,11 @@ from workflow.scripts.evaluate.metrics.ensemble import (
     rank_shares,
     spread_and_error,
 )
-from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
+from workflow.scripts.evaluate.measures.over_area import land_sea_means, rms, weighted_mean
+
+from tests.helpers.project import INDEX
+from workflow.scripts.common.grids import area_mean, centres
+from workflow.scripts.common.months import mid_times, month_of_year, month_range, year_of
 from workflow.scripts.evaluate.summarize.enso import read_index
 
 LAT = np.arange(-90, 90.1, 1.5)

@@ -22,8 +22,8 @@ from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_experiments, add_periods
-from workflow.scripts.evaluate.metrics.along_time import deseasonalize
-from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
+from workflow.scripts.evaluate.measures.along_time import deseasonalize
+from workflow.scripts.evaluate.measures.indices import INDICES, index_weights
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
 from workflow.scripts.evaluate.summarize.summary import field_name, field_order, write_labels
 from workflow.scripts.evaluate.truth_files import folder_response

@@ -1,1 +1,1 @@
-"""Metrics as plain functions of arrays, and the table of them all."""
+"""Scores of the summaries, and the table of them all."""

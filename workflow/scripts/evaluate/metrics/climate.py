@@ -5,10 +5,10 @@ the ITCZ, ENSO asymmetry, and what +2 K and +4 K do to the seasons and to the va
 import numpy as np
 
 from workflow.scripts.common.months import month_of_year
-from workflow.scripts.evaluate.metrics.along_time import annual_deviation, complete_years, months_inside
-from workflow.scripts.evaluate.metrics.indices import box_weights
-from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
-from workflow.scripts.evaluate.metrics.rainfall import QUANTILES, itcz_latitude
+from workflow.scripts.evaluate.measures.along_time import annual_deviation, complete_years, months_inside
+from workflow.scripts.evaluate.measures.indices import box_weights
+from workflow.scripts.evaluate.measures.over_area import land_sea_means, rms, weighted_mean
+from workflow.scripts.evaluate.measures.rainfall import QUANTILES, itcz_latitude
 from workflow.scripts.evaluate.metrics.scores import PERIODS, REFERENCE, key_of
 from workflow.scripts.evaluate.summarize.monthly import RAIN
 from workflow.scripts.evaluate.summarize.reader import annual_means

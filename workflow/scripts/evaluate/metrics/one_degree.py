@@ -13,7 +13,7 @@ import numpy as np
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.display import split_field
-from workflow.scripts.evaluate.metrics.over_area import rms, weighted_mean
+from workflow.scripts.evaluate.measures.over_area import rms, weighted_mean
 
 GRID = SimpleNamespace(**dict(zip(("lat", "lon"), centres(1.0, poles=False), strict=True)))
 NO_PRESSURE = "the reference has no ps, so E1 on 1 degree leaves out no level below the ground"

@@ -11,21 +11,21 @@ from typing import NamedTuple
 import numpy as np
 
 from workflow.scripts.common.skill import BOX_FIELDS, CLIMATOLOGY
-from workflow.scripts.evaluate.metrics.along_time import (
+from workflow.scripts.evaluate.measures.along_time import (
     band_variance,
     decorrelation_time,
     deseasonalize,
     months_inside,
     smooth_spectrum,
 )
-from workflow.scripts.evaluate.metrics.ensemble import (
+from workflow.scripts.evaluate.measures.ensemble import (
     box_mean,
     crps,
     rank_shares,
     spread_and_error,
 )
-from workflow.scripts.evaluate.metrics.indices import INDICES
-from workflow.scripts.evaluate.metrics.over_area import land_sea_means, rms, weighted_mean
+from workflow.scripts.evaluate.measures.indices import INDICES
+from workflow.scripts.evaluate.measures.over_area import land_sea_means, rms, weighted_mean
 from workflow.scripts.evaluate.metrics.table import PRESCRIBED, scored
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 from workflow.scripts.submission.derive import OPEN_SEA

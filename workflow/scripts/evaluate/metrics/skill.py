@@ -7,8 +7,8 @@ Its standard error comes from paired blocks of a year (``standard_error``).
 import numpy as np
 
 from workflow.scripts.common.skill import BOX_FIELDS, CLIMATOLOGY
-from workflow.scripts.evaluate.metrics.along_time import months_inside, standard_error
-from workflow.scripts.evaluate.metrics.ensemble import box_mean, climatology_crps
+from workflow.scripts.evaluate.measures.along_time import months_inside, standard_error
+from workflow.scripts.evaluate.measures.ensemble import box_mean, climatology_crps
 
 DIFFERENCE = "crps_ours_less_this"
 DIFFERENCE_ERROR = f"{DIFFERENCE}_error"

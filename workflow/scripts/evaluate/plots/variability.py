@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from workflow.scripts.evaluate.display import long_name, scale_of, squared
-from workflow.scripts.evaluate.metrics.along_time import deseasonalize, months_inside, smooth_spectrum
-from workflow.scripts.evaluate.metrics.indices import INDICES
+from workflow.scripts.evaluate.measures.along_time import deseasonalize, months_inside, smooth_spectrum
+from workflow.scripts.evaluate.measures.indices import INDICES
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,

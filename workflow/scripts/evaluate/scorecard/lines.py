@@ -7,7 +7,7 @@ import numpy as np
 
 from workflow.scripts.common.experiments import brief, has_own_forcing, plausible_response
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
-from workflow.scripts.evaluate.metrics.indices import INDICES
+from workflow.scripts.evaluate.measures.indices import INDICES
 from workflow.scripts.evaluate.metrics.table import (
     ALL_FIELDS,
     PRESCRIBED,

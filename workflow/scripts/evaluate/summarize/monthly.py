@@ -10,8 +10,8 @@ import numpy as np
 
 from workflow.scripts.common.grids import cell_areas
 from workflow.scripts.common.months import month_of_year
-from workflow.scripts.evaluate.metrics.along_time import mean_weights
-from workflow.scripts.evaluate.metrics.rainfall import QUANTILES, RainHistogram
+from workflow.scripts.evaluate.measures.along_time import mean_weights
+from workflow.scripts.evaluate.measures.rainfall import QUANTILES, RainHistogram
 
 MONTHLY_FIELDS = ("tas", "pr")
 RAIN, PRESSURE = "pr", "ps"

@@ -25,7 +25,7 @@ from workflow.scripts.common.months import (
     year_of,
 )
 from workflow.scripts.common.skill import BOX_FIELDS
-from workflow.scripts.evaluate.metrics.along_time import (
+from workflow.scripts.evaluate.measures.along_time import (
     TooShort,
     asymmetry_weights,
     climatology_weights,
@@ -35,10 +35,10 @@ from workflow.scripts.evaluate.metrics.along_time import (
     trend_weights,
     whole_years,
 )
-from workflow.scripts.evaluate.metrics.ensemble import BOX_LAT, BOX_LON, Boxes
-from workflow.scripts.evaluate.metrics.indices import INDICES, index_weights
-from workflow.scripts.evaluate.metrics.over_area import weighted_mean
-from workflow.scripts.evaluate.metrics.spherical import Harmonics
+from workflow.scripts.evaluate.measures.ensemble import BOX_LAT, BOX_LON, Boxes
+from workflow.scripts.evaluate.measures.indices import INDICES, index_weights
+from workflow.scripts.evaluate.measures.over_area import weighted_mean
+from workflow.scripts.evaluate.measures.spherical import Harmonics
 from workflow.scripts.evaluate.summarize.monthly import Monthly
 
 SPECTRAL_FIELDS = ("pr", "tas", "zg500", "ta50")
