@@ -7,6 +7,8 @@ below the ground: IFS documentation, part VI), wind and humidity stay. Arrays ar
 
 import numpy as np
 
+from workflow.scripts.common import physics
+
 GAS_CONSTANT = 287.04  # J kg-1 K-1, dry air, jcm's
 GRAVITY = 9.81  # m s-2, jcm's: its geopotential is of this gravity
 LAPSE = 6.5e-3  # K m-1
@@ -85,5 +87,4 @@ def sea_level_pressure(lowest_temperature, lowest_sigma, surface_pressure, surfa
 def dew_point(humidity, surface_pressure):
     """Temperature in K at which air of ``humidity`` (kg kg-1) saturates over water (Buck 1981, as ECMWF's)."""
     vapor = surface_pressure * humidity / (VAPOR_RATIO + (1 - VAPOR_RATIO) * humidity)
-    ratio = np.log(np.maximum(vapor, 1e-3) / 611.21) / 17.502
-    return (273.16 - 32.19 * ratio) / (1 - ratio)
+    return physics.dew_point(np.maximum(vapor, 1e-3))

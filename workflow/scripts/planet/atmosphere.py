@@ -9,15 +9,19 @@ from functools import cache
 
 import numpy as np
 
-from workflow.scripts.common.physics import GRAVITY
+from workflow.scripts.common.physics import (
+    GAS_CONSTANT,
+    GAS_RATIO,
+    GRAVITY,
+    dew_point,
+    saturation_pressure,
+    specific_humidity,
+)
 from workflow.scripts.planet.climate import climate, features, sea_share, seasonal, zonal
 from workflow.scripts.planet.grid import LAT, geostrophic_wind, random_fields, smooth
 from workflow.scripts.planet.modes import stream
 from workflow.scripts.planet.sea import drivers, month_means
 from workflow.scripts.planet.weather import HIGH, LEVELS, OUTSIDE_TROPICS, WEATHER
-
-GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
-VAPOR_RATIO = 287.0597 / 461.5250  # dry air to water vapor
 
 # Forced warming of the air by level: in the tropics per K of tropical SST; elsewhere per K of SST, more at the poles
 TROPICAL_WARMING = {1000: 1.0, 850: 1.15, 700: 1.35, 500: 1.65, 250: 2.2, 100: 0.8, 50: -0.6}
@@ -43,25 +47,12 @@ LAND_POLAR_EXCESS = np.where(LAT > 0, 0.2, -0.15)[:, None]  # the Arctic's land 
 POLAR = (np.clip((np.abs(LAT) - 50) / 35, 0, 1))[:, None]
 
 
-def vapor_pressure(temperature, ice=True):
-    """Saturation vapor pressure in Pa: over water, or (``ice``) mixed between 0 C and -23 C, over ice below."""
-    water = 611.21 * np.exp(17.502 * (temperature - 273.16) / (temperature - 32.19))
-    if not ice:
-        return water
+def mixed_saturation(temperature):
+    """Saturation vapor pressure in Pa: over water, mixed between 0 C and -23 C, over ice below."""
+    water = saturation_pressure(temperature)
     frozen = 611.21 * np.exp(22.587 * (temperature - 273.16) / (temperature + 0.7))
     share = np.clip((temperature - 250.16) / 23, 0, 1) ** 2
     return share * water + (1 - share) * frozen
-
-
-def specific_humidity(vapor, pressure):
-    """Specific humidity in kg/kg of air with vapor pressure ``vapor`` at ``pressure``, both Pa."""
-    return VAPOR_RATIO * vapor / (pressure - (1 - VAPOR_RATIO) * vapor)
-
-
-def dew_point(vapor):
-    """Temperature in K at which ``vapor`` (Pa) saturates over water."""
-    ratio = np.log(vapor / 611.21) / 17.502
-    return (273.16 - 32.19 * ratio) / (1 - ratio)
 
 
 def geopotential(msl, temperature, humidity):
@@ -69,7 +60,7 @@ def geopotential(msl, temperature, humidity):
 
     Phi(1000) = R Tv(1000) ln(msl / 1000 hPa); between levels R times the mean Tv times the difference of ln p.
     """
-    virtual = {level: temperature[level] * (1 + (1 / VAPOR_RATIO - 1) * humidity[level]) for level in LEVELS}
+    virtual = {level: temperature[level] * (1 + (1 / GAS_RATIO - 1) * humidity[level]) for level in LEVELS}
     heights = {LEVELS[0]: GAS_CONSTANT * virtual[LEVELS[0]] * np.log(msl / (100 * LEVELS[0]))}
     for below, above in zip(LEVELS, LEVELS[1:], strict=False):
         mean = (virtual[below] + virtual[above]) / 2
@@ -169,7 +160,9 @@ def _air(month, sst, ice, force, weather, waves):
         noise = weather["moist"] if level > 500 else weather["moist aloft"]
         mean = seasonal(facts[f"rh{level}"] - HOT_LAND_DRYNESS[level] * facts["hot land"], month)
         relative[level] = np.clip(mean + by_rain * wet + noise, 0.05, 0.98)
-        humidity[level] = specific_humidity(relative[level] * vapor_pressure(temperature[level]), 100 * level)
+        humidity[level] = specific_humidity(
+            relative[level] * mixed_saturation(temperature[level]), 100 * level
+        )
     for level, moistening in STRATOSPHERIC_MOISTENING.items():
         root = seasonal(facts[f"sqrtq{level}"], month, lag=1.5) * (1 + moistening * force["tropics"])
         humidity[level] = (1e-3 * (root + 0.02 * weather[f"t{level}"])) ** 2
@@ -215,7 +208,7 @@ def surface(fields, carry, land, height):
     skin_sea = np.where(land < 0.01, (1 - ice) * np.maximum(sst, 271.35) + ice * (sea - 0.5), sea + SEA_AIR * (1 - ice))
     yield "skt", skin_sea + land * (ground + 0.05 * (ground - 272) - skin_sea)
     relative = np.clip(carry(fields["rh"]) - 0.08 * land * (air > 273.16), 0.1, 0.99)
-    yield "d2m", np.minimum(dew_point(relative * vapor_pressure(air, ice=False)), air)
+    yield "d2m", np.minimum(dew_point(relative * saturation_pressure(air)), air)
     yield "msl", msl
     yield "sp", msl * np.exp(-GRAVITY * height / (GAS_CONSTANT * (air + LAPSE * height / 2)))
     friction = FRICTION_SEA + (FRICTION_LAND - FRICTION_SEA) * land

@@ -6,10 +6,10 @@ lack what a variable needs: that variable is then left out. Needs numpy only, so
 
 import numpy as np
 
+from workflow.scripts.common import physics
 from workflow.scripts.common.physics import GRAVITY
 
 UNITS = {"zg": "m", "hus": "1", "huss": "1"}  # of what the submission has in other units than its channels are in
-GAS_RATIO = 287.0597 / 461.5250  # gas constants of dry air over water vapor, IFS documentation
 NEEDS = {"tdas": ("tas",), "huss": ("tas", "ps")}  # fields that a 2 m dewpoint (K) needs to become these variables
 OPEN_SEA = 0.01  # a cell is open sea where land and sea ice each cover less than this fraction of it
 
@@ -66,15 +66,9 @@ def geopotential_height(geopotential):
     return geopotential / GRAVITY
 
 
-def vapor_pressure(dewpoint):
-    """Saturation vapor pressure over water (Pa) at ``dewpoint`` (K): Tetens, as in the IFS (Buck 1981)."""
-    return 611.21 * np.exp(17.502 * (dewpoint - 273.16) / (dewpoint - 32.19))
-
-
 def specific_humidity(dewpoint, pressure):
     """Specific humidity (1) of air with ``dewpoint`` (K) at ``pressure`` (Pa)."""
-    vapor = vapor_pressure(dewpoint)
-    return GAS_RATIO * vapor / (pressure - (1 - GAS_RATIO) * vapor)
+    return physics.specific_humidity(physics.saturation_pressure(dewpoint), pressure)
 
 
 def non_negative(amount):
