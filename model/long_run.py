@@ -18,7 +18,7 @@ from model.climate import FACTOR, Climate, Viewer, block_means, blocks
 from model.device import pick_device
 from model.files import whole
 from model.noise import LONG_RUN
-from model.progress import Progress, fail, note, open_log
+from model.progress import Progress, note, running
 from model.run_inputs import match_initial, open_inputs
 from model.simulate import simulate
 
@@ -160,12 +160,9 @@ def main() -> None:
     parser.add_argument("--table", required=True, help="CSV file to write")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     given = parser.parse_args()
-    open_log(given.log)
-    try:
+    with running("model.long_run", given.log):
         paths = given.checkpoint, given.initial, given.forcing, given.data
         long_run(*paths, given.months, given.members, given.seed, given.out, given.table)
-    except (ValueError, RuntimeError, OSError) as error:
-        fail(f"model.long_run: {error}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Progress of a long step: a bar on a terminal, plain lines in a log."""
 
+import contextlib
 import logging
 import sys
 import time
+from collections.abc import Iterator
 
 LINE_SECONDS = 30
 LOG = logging.getLogger(__name__)  # silent until open_log
@@ -16,10 +18,16 @@ def open_log(path: str | None) -> None:
         LOG.setLevel(logging.INFO)
 
 
-def fail(text: str) -> None:
-    """End the program with one sentence, in the log too."""
-    LOG.info(text)
-    sys.exit(text)
+@contextlib.contextmanager
+def running(program: str, log: str | None = None) -> Iterator[None]:
+    """Do a program's work with the log that it was given; what it refuses ends it with one sentence, in the log too."""
+    open_log(log)
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        text = f"{program}: {error}"
+        LOG.info(text)
+        sys.exit(text)
 
 
 def note(text: str) -> None:

@@ -5,7 +5,6 @@ pickled is executed: sizes follow from the weights' shapes, the order of fields 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from model.config import PUBLISHED, ModelConfig
 from model.data import Channel, Metadata
 from model.files import read_rows
 from model.monthly_diffusion import MonthlyDiffusion
+from model.progress import running
 from model.sphere import Grid
 
 STATISTICS = Path(__file__).parent / "data" / "era5_channel_statistics.csv"
@@ -289,10 +289,8 @@ def main() -> None:
     parser.add_argument("--config", help="published config with the constant maps, if not config.pkl in the folder")
     parser.add_argument("--statistics", default=STATISTICS, help="table of means and standard deviations (CSV)")
     arguments = parser.parse_args()
-    try:
+    with running("model.published"):
         import_checkpoint(arguments.folder, arguments.out, arguments.config, arguments.statistics)
-    except (ValueError, OSError) as error:
-        sys.exit(f"model.published: {error}")
 
 
 if __name__ == "__main__":

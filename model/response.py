@@ -15,7 +15,7 @@ from model.data import Months
 from model.files import whole_bytes
 from model.first_guess import fit
 from model.forced import ForcedResponse
-from model.progress import fail, open_log
+from model.progress import running
 from model.sphere import Grid
 
 
@@ -61,11 +61,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="response to write (npz)")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     given = parser.parse_args()
-    open_log(given.log)
-    try:
+    with running("model.response", given.log):
         write_response(given.data, given.modes, given.out)
-    except (ValueError, RuntimeError, OSError) as error:
-        fail(f"model.response: {error}")
 
 
 if __name__ == "__main__":

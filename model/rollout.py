@@ -17,7 +17,7 @@ from model.data import Metadata
 from model.device import pick_device
 from model.noise import experiment_number
 from model.output import MemberFile, Output
-from model.progress import Progress, fail, open_log
+from model.progress import Progress, running
 from model.run_inputs import open_inputs
 from model.simulate import simulate
 
@@ -107,10 +107,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="file to write, {member} stands for the member's number")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     arguments = parser.parse_args()
-    open_log(arguments.log)
     if len(arguments.members) > 1 and "{member}" not in arguments.out:
         parser.error("--out needs {member} in its name for more than one member")
-    try:
+    with running("model.rollout", arguments.log):
         rollout(
             arguments.checkpoint,
             arguments.initial,
@@ -120,8 +119,6 @@ def main() -> None:
             arguments.out,
             experiment_number(arguments.experiment, CONTROL),
         )
-    except (ValueError, RuntimeError, OSError) as error:
-        fail(f"model.rollout: {error}")
 
 
 if __name__ == "__main__":

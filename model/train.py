@@ -27,7 +27,7 @@ from model.metrics import add_free_run, open_tensorboard, status, write_metrics,
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.prefit import prefit
-from model.progress import Progress, fail, note, open_log
+from model.progress import Progress, note, running
 from model.train_state import State, Termination, code_digest, hand_over, load_state, termination, write_state
 
 
@@ -283,8 +283,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0, help="stop with the state saved before this time is over")
     parser.add_argument("--log", help="file for the lines of status, besides the terminal")
     arguments = parser.parse_args()
-    open_log(arguments.log)
-    try:
+    with running("model.train", arguments.log):
         train(
             arguments.data,
             read_settings(arguments.settings),
@@ -297,8 +296,6 @@ def main() -> None:
             arguments.minutes,
             arguments.validation,
         )
-    except (ValueError, RuntimeError, OSError) as error:
-        fail(f"model.train: {error}")
 
 
 if __name__ == "__main__":

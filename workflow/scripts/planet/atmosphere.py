@@ -160,9 +160,7 @@ def _air(month, sst, ice, force, weather, waves):
         noise = weather["moist"] if level > 500 else weather["moist aloft"]
         mean = seasonal(facts[f"rh{level}"] - HOT_LAND_DRYNESS[level] * facts["hot land"], month)
         relative[level] = np.clip(mean + by_rain * wet + noise, 0.05, 0.98)
-        humidity[level] = specific_humidity(
-            relative[level] * mixed_saturation(temperature[level]), 100 * level
-        )
+        humidity[level] = specific_humidity(relative[level] * mixed_saturation(temperature[level]), 100 * level)
     for level, moistening in STRATOSPHERIC_MOISTENING.items():
         root = seasonal(facts[f"sqrtq{level}"], month, lag=1.5) * (1 + moistening * force["tropics"])
         humidity[level] = (1e-3 * (root + 0.02 * weather[f"t{level}"])) ** 2
