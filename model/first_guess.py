@@ -31,7 +31,7 @@ def fit(forced: ForcedResponse, training: Months) -> None:
     # Of months in their file what is asked for is a tensor.
     fields, forcings = cast(torch.Tensor, training.fields), training.forcings[:]
     guess, kelvin = uniform_warming(training.metadata, fields, forcings), float(training.metadata.forcing_scale[0])
-    means = known_means(training.metadata, fields)
+    means = known_means(training.metadata, fields, sea_of(forcings))
     forced.fit(fields, forcings, training.number, guess, kelvin, means)
     if guess is not None and len(training.dates) < 12 * LEAST_YEARS:
         names = [channel.name for channel in training.metadata.channels]
@@ -42,17 +42,28 @@ def fit(forced: ForcedResponse, training: Months) -> None:
         )
 
 
-def known_means(metadata: Metadata, fields: torch.Tensor) -> dict[int, KnownMean]:
-    """Return what the table knows of the global means of fields, by their number; arguments as `uniform_warming`."""
-    known = {}
+def known_means(metadata: Metadata, fields: torch.Tensor, sea: torch.Tensor) -> dict[int, list[KnownMean]]:
+    """Return what the table knows of the means of fields over the globe, or over land and sea, by their number.
+
+    sea: where it is, (nlat, nlon); other arguments as of `uniform_warming`.
+    """
+    regions = {"globe": torch.ones_like(sea), "land": 1 - sea, "sea": sea}
+    known: dict[int, list[KnownMean]] = {}
     for number, channel in enumerate(metadata.channels):
         for row in rows_of(channel)[:1]:
-            if row["mean_error"]:
-                level = usual(metadata, fields, number).clamp_min(0)
-                # A square changes by twice its root.
-                weights = 2 * level if channel.transform == "sqrt" else torch.ones_like(level)
-                known[number] = KnownMean(weights, float(row["mean_error"]), float(row["mean_between"]))
+            level = usual(metadata, fields, number).clamp_min(0)
+            # A square changes by twice its root.
+            weights = 2 * level if channel.transform == "sqrt" else torch.ones_like(level)
+            for name, region in regions.items():
+                if row[f"error_{name}"]:
+                    mean = KnownMean(region, weights, float(row[f"error_{name}"]), float(row["between"]))
+                    known.setdefault(number, []).append(mean)
     return known
+
+
+def sea_of(forcings: torch.Tensor) -> torch.Tensor:
+    """Return 1 at sea and 0 on land, (nlat, nlon), of forcings (time, forcings, nlat, nlon), the SST first."""
+    return (forcings[:, 0] != 0).any(0).float().cpu()
 
 
 def usual(metadata: Metadata, fields: torch.Tensor, number: int) -> torch.Tensor:
@@ -119,7 +130,7 @@ def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Te
     kelvin = float(metadata.forcing_scale[0])
     if not math.isfinite(kelvin):
         return None
-    sea = (forcings[:, 0] != 0).any(0).float().cpu()
+    sea = sea_of(forcings)
     found = []
     for number, channel in enumerate(metadata.channels):
         land, ocean, share = guess_of(channel)

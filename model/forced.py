@@ -16,7 +16,8 @@ a_j, b_j, d_i and S_k are by least squares (model/regression.py), of which a fie
 the training period confirms of the other's. R_k is by least squares of the rest; each degree of the spherical harmonics
 keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a first guess
 (model/first_guess.py): a few decades do not tell what a uniform warming does, still less by season, and a few years
-nothing.
+nothing. A degree does not know land from sea: of fields whose guess states its error, the means of R_0 over land and
+over sea, or over the globe, go from the guess to the data by the variances of both.
 
 The networks model fields - L(c), and see anomalies of SST and ice in units of their own spread, the SST's without its
 global mean p_0. So a uniform warming, which in the +2 K and +4 K experiments lies far outside what training has met,
@@ -25,7 +26,7 @@ extrapolate in it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,8 +47,9 @@ THRESHOLDS = (-1.0, 1.0)  # K above the mean SST of the tropics
 
 
 class KnownMean(NamedTuple):
-    """What is known beforehand of the global mean that a field's R_0 has."""
+    """What is known beforehand of the mean that a field's R_0 has over a region: the globe, the land or the sea."""
 
+    region: torch.Tensor  # 1 within, (nlat, nlon)
     weights: torch.Tensor  # of the area mean, (nlat, nlon): what a normalized unit at a place is of the field there
     error: float  # of the first guess, a share of it
     between: float  # of what years tell that are warm by El Nino, as a share of the first guess
@@ -156,7 +158,7 @@ class ForcedResponse(nn.Module):
         months: torch.Tensor,
         guess: torch.Tensor | None = None,
         kelvin: float = math.nan,
-        means: Mapping[int, KnownMean] | None = None,
+        means: Mapping[int, Sequence[KnownMean]] | None = None,
     ) -> None:
         """Fit the response to the training months.
 
@@ -166,7 +168,7 @@ class ForcedResponse(nn.Module):
             months: calendar months 1..12 (time,).
             guess: the fields' response to a uniform unit of the SST, (fields, nlat, nlon) on land and on sea; none: 0.
             kelvin: of a normalized unit of the SST; without, there is no e.
-            means: by field, what is known of the global mean beside a guess; of others the data alone tell it.
+            means: by field, what is known of the means of regions beside a guess; of others the data alone tell them.
         """
         varies, few = self._fit_forcing(forcings, months, kelvin), len(months) < 12 * LEAST_YEARS
         kept = torch.cat([varies.new_ones(2), varies[1:]])
@@ -193,12 +195,13 @@ class ForcedResponse(nn.Module):
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
             departure = wiener((found.response - first).float(), found.residual.float(), uncertainty)
-            if guess is not None and means and channel in means:
-                weights = means[channel].weights.to(first) * wiener.rows
+            for known in (means or {}).get(channel, ()) if guess is not None else ():
+                weights = known.weights.to(first) * known.region.to(first) * wiener.rows
                 of_guess, of_data = ((maps * weights).mean() for maps in (first[0], found.response[0] - first[0]))
                 sampling = WienerFilter.error((found.residual * weights).mean((1, 2))) * uncertainty[0]
-                wanted = told(of_guess, sampling, means[channel], unsteady) * of_data
-                departure[0] += (wanted - (departure[0] * weights).mean()) / weights.mean()
+                wanted = told(of_guess, sampling, known, unsteady) * of_data
+                lacking = (wanted - (departure[0] * weights).mean()) / weights.mean().clamp_min(TINY)
+                departure[0] += (lacking * known.region.to(first)).float()
             self.local[kept, channel] = found.places.float()
             self.seasonal[:, :, channel] = found.seasonal.float()
             self.response[:, channel] = departure + first

@@ -57,6 +57,33 @@ def test_global_rain_goes_from_its_guess_as_far_as_the_sea_warms_steadily(tmp_pa
     assert found[[0, 1, 3]].numpy() == pytest.approx([5.0] * 3, rel=0.1)
 
 
+def test_land_and_sea_go_from_their_guess_each_by_its_own_error(tmp_path):
+    """What is certain at sea stays so, though the weather over land is wild, which a degree of the harmonics mixes."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=240, validation=12))
+    sst = months.forcings[:, 0].clone()
+    area = row_weights(sst.shape[1])
+    sea = (sst != 0).any(0).float()
+    sst += torch.linspace(-0.5, 0.5, len(sst))[:, None, None] * sea
+    warmth = (sst * sea * area).sum((1, 2)) / (sea * area).sum()
+    channels = [data.Channel("tas", "tas", None, "none", "K", 0, 400), *months.metadata.channels[1:]]
+    scale = np.concatenate([[2.0], months.metadata.scale[1:]]).astype("f4")
+    metadata = dataclasses.replace(
+        months.metadata, channels=channels, scale=scale, forcing_scale=np.array([2.0, 1.0, 1.0])
+    )
+    truth = 1.6 + (0.95 - 1.6) * sea  # K per K, where the guess has 1.25 and 1.03
+    random = torch.Generator().manual_seed(3)
+    weather = 3 * torch.randn(len(sst), 1, 1, 1, generator=random) * (1 - sea)
+    weather = weather + 0.02 * torch.randn(months.fields.shape, generator=random)
+    forcings = torch.cat([sst[:, None], months.forcings[:, 1:]], dim=1)
+    fields = warmth[:, None, None, None] * truth + weather
+    forced = ForcedResponse(2, len(channels), 3, Grid(*sst.shape[1:]))
+    fit(forced, dataclasses.replace(months, metadata=metadata, forcings=forcings, fields=fields))
+    found = forced.response[0, 0] / forced.spread[0]
+    means = [float((found * area * where).sum() / (area * where).sum()) for where in (sea, 1 - sea)]
+    assert means[0] == pytest.approx(0.95, abs=0.01)
+    assert 1.25 < means[1] < 1.5, "little of so wild a land is told"
+
+
 def test_few_years_say_what_a_uniform_warming_does_not_change(tmp_path, capsys):
     months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
     channels = [dataclasses.replace(channel, short_name="xyz") for channel in months.metadata.channels]
