@@ -1,12 +1,16 @@
 """The checks of a submission by another table of variables: what does not hold for it is left out with a reason."""
 
+from types import SimpleNamespace
+
 import netCDF4
+import numpy as np
 import pytest
 
 from tests.helpers import made
 from tests.helpers.project import DATA
 from workflow.scripts.check.prescribed_sea import PrescribedSea
 from workflow.scripts.check.rules import expectation
+from workflow.scripts.check.sets import coordinates_same
 from workflow.scripts.check.simulation import left_out_rules
 from workflow.scripts.check.values import without_range
 from workflow.scripts.cmorize.tables import write_tables
@@ -34,6 +38,28 @@ def test_what_another_table_leaves_out_is_named(tmp_path):
     assert found["dewpoint-below-temperature"] == "the table of variables leaves out tdas"
     assert found["humidity-consistent"] == "the table of variables leaves out huss, ps, tdas"
     assert list(without_range(expected)) == ["zg at 20000 Pa"]
+
+
+def test_variables_on_levels_of_their_own_differ_in_these_alone(tmp_path):
+    """Temperature on 850, 500 and 250 hPa, humidity on two of them, wind on the same two in another order."""
+    lines = made.VARIABLES.read_text().splitlines()
+    wanted = {"ta": ("850", "500", "250"), "hus": ("850", "500"), "ua": ("850", "500")}
+    rows = [line for line in lines if line.split(",")[4] in wanted.get(line.split(",")[-1], ())]
+    (tmp_path / "table.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+    expected = expected_of(tmp_path / "tables", tmp_path / "table.csv")
+    assert expected.levels("hus") == [85000, 50000] and len(expected.levels("ta")) == 3
+
+    def found(**levels):
+        files = [
+            SimpleNamespace(variable=name, grid="gn", relative=name, coordinates={"plev": np.array(values)})
+            for name, values in levels.items()
+        ]
+        return list(coordinates_same(files, {}, expected))
+
+    assert found(ta=[85000, 50000, 25000], hus=[85000, 50000], ua=[85000, 50000]) == []
+    assert found(ta=[85000, 50000, 25000], hus=[85000, 50000], ua=[50000, 85000]) == [
+        "plev of ua differs from that of hus"
+    ]
 
 
 @pytest.mark.parametrize(
