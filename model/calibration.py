@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from model.climatology import LEAST_YEARS, Climatology, Means, climatology_of, monthly_means
+from model.climatology import Climatology, Means, climatology_of, monthly_means
 from model.data import TRAINING, Metadata, Months, ToPhysical, months_in_turn
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import CALIBRATION
@@ -26,6 +26,7 @@ from model.rounding import TINY
 from model.simulate import free_run
 from model.sphere import row_weights
 
+MEANS_YEARS = 5  # whose means tell within a third how much they vary: runs of a few years vary several times too much
 DRY = 1e-4  # of the square of a root's scale, below which a field is none
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
@@ -137,7 +138,7 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     """
     residual = model.residual
     assert residual is not None
-    if len(inside) // 12 < LEAST_YEARS:
+    if len(inside) // 12 < MEANS_YEARS:
         return
     fields = torch.arange(months.fields.shape[1], device=months.fields.device)
     series: list[torch.Tensor] = []
