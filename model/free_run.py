@@ -8,6 +8,8 @@ member of the submission is one that the model was chosen by.
 
 import csv
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +36,18 @@ def climate_of(model: MonthlyDiffusion, months: Months) -> tuple[Viewer, Climate
     return viewer, Climate(viewer, each, [months.dates[index] for index in inside])
 
 
+class FreeRun(NamedTuple):
+    """What is kept of a free run, and of what happened: means over its months but the first, and series of all."""
+
+    crps: np.ndarray  # fair, physical units, (fields,)
+    variance: np.ndarray  # of the members, squared units (fields,)
+    error: np.ndarray  # square of that of their mean, (fields,)
+    power: np.ndarray  # by degree, in units of the climatological variance (fields, degrees)
+    known_power: np.ndarray
+    series: np.ndarray  # indices of the climate, (members, time, fields + patterns)
+    known: np.ndarray  # (1, time, fields + patterns)
+
+
 def judge(
     model: MonthlyDiffusion, viewer: Viewer, climate: Climate, months: Months, members: int, seed: int
 ) -> dict[str, float | str | list]:
@@ -50,15 +64,54 @@ def judge(
         members: their number, two or more.
         seed: of all random numbers.
     """
+    run, fields = watch(model, viewer, climate, months, members, seed), len(viewer.channels)
+    scaled = _quotient(run.crps, climate.spread)
+    ratio = spread_over_error(run.variance, run.error, members)
+    year = min(BLOCK, run.series.shape[1] // 2)
+    drifts = [
+        values[:, -year:, :fields].mean((0, 1)) - values[:, :year, :fields].mean((0, 1))
+        for values in (run.series, run.known)
+    ]
+    deviation = run.series[:, :, fields:].std((0, 1))
+    memories = [
+        lag_one(run.series[:, :, fields:], np.ones(run.series.shape[1] - 1, bool)),
+        lag_one(climate.series[None, :, fields:], climate.follows),
+    ]
+    half, slowest = run.power.shape[1] // 2, int(np.argmax(np.nan_to_num(memories[1])))
+    beyond = np.abs(drifts[0] - drifts[1]) / np.where(climate.units[:fields] > 0, climate.units[:fields], np.inf)
+    found = {
+        "score": np.nanmean(scaled) if np.isfinite(scaled).any() else math.nan,
+        "spread_error": np.nanmean(ratio) if np.isfinite(ratio).any() else math.nan,
+        "small_scales": run.power[:, half:].sum() / run.known_power[:, half:].sum(),
+        "variance": np.square(deviation) @ climate.variance / climate.variance.sum(),
+        "memory": memory_months(float(memories[0][slowest])),
+        "drift": beyond.max(),
+    }
+    rows = [
+        *_rows_of_fields(viewer, run, scaled, ratio, drifts),
+        *_rows_of_degrees(run),
+        *_rows_of_patterns(deviation, memories),
+    ]
+    return {
+        **{name: float(value) for name, value in found.items()},
+        "rows": [[measure, name, float(one), float(reference)] for measure, name, one, reference in rows],
+        "refused": climate.runaway(run.series, BLOCK) or "",
+    }
+
+
+def watch(
+    model: MonthlyDiffusion, viewer: Viewer, climate: Climate, months: Months, members: int, seed: int
+) -> FreeRun:
+    """Run the model freely through the validation months; arguments as of `judge`."""
     inside = np.flatnonzero(months.split == VALIDATION)
     fields, count = len(viewer.channels), len(inside) - 1
     crps, variance, error = (torch.zeros(fields, dtype=torch.float64, device=months.fields.device) for _ in range(3))
     power, known_power = (torch.zeros((), device=months.fields.device) for _ in range(2))
-    runs, known = [], []
+    series, known = [], []
     for index, normalized in zip(inside, free_run(model, months, inside, members, seed, VALIDATION_RUN), strict=True):
         month, forcing = months.dates[index][1], months.forcings[index : index + 1]
         run, truth = viewer(normalized, forcing, month), viewer(months.fields[index : index + 1], forcing, month)
-        runs.append(climate.indices(run, month))
+        series.append(climate.indices(run, month))
         known.append(climate.indices(truth, month))
         if index == inside[0]:
             continue
@@ -67,60 +120,36 @@ def judge(
         error += viewer.area_mean((run.physical.mean(0) - truth.physical[0]).square()) / count
         power = power + viewer.harmonics.power(climate.anomalies(run, month)).mean(0) / count
         known_power = known_power + viewer.harmonics.power(climate.anomalies(truth, month))[0] / count
-    series, truth_series = np.stack(runs, axis=1), np.stack(known, axis=1)
+    sums = (values.cpu().double().numpy() for values in (crps, variance, error, power, known_power))
+    return FreeRun(*sums, series=np.stack(series, axis=1), known=np.stack(known, axis=1))
 
-    scaled = _quotient(crps.cpu().numpy(), climate.spread)
-    ratio = spread_over_error(variance.cpu().numpy(), error.cpu().numpy(), members)
-    year = min(BLOCK, len(inside) // 2)
-    drift, known_drift = (
-        (values[:, -year:, :fields].mean((0, 1)) - values[:, :year, :fields].mean((0, 1)))
-        for values in (series, truth_series)
-    )
-    deviation = series[:, :, fields:].std((0, 1))
-    follows = np.ones(count, bool)
-    memory, known_memory = (
-        lag_one(series[:, :, fields:], follows),
-        lag_one(climate.series[None, :, fields:], climate.follows),
-    )
-    powers, known_powers = power.cpu().double().numpy(), known_power.cpu().double().numpy()
 
-    names = [channel.name for channel in viewer.channels]
-    rows: list[list] = []
-    for number, (name, channel) in enumerate(zip(names, viewer.channels, strict=True)):
-        rows.append([f"CRPS ({channel.units})", name, crps[number].item(), math.nan])
-        rows.append(["CRPS (climatological spread)", name, float(scaled[number]), math.nan])
-        rows.append(["spread over error", name, float(ratio[number]), 1.0])
-        rows.append([f"drift of the global mean ({channel.units})", name, drift[number], known_drift[number]])
+def _rows_of_fields(viewer: Viewer, run: FreeRun, scaled, ratio, drifts) -> Iterator[list]:
+    """Yield (measure, name, of the run, of the reference) of each field."""
+    for number, channel in enumerate(viewer.channels):
+        name = channel.name
+        yield [f"CRPS ({channel.units})", name, run.crps[number], math.nan]
+        yield ["CRPS (climatological spread)", name, scaled[number], math.nan]
+        yield ["spread over error", name, ratio[number], 1.0]
+        yield [f"drift of the global mean ({channel.units})", name, *(drift[number] for drift in drifts)]
         for first, last in BANDS:
             band = slice(first, None if last is None else last + 1)
-            if powers[number, band].size:
-                label = f"power at degrees {first} to {last or powers.shape[1] - 1} (climatological variance)"
-                rows.append([label, name, powers[number, band].sum(), known_powers[number, band].sum()])
-    for degree, (found, wanted) in enumerate(zip(powers.mean(0), known_powers.mean(0), strict=True)):
-        rows.append(["power by degree, mean of all fields (climatological variance)", degree, found, wanted])
-    for number in range(len(deviation)):
-        name = f"pattern {number + 1}"
-        rows.append(["standard deviation (the reference's)", name, deviation[number], 1.0])
-        rows.append(["lag-one correlation", name, memory[number], known_memory[number]])
-        times = (memory_months(float(values[number])) for values in (memory, known_memory))
-        rows.append(["1/e time (months)", name, *times])
+            if run.power[number, band].size:
+                label = f"power at degrees {first} to {last or run.power.shape[1] - 1} (climatological variance)"
+                yield [label, name, run.power[number, band].sum(), run.known_power[number, band].sum()]
 
-    half = powers.shape[1] // 2
-    slowest = int(np.argmax(np.nan_to_num(known_memory)))
-    beyond = np.abs(drift - known_drift) / np.where(climate.units[:fields] > 0, climate.units[:fields], np.inf)
-    found = {
-        "score": np.nanmean(scaled) if np.isfinite(scaled).any() else math.nan,
-        "spread_error": np.nanmean(ratio) if np.isfinite(ratio).any() else math.nan,
-        "small_scales": powers[:, half:].sum() / known_powers[:, half:].sum(),
-        "variance": np.square(deviation) @ climate.variance / climate.variance.sum(),
-        "memory": memory_months(float(memory[slowest])),
-        "drift": beyond.max(),
-    }
-    return {
-        **{name: float(value) for name, value in found.items()},
-        "rows": [[measure, name, float(run), float(reference)] for measure, name, run, reference in rows],
-        "refused": climate.runaway(series, BLOCK) or "",
-    }
+
+def _rows_of_degrees(run: FreeRun) -> Iterator[list]:
+    for degree, (found, wanted) in enumerate(zip(run.power.mean(0), run.known_power.mean(0), strict=True)):
+        yield ["power by degree, mean of all fields (climatological variance)", degree, found, wanted]
+
+
+def _rows_of_patterns(deviation: np.ndarray, memories: list[np.ndarray]) -> Iterator[list]:
+    for number, (spread, *both) in enumerate(zip(deviation, *memories, strict=True), start=1):
+        name = f"pattern {number}"
+        yield ["standard deviation (the reference's)", name, spread, 1.0]
+        yield ["lag-one correlation", name, *both]
+        yield ["1/e time (months)", name, *(memory_months(float(value)) for value in both)]
 
 
 def _quotient(values: np.ndarray, units: np.ndarray) -> np.ndarray:
