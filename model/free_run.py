@@ -37,15 +37,15 @@ def climate_of(model: MonthlyDiffusion, months: Months) -> tuple[Viewer, Climate
 
 
 class FreeRun(NamedTuple):
-    """What is kept of a free run, and of what happened: means over its months but the first, and series of all."""
+    """What is kept of a free run, and of what happened: series of all months, and means over them but the first."""
 
+    series: np.ndarray  # indices of the climate, (members, time, fields + patterns)
+    known: np.ndarray  # (1, time, fields + patterns)
     crps: np.ndarray  # fair, physical units, (fields,)
     variance: np.ndarray  # of the members, squared units (fields,)
     error: np.ndarray  # square of that of their mean, (fields,)
     power: np.ndarray  # by degree, in units of the climatological variance (fields, degrees)
     known_power: np.ndarray
-    series: np.ndarray  # indices of the climate, (members, time, fields + patterns)
-    known: np.ndarray  # (1, time, fields + patterns)
 
 
 def judge(
@@ -121,7 +121,7 @@ def watch(
         power = power + viewer.harmonics.power(climate.anomalies(run, month)).mean(0) / count
         known_power = known_power + viewer.harmonics.power(climate.anomalies(truth, month))[0] / count
     sums = (values.cpu().double().numpy() for values in (crps, variance, error, power, known_power))
-    return FreeRun(*sums, series=np.stack(series, axis=1), known=np.stack(known, axis=1))
+    return FreeRun(np.stack(series, axis=1), np.stack(known, axis=1), *sums)
 
 
 def _rows_of_fields(viewer: Viewer, run: FreeRun, scaled, ratio, drifts) -> Iterator[list]:
