@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from workflow.scripts.check.axes import days, time_units
+from workflow.scripts.check.files import CmorFile
 from workflow.scripts.common.months import month_range, time_bounds
 from workflow.scripts.inputs.labelled import months, open_labelled
 
@@ -76,7 +77,8 @@ def test_the_checks_read_bounds_in_units_of_their_own(tmp_path, stamp):
     with netCDF4.Dataset(path) as opened:
         names = "time", "time_bnds"
         headers = {name: SimpleNamespace(attributes=opened[name].__dict__) for name in names}
-        file = SimpleNamespace(variables=headers, coordinates={name: opened[name][:].data for name in names})
+        found = {name: opened[name][:].data for name in names}
+    file = CmorFile(path, path.name, {}, None, variables=headers, coordinates=found)
     np.testing.assert_allclose(days(file, "time_bnds"), time_bounds(MONTHS), atol=1e-9)
     assert not list(time_units(file, None))
     headers["time_bnds"].attributes["units"] = "moons since 1979-01-01"

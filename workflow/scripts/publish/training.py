@@ -8,8 +8,8 @@ OUTSIDE = (
 # Of model/data/uniform_warming.csv.
 FIRST_GUESS = (
     "a first guess by theory (Allen and Ingram 2002, doi:10.1038/nature01092, for rain; Held and Soden 2006, "
-    "doi:10.1175/JCLI3990.1, for humidity; a moist adiabat aloft) and by published numbers of the physics models of "
-    "AIMIP Phase 1"
+    "doi:10.1175/JCLI3990.1, for humidity; a moist adiabat aloft), by published numbers of the physics models of AIMIP "
+    "Phase 1 and by how far models differ over land (Sutton et al. 2007, doi:10.1029/2006GL028164)"
 )
 
 
