@@ -42,7 +42,7 @@ install_packages() {
 with_venv() {
     prefix=$PWD/.venv
     if [ "$(cat "$prefix/environment.stamp" 2>/dev/null)" != "$environment_stamp" ]; then
-        echo "make: creating the environment .venv (first use, about 6 GB)"
+        echo "make: creating the environment .venv (first use, 7 GB)"
         "$1" -c "import ensurepip, venv" 2>/dev/null || install_packages python3-venv || fail "'$1 -m venv' does not work; as root 'apt-get install python3-venv'"
         "$1" -m venv --clear "$prefix" || fail "'$1 -m venv' failed; its message is above"
         # LOCKED=1 takes only files with the hashes of envs/lock.txt, on the kind of machine that it names: the same versions.

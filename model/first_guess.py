@@ -50,14 +50,15 @@ def known_means(metadata: Metadata, fields: torch.Tensor, sea: torch.Tensor) -> 
     regions = {"globe": torch.ones_like(sea), "land": 1 - sea, "sea": sea}
     known: dict[int, list[KnownMean]] = {}
     for number, channel in enumerate(metadata.channels):
-        for row in rows_of(channel)[:1]:
-            level = usual(metadata, fields, number).clamp_min(0)
-            # A square changes by twice its root.
-            weights = 2 * level if channel.transform == "sqrt" else torch.ones_like(level)
-            for name, region in regions.items():
-                if row[f"error_{name}"]:
-                    mean = KnownMean(region, weights, float(row[f"error_{name}"]), float(row["between"]))
-                    known.setdefault(number, []).append(mean)
+        row = rows_of(channel)[0] if rows_of(channel) else {}
+        stated = {name: row[f"error_{name}"] for name in regions if row.get(f"error_{name}")}
+        if stated:
+            weights = torch.ones_like(sea)
+            if channel.transform == "sqrt":  # a square changes by twice its root
+                weights = 2 * usual(metadata, fields, number).clamp_min(0)
+            known[number] = [
+                KnownMean(regions[name], weights, float(error), float(row["between"])) for name, error in stated.items()
+            ]
     return known
 
 

@@ -195,7 +195,7 @@ class ForcedResponse(nn.Module):
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
             departure = wiener((found.response - first).float(), found.residual.float(), uncertainty)
-            for known in (means or {}).get(channel, ()) if guess is not None else ():
+            for known in (means or {}).get(channel, ()) if first[0].any() else ():
                 weights = known.weights.to(first) * known.region.to(first) * wiener.rows
                 of_guess, of_data = ((maps * weights).mean() for maps in (first[0], found.response[0] - first[0]))
                 sampling = WienerFilter.error((found.residual * weights).mean((1, 2))) * uncertainty[0]
@@ -223,8 +223,8 @@ class ForcedResponse(nn.Module):
         rest = ((anomaly - mean[:, None, None]) * area.sqrt()).flatten(1)
         patterns, variance = leading_patterns(rest, len(self.patterns) - 1)
         # A pattern below the rounding of float32 forcings is none: normalized, it would be noise.
-        told = variance > ROUNDING * (anomaly.square() * area).sum((1, 2)).mean()
-        leading = patterns.unflatten(1, sea.shape) * area.sqrt() * (told / variance.sqrt())[:, None, None]
+        real = variance > ROUNDING * (anomaly.square() * area).sum((1, 2)).mean()
+        leading = patterns.unflatten(1, sea.shape) * area.sqrt() * (real / variance.sqrt())[:, None, None]
         self.climatology.copy_(climatology)
         self.spread.copy_(spread[:, None, None])
         self.sea.copy_(sea)

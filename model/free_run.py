@@ -131,7 +131,11 @@ def _rows_of_fields(viewer: Viewer, run: FreeRun, scaled, ratio, drifts) -> Iter
         yield [f"CRPS ({channel.units})", name, run.crps[number], math.nan]
         yield ["CRPS (climatological spread)", name, scaled[number], math.nan]
         yield ["spread over error", name, ratio[number], 1.0]
-        yield [f"drift of the global mean ({channel.units})", name, *(drift[number] for drift in drifts)]
+        yield [
+            f"drift of the global mean less its forced response ({channel.units})",
+            name,
+            *(drift[number] for drift in drifts),
+        ]
         for first, last in BANDS:
             band = slice(first, None if last is None else last + 1)
             if run.power[number, band].size:

@@ -129,6 +129,11 @@ class Run:
         saved = begun = time.monotonic()
         self.model.train()
         ending.begin_steps()
+        if ending.signalled and state.step < self.steps:
+            self.save()
+            raise RuntimeError(
+                f"stopped by a signal before step {state.step + 1} of {self.steps}; start again to go on."
+            )
         while state.step < self.steps:
             self.step(progress)
             if state.step % self.steps_per_epoch == 0:

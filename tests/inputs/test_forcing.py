@@ -111,19 +111,29 @@ def test_a_wrong_file_is_refused_with_the_reason(change, sentence, path):
     assert str(caught.value).startswith(str(path))
 
 
-def test_cells_of_a_sea_that_moves_are_counted_but_one_in_a_hundred_thousand_may(tmp_path):
+def test_cells_of_a_sea_that_moves_are_counted_but_two_of_any_grid_may(tmp_path):
     path, period = tmp_path / "fine.nc", ("1981-01", "1981-03")
     era5_files.write_forcing(path, "1981-01", "1981-04", resolution=0.75)
     with netCDF4.Dataset(path, "a") as file:
         sea = ~file["sea_surface_temperature"][0].mask
-        (north, east), *_, last = np.argwhere(sea)
-        assert 1 < 1e-5 * sea.size < 2
-        file["sea_surface_temperature"][2, *last] = np.nan
+        (north, east), *_, other, last = np.argwhere(sea)
+        assert 1e-5 * sea.size < 2, "of larger grids one in a hundred thousand may"
+        for place in (other, last):
+            file["sea_surface_temperature"][2, *place] = np.nan
     check_forcing(path, ROWS, *period)
     edit(path, lambda file: file["sea_surface_temperature"].__setitem__((1, north, east), np.nan))
-    place = f"in 2 cells, the first at lat {90 - 0.75 * north:g}, lon {0.75 * east:g}: "
+    place = f"in 3 cells, the first at lat {90 - 0.75 * north:g}, lon {0.75 * east:g}: "
     with pytest.raises(ValueError, match=place):
         check_forcing(path, ROWS, *period)
+
+
+def test_a_sparser_sea_before_the_simulation_is_no_fault(tmp_path):
+    path = tmp_path / "long.nc"
+    era5_files.write_forcing(path, "1980-01", "1981-04", resolution=15)
+    edit(path, lambda file: file["sea_surface_temperature"].__setitem__((slice(0, 6), slice(0, 4)), np.nan))
+    check_forcing(path, ROWS, "1981-01", "1981-03")
+    with pytest.raises(ValueError, match="has values in some months and none in others"):
+        check_forcing(path, ROWS, "1980-02", "1981-03")
 
 
 def rewrite(path, new, fill=None, packed=False, names=("latitude", "longitude"), west=False, celsius=False):

@@ -177,6 +177,35 @@ def test_the_time_left_has_to_hold_two_of_the_longest_steps(monkeypatch):
     assert "before its time limit of 10 minutes" in ending.reason() and not unlimited.reason()
 
 
+def test_the_time_of_the_set_up_counts_for_the_limit_and_for_no_step(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(train_state.time, "monotonic", lambda: now[0])
+    ending = train_state.Termination(10)
+    now[0] = 300.0
+    ending.begin_steps()
+    now[0] = 310.0
+    assert not ending.reason() and ending.longest == 10
+    now[0] = 600.0 - ending.RESERVE
+    assert "before its time limit of 10 minutes" in ending.reason()
+
+
+def test_a_signal_during_the_set_up_keeps_what_it_made(folder, tmp_path, uninterrupted, monkeypatch):
+    state = tmp_path / "state"
+    given = str(folder / "training.nc"), KILLED, 3, str(tmp_path / "resumed.zip"), str(state)
+    fitted = train.prefit
+
+    def fit_and_be_told_to_end(model, months):
+        fitted(model, months)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(train, "prefit", fit_and_be_told_to_end)
+    with pytest.raises(RuntimeError, match="stopped by a signal before step 1 of 25; start again"):
+        train.train(*given)
+    monkeypatch.setattr(train, "prefit", lambda *_: pytest.fail("the state has it"))
+    train.train(*given)
+    assert same(weights(tmp_path / "resumed.zip"), uninterrupted)
+
+
 def test_a_state_moves_to_the_device_that_reads_it(tmp_path):
     """The device that stands in for another one holds no numbers, only where tensors are."""
     one = {"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}

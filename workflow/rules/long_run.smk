@@ -2,7 +2,7 @@
 
 INPUTS   results/train/checkpoint.zip or the config's model.checkpoint, results/normalize/initial.nc, training.nc,
          results/normalize/forcing/{control}.nc
-OUTPUTS  results/evaluate/long_run.json, .csv    spread and decadal variance of global means and leading patterns
+OUTPUTS  results/evaluate/long_run.json, .csv    spread and decadal variance of global means, less their forced response, and of leading patterns
 """
 
 

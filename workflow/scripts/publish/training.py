@@ -70,8 +70,8 @@ def _networks(model):
         f"A response to {model['forced_modes']} amplitudes of the sea surface temperature, and to it and sea ice at "
         "each place, linear but for bends near the mean temperature of the tropical sea, is fitted before the "
         "networks train. A uniform warming of the sea reaches the fields through it alone, as one map that is the same "
-        "in every month, before fields such as precipitation are transformed back (a global mean that is held follows "
-        "the sea's in proportion); where the training months do not tell it, it stays the first guess. "
+        "in every month, before fields such as precipitation are transformed back; where the training months do not "
+        "tell it, it stays the first guess. "
         if model["forced_modes"]
         else ""
     )
