@@ -6,11 +6,11 @@ orthonormal on the sphere, so that all is weighted by area.
 
 A run is judged by anomalies from the reference's calendar months: of the global mean of each field without its forced
 response, in physical units, and of the amplitude of each pattern, in the reference's standard deviations; so a sea that
-is warmer than any the reference has seen is no runaway. It has run away where in a block of months
-(a decade) one of them lies outside the range of the reference's blocks by more than FACTOR units, or varies by more
-than FACTOR units; the unit is the reference's standard deviation from month to month. So that errors of what hardly
-varies are no runaway, it is for a global mean not less than SHARE of the spread that the field has at a place, and for
-a pattern not less than a third of the leading pattern's.
+is warmer than any the reference has seen is no runaway. It has run away where in a block of months (a decade) one of
+them lies outside the range of the reference's blocks by more than FACTOR units, or varies by more than FACTOR units;
+the unit is the reference's standard deviation from month to month. So that errors of what hardly varies are no runaway,
+it is for a global mean not less than SHARE of the spread that the field has at a place, and for a pattern not less than
+a third of the leading pattern's.
 """
 
 from collections.abc import Iterable
@@ -31,13 +31,10 @@ SHARE = 0.1
 
 
 class View(NamedTuple):
-    """A month as it is judged; batch first."""
+    """A month as it is judged: of the fields less their forced response; batch first."""
 
-    physical: torch.Tensor  # fields in physical units (batch, fields, nlat, nlon)
-    means: (
-        torch.Tensor
-    )  # global means of the fields less their forced response, physical units (batch, fields), float64
-    harmonics: torch.Tensor  # of the normalized departures from the forced response (batch, fields, harmonics)
+    means: torch.Tensor  # global means in physical units, (batch, fields), float64
+    harmonics: torch.Tensor  # of the normalized departures, (batch, fields, harmonics)
 
 
 class Viewer:
@@ -59,8 +56,7 @@ class Viewer:
     def __call__(self, normalized: torch.Tensor, forcing: torch.Tensor, month: int) -> View:
         """Return the view of normalized fields (batch, fields, nlat, nlon) under a forcing (1, ...) in a month."""
         departures = self.model.departures(normalized, forcing, torch.tensor([month], device=forcing.device))
-        means = self.area_mean(self.physical(departures, month))
-        return View(self.physical(normalized, month), means, self.harmonics(departures))
+        return View(self.area_mean(self.physical(departures, month)), self.harmonics(departures))
 
 
 class Climate:
@@ -87,15 +83,15 @@ class Climate:
         means: list[np.ndarray] = []
         large: list[torch.Tensor] = []
         for slot, month, (fields, forcing) in zip(slots, numbers, months, strict=True):
-            view = viewer(fields, forcing, int(month))
+            view, physical = viewer(fields, forcing, int(month)), viewer.physical(fields, int(month))[0].double()
             if not means:
-                cells = view.physical.new_zeros(12, *view.physical.shape[1:], dtype=torch.float64)
+                cells = physical.new_zeros(12, *physical.shape)
                 center = view.harmonics.new_zeros(12, *view.harmonics.shape[1:], dtype=torch.float64)
                 scatter, squares = (torch.zeros_like(center[0, :, 0]) for _ in range(2))
             weight = 1 / (shares[slot].item() * len(slots))
-            cells[slot] += view.physical[0].double() * weight
+            cells[slot] += physical * weight
             center[slot] += view.harmonics[0].double() * weight
-            squares += viewer.area_mean(view.physical[0].double().square()) / len(slots)
+            squares += viewer.area_mean(physical.square()) / len(slots)
             scatter += view.harmonics[0].double().square().sum(-1) / len(slots)
             means.append(view.means[0].cpu().numpy())
             large.append(view.harmonics[0, :, : viewer.large].cpu())

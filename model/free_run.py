@@ -115,9 +115,11 @@ def watch(
         known.append(climate.indices(truth, month))
         if index == inside[0]:
             continue
-        crps += viewer.area_mean(fair_crps(run.physical, truth.physical[0])) / count
-        variance += viewer.area_mean(run.physical.var(0)) / count
-        error += viewer.area_mean((run.physical.mean(0) - truth.physical[0]).square()) / count
+        drawn = viewer.physical(normalized, month)
+        happened = viewer.physical(months.fields[index : index + 1], month)[0]
+        crps += viewer.area_mean(fair_crps(drawn, happened)) / count
+        variance += viewer.area_mean(drawn.var(0)) / count
+        error += viewer.area_mean((drawn.mean(0) - happened).square()) / count
         power = power + viewer.harmonics.power(climate.anomalies(run, month)).mean(0) / count
         known_power = known_power + viewer.harmonics.power(climate.anomalies(truth, month))[0] / count
     sums = (values.cpu().double().numpy() for values in (crps, variance, error, power, known_power))

@@ -8,9 +8,8 @@ what L makes of the sea's mean temperature p_0,
     A = <X> - M(m) - b(m) p_0 - d p_0^2,    <.> the area mean,    X = x, or max(0, x + c(m))^2 of a square root,
 
 is multiplied by k, the quotient of its deviations, the data's over the run's. d is that of the square of what p_0 adds
-to a root, and 0 of other fields. c is what the normalization takes off a
-root, so that X is the field up to a factor; x gets a constant, and a root a factor: it rains where it rained, and what
-is dry stays dry.
+to a root, and 0 of other fields. c is what the normalization takes off a root, so that X is the field up to a factor; x
+gets a constant, and a root a factor: it rains where it rained, and what is dry stays dry.
 """
 
 from typing import NamedTuple
@@ -74,11 +73,8 @@ class GlobalMeans(nn.Module):
         root, among = self.root[places], (self.root.cumsum(0) - 1)[places]
         shift = self.shift.new_zeros(len(places), *self.shift.shape[2:])
         shift[root] = self.shift[month - 1, among[root]]
-        numbers = (
-            *(of_month[month - 1, places] for of_month in (self.usual, self.slope)),
-            self.bend[places],
-            1 - self.kept[places],
-        )
+        usual, slope = self.usual[month - 1, places], self.slope[month - 1, places]
+        numbers = usual, slope, self.bend[places], 1 - self.kept[places]
         return Held(places, root[:, None, None], shift, *(number[:, None, None] for number in numbers))
 
     def of(self, x: torch.Tensor, held: Held) -> torch.Tensor:

@@ -57,17 +57,17 @@ def long_run(
     device = pick_device()
     model, metadata, _ = checkpoint.load(checkpoint_path, device)
     viewer = Viewer(model, metadata)
-    known, reference = data.known_months(data_path)
-    pairs = (match_initial(month, metadata, data_path) for month in reference)
-    climate = Climate(viewer, ((values.to(device), forcing.to(device)) for values, forcing in pairs), known)
-    block = max(12, min(DECADE, len(known) // 12 * 12))
-    run = []
-    progress = Progress("long run", months)
     with open_inputs(initial_path, forcing_path, metadata) as (fields, observed, forcing):
         dates = following(forcing.dates[0], months)
         whole = len(forcing.dates) // 12 * 12
         if not whole:
             raise ValueError(f"{forcing_path} has {len(forcing.dates)} months; the long run repeats whole years.")
+        known, reference = data.known_months(data_path)
+        pairs = (match_initial(month, metadata, data_path) for month in reference)
+        climate = Climate(viewer, ((values.to(device), sea.to(device)) for values, sea in pairs), known)
+        block = max(12, min(DECADE, len(known) // 12 * 12))
+        run = []
+        progress = Progress("long run", months)
         numbers = list(range(1, members + 1))
         for index, normalized in enumerate(
             simulate(model, fields, observed, dates, lambda i: forcing.month(i % whole), numbers, seed, stream=LONG_RUN)
