@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import netCDF4
 import numpy as np
 import pytest
-from workflow.scripts.evaluate.measures.along_time import standard_error
 
 from tests.helpers.evaluation_run import LAT, LON, run
 from workflow.scripts.common.months import month_range
 from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, new_file
 from workflow.scripts.common.skill import BASELINES, BOX_FIELDS, baseline_members
 from workflow.scripts.evaluate.evaluation import baseline_paths
+from workflow.scripts.evaluate.measures.along_time import standard_error
 from workflow.scripts.evaluate.metrics.scores import Area, Results, evaluate_ensemble_mean
 from workflow.scripts.evaluate.metrics.table import Table, read_table, scaled_rmsb
 from workflow.scripts.evaluate.scorecard.baselines import baseline_table, sign_of, spread_word

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
-from workflow.scripts.evaluate.measures.along_time import TooShort, annual_deviation, asymmetry_weights
-from workflow.scripts.evaluate.measures.over_area import weighted_mean
-from workflow.scripts.evaluate.measures.rainfall import QUANTILES, RainHistogram, itcz_latitude
 
 from tests.helpers.evaluation_run import LAT, LON, MONTHS, PERIODS, members
 from tests.helpers.evaluation_tree import channels
@@ -14,6 +11,9 @@ from tests.helpers.project import INDEX
 from workflow.scripts.common.grids import cell_areas, centres
 from workflow.scripts.common.months import mid_times, month_of_year, month_range, year_of
 from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.measures.along_time import TooShort, annual_deviation, asymmetry_weights
+from workflow.scripts.evaluate.measures.over_area import weighted_mean
+from workflow.scripts.evaluate.measures.rainfall import QUANTILES, RainHistogram, itcz_latitude
 from workflow.scripts.evaluate.metrics.climate import evaluate_climate, evaluate_seasonal_response
 from workflow.scripts.evaluate.metrics.scores import REFERENCE, Results
 from workflow.scripts.evaluate.metrics.table import Table, scaled_trend_error

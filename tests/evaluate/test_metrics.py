@@ -4,6 +4,10 @@ import math
 
 import numpy as np
 import pytest
+
+from tests.helpers.project import INDEX
+from workflow.scripts.common.grids import area_mean, centres
+from workflow.scripts.common.months import mid_times, month_of_year, month_range, year_of
 from workflow.scripts.evaluate.measures.along_time import (
     TooShort,
     band_variance,
@@ -24,10 +28,6 @@ from workflow.scripts.evaluate.measures.ensemble import (
     spread_and_error,
 )
 from workflow.scripts.evaluate.measures.over_area import land_sea_means, rms, weighted_mean
-
-from tests.helpers.project import INDEX
-from workflow.scripts.common.grids import area_mean, centres
-from workflow.scripts.common.months import mid_times, month_of_year, month_range, year_of
 from workflow.scripts.evaluate.summarize.enso import read_index
 
 LAT = np.arange(-90, 90.1, 1.5)

@@ -6,10 +6,10 @@ import subprocess
 import netCDF4
 import numpy as np
 import pytest
-from workflow.scripts.evaluate.measures.over_area import rms
 
 from tests.evaluate.test_climate import summarized
 from tests.helpers.evaluation_run import LAT, LON, MONTHS, PERIODS, members
+from workflow.scripts.evaluate.measures.over_area import rms
 from workflow.scripts.evaluate.metrics.one_degree import GRID, above_ground, evaluate_one_degree
 from workflow.scripts.evaluate.metrics.scores import Results
 from workflow.scripts.evaluate.metrics.table import Table

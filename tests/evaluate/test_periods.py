@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from workflow.scripts.evaluate.measures.along_time import TooShort, climatology_weights, mean_weights
 
 from tests.helpers.evaluation_run import LAT, LON, run
 from tests.helpers.evaluation_tree import channels, months_of, periods
 from workflow.scripts.common.grids import cell_areas
 from workflow.scripts.common.months import month_of_year, month_range
 from workflow.scripts.common.periods import evaluation_periods
+from workflow.scripts.evaluate.measures.along_time import TooShort, climatology_weights, mean_weights
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.summary import month_weights

@@ -7,11 +7,11 @@ import warnings
 import netCDF4
 import numpy as np
 import pytest
-from workflow.scripts.evaluate.measures.over_area import rms
 
 from tests.helpers.evaluation_run import LAT, LON, MONTHS, members, run
 from tests.helpers.evaluation_tree import channels, periods
 from workflow.scripts.common.months import year_of
+from workflow.scripts.evaluate.measures.over_area import rms
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize.summary import field_order
 

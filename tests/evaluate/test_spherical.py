@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy.special import sph_harm_y
-from workflow.scripts.evaluate.measures.spherical import Harmonics
 
 from workflow.scripts.common.grids import centres
+from workflow.scripts.evaluate.measures.spherical import Harmonics
 
 GRIDS = {"poles": centres(4.5), "no poles": centres(5, poles=False)}
 
