@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
 
 import numpy as np
 import torch
+
+from model.progress import note
 
 
 def pick_device() -> torch.device:
@@ -19,6 +22,9 @@ def pick_device() -> torch.device:
     given = "SLURM_JOB_ID" not in os.environ or bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
     if given and torch.cuda.is_available():
         return torch.device("cuda")
+    named = re.match(r"\d|GPU-|MIG-", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    if "SLURM_JOB_ID" in os.environ and named:
+        note("Slurm gave this job a GPU, but torch cannot use it (driver, or torch built without CUDA): the CPU works.")
     torch.set_num_threads(threads())
     return torch.device("cpu")
 

@@ -19,7 +19,7 @@ import torch
 
 from model.data import NETCDF, Metadata
 
-UNITS = "days since 1978-01-01"
+UNITS, CALENDAR = "days since 1978-01-01", "proleptic_gregorian"
 BUFFER_BYTES = 100_000_000  # of a buffer, all members together; one month at least
 
 
@@ -50,7 +50,7 @@ class MemberFile:
         starts = [datetime.datetime(year, month, 1) for year, month in dates]
         year, month = dates[-1]
         starts.append(datetime.datetime(year + month // 12, month % 12 + 1, 1))
-        edges = np.array(netCDF4.date2num(starts, UNITS, "standard"), dtype="f8")
+        edges = np.array(netCDF4.date2num(starts, UNITS, CALENDAR), dtype="f8")
         bounds = np.stack([edges[:-1], edges[1:]], axis=1)
         self.dataset.createDimension("bnds", 2)
         axes = {"time": bounds.mean(1), "lat": metadata.lat, "lon": metadata.lon}
@@ -60,7 +60,7 @@ class MemberFile:
             variable = self.dataset.createVariable(name, "f8", (name,))
             variable.units = units[name]
             variable[:] = values
-        self.dataset["time"].setncatts({"calendar": "standard", "bounds": "time_bnds"})
+        self.dataset["time"].setncatts({"calendar": CALENDAR, "bounds": "time_bnds"})
         self.dataset.createVariable("time_bnds", "f8", ("time", "bnds"))[:] = bounds
 
     def write(self, months: np.ndarray) -> None:

@@ -8,12 +8,14 @@ import pytest
 
 from tests.helpers import made
 from tests.helpers.project import DATA
-from workflow.scripts.check.prescribed_sea import PrescribedSea
+from workflow.scripts.check.prescribed_sea import PrescribedSea, sea_findings
 from workflow.scripts.check.rules import expectation
 from workflow.scripts.check.sets import coordinates_same
 from workflow.scripts.check.simulation import left_out_rules
 from workflow.scripts.check.values import without_range
 from workflow.scripts.cmorize.tables import write_tables
+from workflow.scripts.common.months import month_range
+from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, new_file
 
 
 def expected_of(folder, table):
@@ -77,3 +79,28 @@ def test_the_sea_is_compared_where_there_are_ts_and_ice(tmp_path, ice, variables
     with PrescribedSea(tmp_path / "forcing.nc") as sea:
         reason = sea.left_out(variables)
     assert reason is None if words is None else words in reason
+
+
+def test_the_sea_is_that_of_the_files_months_and_places(tmp_path):
+    """The forcing begins years before ts; ts counts its longitudes from -180."""
+    months = month_range("1950-01", "1952-12")
+    lat, lon = np.array([-45.0, 45.0]), np.array([0.0, 90.0, 180.0, 270.0])
+    sst = 280 + np.arange(36.0)[:, None, None] + 10 * np.arange(4) + np.arange(2)[:, None]
+    with new_file(tmp_path / "forcing.nc", "a test") as file:
+        add_months(file, months)
+        add_grid(file, lat, lon)
+        add_field(file, "lsm", ("lat", "lon"))[:] = [[0, 0, 0, 1], [0, 0, 0, 0]]
+        add_field(file, "sst", ("time", "lat", "lon"))[:] = sst
+        add_field(file, "siconc", ("time", "lat", "lon"))[:] = 0
+    for name, offset, turn in (("control", 0, 0), ("warm", 4, 0), ("turned", 4, 2)):
+        with new_file(tmp_path / f"{name}.nc", "a test") as file:
+            add_months(file, months[20:30])
+            add_grid(file, lat, lon if not turn else np.array([-180.0, -90.0, 0.0, 90.0]))
+            add_field(file, "ts", ("time", "lat", "lon"))[:] = np.roll(sst[20:30] + offset, turn, axis=-1)
+    with PrescribedSea(tmp_path / "forcing.nc") as sea:
+        assert list(sea_findings(tmp_path / "control.nc", sea, 0)) == []
+        assert list(sea_findings(tmp_path / "turned.nc", sea, 4)) == []
+        (finding,) = sea_findings(tmp_path / "warm.nc", sea, 3)
+        assert "by up to 1 K" in finding
+    with PrescribedSea(tmp_path / "forcing.nc", tmp_path / "forcing.nc") as sea:
+        assert list(sea_findings(tmp_path / "warm.nc", sea, 4, tmp_path / "control.nc")) == []

@@ -99,7 +99,10 @@ def test_a_forcing_of_fewer_months_than_the_files_is_named(work, tmp_path, capsy
     fewer = {name: coordinate(name, lambda values: values[:9]) for name in ("time", "time_bnds", "sst", "siconc")}
     rebuild(forcing, lambda plain: [edit(plain) for edit in fewer.values()])
     assert main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(forcing)]) == 1
-    assert "sea-offset: ts was not compared: it has 12 months, the forcing 9" in capsys.readouterr().out
+    assert (
+        "sea-offset: ts was not compared: of its 12 months the forcing lacks 3, the first 1979-07"
+        in capsys.readouterr().out
+    )
 
 
 def test_an_outcome_that_cannot_be_written_is_said_in_one_sentence(work, tmp_path):

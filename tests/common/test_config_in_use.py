@@ -29,9 +29,14 @@ def test_a_whole_number_written_with_a_point_is_an_integer_to_the_programs(path)
     assert type(validate("training.clip", 4.0)[1]) is float, "a number that need not be whole stays as it is"
 
 
+def whole(entry):
+    """Whether a schema's entry takes whole numbers only, as a type or as a list of them."""
+    return entry.get("type") == "integer" or {type(value) for value in entry.get("enum", [])} == {int}
+
+
 def test_every_integer_of_the_schema_is_one_in_the_config():
     schema, config = yaml.safe_load(SCHEMA.read_text()), load_config()
-    paths = [path.split(".") for path, entry in properties(schema) if entry.get("type") == "integer"]
+    paths = [path.split(".") for path, entry in properties(schema) if whole(entry)]
     assert len(paths) > 25
     for *parents, last in paths:
         place = config

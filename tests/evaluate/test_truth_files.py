@@ -6,6 +6,7 @@ import shutil
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 from tests.helpers import era5_files
@@ -16,6 +17,7 @@ from workflow.scripts.evaluate import truth
 from workflow.scripts.evaluate.evaluation import read_truth
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.truth_files import folder_response
+from workflow.scripts.inputs.era5 import open_era5
 
 LAT, LON = era5_files.grid(15)
 SPANS = dict.fromkeys(("training", "validation", "test"), ("1990-01", "1991-12"))
@@ -86,7 +88,7 @@ def test_what_the_folder_lacks_is_told(runs, tmp_path):
         folder_response(tmp_path / "few", VARIABLES, 15, simulation, EXPERIMENTS)
     shutil.copytree(runs, tmp_path / "short")
     era5_files.write_single_levels(tmp_path / "short/aimip/single-levels/1990.nc", 1990, months=range(1, 12))
-    with pytest.raises(ValueError, match="1990.nc holds 11 months, not the twelve of 1990"):
+    with pytest.raises(ValueError, match="1990.nc holds 11 of the twelve months of 1990"):
         folder_response(tmp_path / "short", VARIABLES, 15, simulation, EXPERIMENTS)
     shutil.copytree(runs, tmp_path / "holes")
     with netCDF4.Dataset(tmp_path / "holes/aimip-p4k/pressure-levels/1991.nc", "a") as data:
@@ -126,3 +128,21 @@ def test_the_scorecard_says_whose_truth_it_is(tmp_path):
     assert members(read_table(tmp_path / "metrics.csv"), "E5_error_rms", "simulation", "tas", "aimip-p4k") == (
         pytest.approx([0.5], abs=1e-4)
     )
+
+
+def test_precipitation_may_be_an_accumulation_and_a_file_hold_more_months(runs, tmp_path):
+    """What local files may: m of water a day where the table has a rate, and the January after the year."""
+    simulation = month_range("1990-01", "1991-12")
+    expected, *_ = folder_response(runs, VARIABLES, 15, simulation, EXPERIMENTS)
+    shutil.copytree(runs, tmp_path / "runs")
+    for path in (tmp_path / "runs").rglob("single-levels/199?.nc"):
+        with open_era5(path) as data:
+            later = data.isel(time=[0]).assign_coords(time=[np.datetime64(f"{int(path.stem) + 1}-01", "s")])
+            whole = xr.concat([data, later], "time").load()
+        whole["tp"] = (whole["avg_tprate"] * 86.4).assign_attrs(units="m")
+        whole = whole.drop_vars(["avg_tprate", "expver"])
+        path.unlink()
+        whole.to_netcdf(path)
+    found, *_ = folder_response(tmp_path / "runs", VARIABLES, 15, simulation, EXPERIMENTS)
+    for name, values in expected["aimip-p4k"].items():
+        np.testing.assert_allclose(found["aimip-p4k"][name], values, atol=1e-6, err_msg=name)

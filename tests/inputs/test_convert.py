@@ -238,3 +238,22 @@ def test_an_offset_warms_the_sea_alone(made):
         sea = np.ma.filled(file["forcings"][:, 0]) != 0
         np.testing.assert_allclose(change[:, 0][sea], 4.0 / file["forcing_scale"][0], rtol=1e-4)
         assert (change[:, 1] == 0).all() and (change[:, 0][~sea] == 0).all()
+
+
+def test_the_level_that_a_file_states_as_a_number_is_the_fields(tmp_path):
+    """Height of 500 and 200 hPa in a file each, as CMIP has them, under one name."""
+    with xr.open_dataset(FILE) as data:
+        data = data.sel(time=slice("1995-01", "1995-12")).load()
+    paths = [tmp_path / name for name in ("rest.nc", "500.nc", "200.nc")]
+    data.drop_vars(["z500", "z200"]).to_netcdf(paths[0])
+    for path, name, level in ((paths[1], "z500", 50000.0), (paths[2], "z200", 20000.0)):
+        one = data[name].rename("zg").assign_coords(plev=level).assign_attrs(units="m")
+        one["plev"].attrs = {"units": "Pa", "standard_name": "air_pressure"}
+        one.to_netcdf(path)
+    convert.convert(paths, TABLE, tmp_path / "out", NAMES, {"v200": "m/s"}, ("1995-01", "1995-12"))
+    with xr.open_dataset(tmp_path / "out/pressure-levels/1995.nc") as found:
+        for name, level in (("z500", 500), ("z200", 200)):
+            values = found["z"].sel(level=level).sortby("lat") / 9.80665
+            np.testing.assert_allclose(values, data[name].sortby("lat"), rtol=1e-6)
+    with pytest.raises(ValueError, match="no file holds 'z200'"):
+        convert.convert(paths[:2], TABLE, tmp_path / "other", NAMES | {"z200": "zg"}, {"v200": "m/s"})

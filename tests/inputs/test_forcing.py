@@ -195,3 +195,22 @@ def test_a_file_that_went_through_other_tools_says_the_same(made, path, tmp_path
             ours, theirs = one.read(row, 0, 40), two.read(row, 0, 40)
             np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
             np.testing.assert_allclose(theirs, ours, atol=1e-3 if row.short_name == "sst" else 2e-5)
+
+
+def test_a_mask_that_is_repeated_at_each_time_is_one_and_one_that_changes_is_refused(path):
+    with Forcing(path) as forcing:
+        land, sea = forcing.land(), forcing.read(ROWS[0], 0, 3)
+
+    def repeat(file):
+        file.renameVariable("land_sea_mask", "once")
+        mask = file.createVariable("land_sea_mask", "f4", file["sea_surface_temperature"].dimensions)
+        mask[:] = np.broadcast_to(file["once"][:], mask.shape)
+
+    edit(path, repeat)
+    with Forcing(path) as forcing:
+        np.testing.assert_array_equal(forcing.land(), land)
+        np.testing.assert_array_equal(forcing.read(ROWS[0], 0, 3), sea)
+    check_forcing(path, ROWS, "1978-10", "1981-12")
+    edit(path, lambda file: file["land_sea_mask"].__setitem__((4, 6, 7), 0.25))
+    with pytest.raises(ValueError, match="forcing.nc: 'land_sea_mask' changes along 'time'; give one map of it"):
+        check_forcing(path, ROWS, "1978-10", "1981-12")

@@ -52,6 +52,7 @@ PACKED = {"dtype": "i2", "scale_factor": 30 / 65000, "add_offset": 285.0}
         {"missing_value": np.float32(-999)},
         {"missing_value": np.float32(1e20)},
         {"missing_value": np.float64(-999.9)},
+        {"missing_value": "-9999"},
         {"fill": -32767, **PACKED},
         {"fill": -32768, **PACKED},
         {"missing_value": np.int16(-32767), **PACKED},
@@ -70,7 +71,8 @@ def test_a_missing_value_is_missing_however_the_file_says_so(tmp_path, stored):
 def test_values_outside_the_valid_range_are_missing_in_packed_units_too(tmp_path):
     wrong = VALUES.copy()
     wrong[0, 0, 0] = 284.0
-    for stored in ({"valid_min": np.float32(271)}, {"valid_range": np.array([-30400, 32000], "i2"), **PACKED}):
+    turned = {"valid_max": np.int16(30400), **PACKED, "scale_factor": -30 / 65000}
+    for stored in ({"valid_min": np.float32(271)}, {"valid_range": np.array([-30400, 32000], "i2"), **PACKED}, turned):
         values = wrong.copy()
         values[0, 0, 0] = 270.5
         found = read(write(tmp_path / "x.nc", values, fill=-32767 if "dtype" in stored else np.nan, **stored))

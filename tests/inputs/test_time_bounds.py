@@ -10,7 +10,9 @@ import xarray as xr
 
 from workflow.scripts.check.axes import days, time_units
 from workflow.scripts.check.files import CmorFile
-from workflow.scripts.common.months import month_range, time_bounds
+from workflow.scripts.common.months import month_range, months_from_times, time_bounds
+from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, new_file
+from workflow.scripts.inputs.era5 import open_era5
 from workflow.scripts.inputs.labelled import months, open_labelled
 
 MONTHS = month_range("1979-01", "1980-03")
@@ -83,3 +85,14 @@ def test_the_checks_read_bounds_in_units_of_their_own(tmp_path, stamp):
     assert not list(time_units(file, None))
     headers["time_bnds"].attributes["units"] = "moons since 1979-01-01"
     assert ["time_bnds has the units 'moons since 1979-01-01'" in one for one in time_units(file, None)] == [True]
+
+
+@pytest.mark.parametrize("year", [1, 1581, 1979, 2300])
+def test_years_may_be_those_that_a_model_counts(tmp_path, year):
+    wanted = month_range(f"{year:04d}-01", f"{year:04d}-12")
+    with new_file(tmp_path / "x.nc", "a test") as file:
+        add_months(file, wanted)
+        add_grid(file, np.array([-45.0, 45.0]), np.arange(0, 360, 90.0))
+        add_field(file, "t2m", ("time", "lat", "lon"), units="K")[:] = 280
+    with open_era5(tmp_path / "x.nc") as found:
+        assert months_from_times(found["time"].values).tolist() == wanted.tolist()

@@ -4,11 +4,12 @@ import zipfile
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.helpers import era5_files
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_file
-from workflow.scripts.inputs.era5 import Unreadable, open_era5
+from workflow.scripts.inputs.era5 import Unreadable, open_era5, read_fields
 
 ROWS = {row.channel: row for row in read_variables(era5_files.VARIABLES)}
 MONTHS = [f"1979-{month:02d}" for month in range(1, 13)]
@@ -58,3 +59,20 @@ def test_a_zip_of_texts_alone_names_them(tmp_path):
         match="file is an empty ZIP file, but for README.txt: it has neither netCDF nor GRIB; download it again",
     ):
         open_era5(tmp_path / "file")
+
+
+def test_members_of_one_level_each_fit_together(tmp_path):
+    """Levels as numbers beside the field, as a selection of one level leaves them; the third file has an axis."""
+    era5_files.write_pressure_levels(tmp_path / "whole", 1979, levels=(850, 500, 250))
+    wanted = [row for row in ROWS.values() if row.level in (850, 500, 250) and row.short_name in ("t", "z")]
+    with xr.open_dataset(tmp_path / "whole") as data, zipfile.ZipFile(tmp_path / "file", "w") as archive:
+        axis = next(name for name, values in data.coords.items() if values.size == 3 and values.dims == (name,))
+        for level in ([850], 500, 250):
+            data.sel({axis: level}).to_netcdf(tmp_path / "part")
+            archive.write(tmp_path / "part", f"{np.ravel(level)[0]}.nc")
+    check_file(tmp_path / "file", wanted, MONTHS)
+    with open_era5(tmp_path / "file") as parts, open_era5(tmp_path / "whole") as whole:
+        for (row, _, found), (_, _, expected) in zip(
+            read_fields(parts, wanted), read_fields(whole, wanted), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected, err_msg=row.channel)

@@ -32,3 +32,12 @@ def test_float32_matrix_products_stay_float32():
 def test_threads_are_those_that_openmp_would_take(monkeypatch, asked, given):
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     assert threads() == (given or len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize(("visible", "told"), [("0", True), ("GPU-7c1a", True), ("NoDevFiles", False), ("", False)])
+def test_a_gpu_that_torch_cannot_use_is_told(monkeypatch, capsys, visible, told):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert pick_device().type == "cpu"
+    assert ("torch cannot use it" in capsys.readouterr().err) == told

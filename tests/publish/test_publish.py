@@ -2,6 +2,7 @@ import csv
 import filecmp
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 
@@ -289,3 +290,15 @@ def test_the_card_describes_the_ancestral_sampler_by_its_steps():
     assert "drawn from white noise by the ancestral sampler in 15 steps" in text
     assert "response to" not in text and "added to every month" not in text
     assert "Members start from the mean of the posterior" in text
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_the_commit_is_that_of_a_repository_of_another_user_too(tmp_path):
+    for words in (["init", "-q"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True)
+    found = commit(tmp_path)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 12345, 12345)
+    refused = subprocess.run(["git", "-C", tmp_path, "rev-parse", "HEAD"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    assert commit(tmp_path) == found and found["commit"]

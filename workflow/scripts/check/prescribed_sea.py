@@ -3,10 +3,13 @@
 The forcing is the experiment's: with its pattern added and its ice followed, if it has such.
 """
 
+from functools import cached_property
+
 import netCDF4
 import numpy as np
 
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.inputs.labelled import months, open_labelled
 from workflow.scripts.submission.derive import open_sea
 
 SLAB = 24  # months in memory at a time
@@ -26,7 +29,7 @@ class PrescribedSea:
     """
 
     def __init__(self, path, control=None):
-        self.dataset = netCDF4.Dataset(path)
+        self.path, self.dataset = path, netCDF4.Dataset(path)
         for name, dimensions in FORCING.items():
             found = self.dataset[name].dimensions if name in self.dataset.variables else None
             if found != dimensions and (found is not None or name != "siconc"):
@@ -48,37 +51,45 @@ class PrescribedSea:
         if self.control is not None:
             self.control.dataset.close()
 
+    @cached_property
+    def months(self):
+        """The months of the forcing, datetime64[M] (time,)."""
+        return months_of(self.path)
+
     def left_out(self, variables):
         """Why ts is not compared with the sea: no ts is among ``variables``, or no ice in the forcing; else None."""
         if "ts" not in variables:
             return "there is no ts"
         return None if "siconc" in self.dataset.variables else "the forcing has no sea ice, so open sea is not known"
 
-    def months(self, months, lat, lon):
-        """SST (K) and open-sea mask (time, lat, lon) of a slice of months on the grid of ``lat``, ``lon``."""
-        sst, mask = self._own(months)
+    def on(self, lat, lon, wanted):
+        """SST (K) and open-sea mask (time, lat, lon) of the months ``wanted`` on the grid of ``lat``, ``lon``."""
+        sst, mask = self._own(wanted)
         if self.control is not None:
-            before, open_before = self.control._own(months)
+            before, open_before = self.control._own(wanted)
             sst, mask = sst - before, mask & open_before
-        if lat.shape == self.lat.shape and np.allclose(lat, self.lat):
+        same = (one.shape == own.shape and np.allclose(one, own) for one, own in ((lat, self.lat), (lon, self.lon)))
+        if all(same):
             return sst, mask
         rows, columns = lat_overlap(self.lat, lat), lon_overlap(self.lon, lon).T
         sea = rows @ mask.astype(np.float64) @ columns
         # A regridded cell is open sea only where every cell it overlaps is.
         return rows @ np.where(mask, sst, 0) @ columns, sea > 1 - 1e-9
 
-    def _own(self, months):
-        sst, ice = (np.ma.filled(self.dataset[name][months], np.nan) for name in ("sst", "siconc"))
+    def _own(self, wanted):
+        places = np.searchsorted(self.months, wanted)
+        sst, ice = (np.ma.filled(self.dataset[name][places], np.nan) for name in ("sst", "siconc"))
         return sst, open_sea(self.land, ice) & np.isfinite(sst)
 
 
 def sea_findings(path, sea, offset, control=None):
     """Sentences on a file ``path`` of ts whose open sea is not as prescribed; arguments as of ``offset_misfit``."""
-    found, others = _months(path), {"the forcing": len(sea.dataset["sst"])}
-    others |= {"the control": _months(control)} if control else {}
-    short = [f"{name} {months}" for name, months in others.items() if months < found]
+    found, others = months_of(path), {"the forcing": sea.months}
+    others |= {"the control": months_of(control)} if control else {}
+    absent = {name: np.setdiff1d(found, there) for name, there in others.items()}
+    short = [f"{name} lacks {len(months)}, the first {months[0]}" for name, months in absent.items() if len(months)]
     if short:
-        yield f"ts was not compared: it has {found} months, {' and '.join(short)}"
+        yield f"ts was not compared: of its {len(found)} months {' and '.join(short)}"
         return
     worst, count = offset_misfit(path, sea, offset, control)
     if not count:
@@ -89,28 +100,30 @@ def sea_findings(path, sea, offset, control=None):
         yield f"ts over ice-free sea differs from {base} + {offset:g} K{pattern} by up to {worst:g} K"
 
 
-def _months(path):
-    with netCDF4.Dataset(path) as file:
-        return len(file["ts"])
+def months_of(path):
+    """The months of a file, datetime64[M] (time,), by its bounds where it has some."""
+    with open_labelled(path) as dataset:
+        return months(dataset, path)
 
 
 def offset_misfit(path, sea, offset, control=None):
     """Largest misfit (K) of ts over open sea, NaN if one is NaN, and how many values were compared.
 
     Without ``control``: of the file ``path`` from SST + ``offset`` (K). With it: of ``path`` minus the file
-    ``control`` from what SST has beyond the control's + ``offset``. ``sea`` is a PrescribedSea of the same months, with
-    the control's if ``control`` is given.
+    ``control`` from what SST has beyond the control's + ``offset``. ``sea`` is a PrescribedSea with all months of the
+    file, and with the control's if ``control`` is given.
     """
-    worst, count = 0.0, 0
+    worst, count, found = 0.0, 0, months_of(path)
+    places = np.searchsorted(months_of(control), found) if control else None
     with netCDF4.Dataset(path) as file, netCDF4.Dataset(control or path) as other:
         file.set_auto_mask(False)
         other.set_auto_mask(False)
         lat, lon = file["lat"][:], file["lon"][:]
-        for start in range(0, file["ts"].shape[0], SLAB):
-            months = slice(start, start + SLAB)
-            sst, mask = sea.months(months, lat, lon)
-            values = file["ts"][months].astype(np.float64)
-            base = sst + other["ts"][months].astype(np.float64) if control else sst
+        for start in range(0, len(found), SLAB):
+            slab = slice(start, start + SLAB)
+            sst, mask = sea.on(lat, lon, found[slab])
+            values = file["ts"][slab].astype(np.float64)
+            base = sst + other["ts"][places[slab]].astype(np.float64) if control else sst
             misfit = np.abs(values - base - offset)[mask]
             count += misfit.size
             worst = float(np.maximum(worst, misfit.max(initial=0)))  # keeps NaN, which max() would lose

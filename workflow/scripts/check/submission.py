@@ -20,6 +20,7 @@ from workflow.scripts.check.across import check_across
 from workflow.scripts.check.experiment import check_members
 from workflow.scripts.check.files import locate
 from workflow.scripts.check.outcome import write_outcome
+from workflow.scripts.check.prescribed_sea import PrescribedSea
 from workflow.scripts.check.rules import FURTHER_RULES, RULES, Report, expectation
 from workflow.scripts.check.simulation import check_files
 from workflow.scripts.common.faults import explained
@@ -88,6 +89,8 @@ def main(arguments=None):
         return 0
     try:
         expected = expectation(CMOR_FACTS, CMOR_FACTS / "ranges.csv", period=given.period)
+        if given.forcing:
+            PrescribedSea(given.forcing).dataset.close()  # a wrong one is named before all files are read
         simulations, report = check_tree(given.path, expected, given.forcing, given.allow, not given.no_cf)
     except (ValueError, OSError) as error:
         print(f"check_submission: {error}", file=sys.stderr)

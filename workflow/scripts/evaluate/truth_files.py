@@ -16,7 +16,7 @@ from workflow.scripts.common.grids import centres, lat_overlap, lon_overlap
 from workflow.scripts.common.months import month_range, months_from_times, year_slices
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
-from workflow.scripts.inputs.era5 import open_era5, read_fields
+from workflow.scripts.inputs.era5 import holds, open_era5, read_fields
 
 
 def year_files(folder, experiment, datasets, simulation):
@@ -36,11 +36,13 @@ def year_fields(paths, year, variables, lat, lon):
     for path in paths:
         with open_era5(path) as data:
             months = months_from_times(data["time"].values)
-            if months.tolist() != month_range(f"{year}-01", f"{year}-12").tolist():
-                raise ValueError(f"{path} holds {len(months)} months, not the twelve of {year}")
+            whole = np.isin(months, month_range(f"{year}-01", f"{year}-12"))
+            if whole.sum() != 12:
+                raise ValueError(f"{path} holds {whole.sum()} of the twelve months of {year}")
+            data = data.isel(time=np.flatnonzero(whole))
             rows = lat_overlap(data["latitude"].values, lat)
             columns = lon_overlap(data["longitude"].values, lon).T
-            wanted = [row for row in variables if row.short_name in data]
+            wanted = [row for row in variables if holds(data, row)]
             for row, block, values in read_fields(data, wanted):
                 if not np.isfinite(values).all():
                     raise ValueError(f"{path}: '{row.short_name}' has places without a value")

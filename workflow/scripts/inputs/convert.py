@@ -28,7 +28,7 @@ from workflow.scripts.common.variable_table import check_table
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_grid, check_values
 from workflow.scripts.inputs.forcing import LAND_MASK, at_sea, check_forcing
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered
+from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, same_axis, without_time
 
 DIMENSIONS = ("time", "level", "latitude", "longitude")
 
@@ -58,7 +58,7 @@ class Sources:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         first = self.files[0][1]
-        if not all(first[name].equals(data[name]) for name in ("latitude", "longitude")):
+        if not all(same_axis(first, data, name) for name in ("latitude", "longitude")):
             raise ValueError(f"{path} and {self.files[0][0]} are on different grids; give files of one grid")
         self.latitude, self.longitude = latitude, longitude
 
@@ -102,6 +102,8 @@ class Sources:
         if "level" in array.dims:
             places = np.flatnonzero(array["level"].values == row.level)
             return array.isel(level=places[0]) if len(places) else None
+        if "level" in array.coords and row.level is not None:  # a file of one level
+            return array if array["level"].item() == row.level else None
         # The name alone says nothing of the level of a field without an axis of levels.
         named = row.level is None or str(row.level) in re.findall(r"\d+", name) or row.channel in self.names
         return array if named else None
@@ -125,7 +127,8 @@ class Sources:
             if name in data.data_vars:
                 stated = self.units.get(name) or data[name].attrs.get("units", "1")
                 factor, offset = conversion(stated, "1", name, path)
-                return load(data[name].squeeze().transpose("latitude", "longitude")) * factor + offset
+                mask = without_time(data[name], path).transpose("latitude", "longitude")
+                return load(mask) * factor + offset
         logging.info("no file has '%s': land is where '%s' never has a value", name, sst.row.channel)
         land = 1.0 - np.any([np.isfinite(sst.read(part)).any(axis=0) for part in sst.years()], axis=0)
         if not land.any() and not aquaplanet:

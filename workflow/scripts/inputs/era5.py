@@ -15,7 +15,16 @@ import xarray as xr
 
 from workflow.scripts.common.faults import MachineFault
 from workflow.scripts.common.physics import WATER_DENSITY
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, open_netcdf, ordered, times
+from workflow.scripts.inputs.labelled import (
+    conversion,
+    load,
+    months,
+    open_labelled,
+    open_netcdf,
+    ordered,
+    same_axis,
+    times,
+)
 
 # The CDS renamed some fields early in 2025; a field read is called by its new name.
 NAMES = {"mtpr": "avg_tprate", "ci": "siconc"}
@@ -47,9 +56,11 @@ def open_era5(path, product="monthly"):
     members = open_members(path, product)
     versions = [member["expver"] for member in members]
     plain = [member.drop_vars("expver") for member in members]
+    if len(plain) > 1:
+        plain = [_along_level(one) for one in plain]
     try:
         for one in plain:
-            if not all(one[name].equals(plain[0][name]) for name in ("latitude", "longitude")):
+            if not all(same_axis(one, plain[0], name) for name in ("latitude", "longitude")):
                 raise ValueError("they are on different grids")
         merged = xr.merge(plain, join="outer", compat="no_conflicts", combine_attrs="override")
     except ValueError as error:
@@ -253,6 +264,12 @@ def _standard(source, label, product):
     return dataset
 
 
+def _along_level(dataset):
+    """``dataset`` with its level as an axis where it is one number, beside which members of other levels fit."""
+    single = "level" in dataset.variables and not dataset["level"].dims
+    return dataset.expand_dims("level", 1) if single else dataset
+
+
 def _without_others(dataset, label):
     """``dataset`` without dimensions of one value beside the axes, such as the number of the ensemble's member."""
     others = [dim for dim in dataset.dims if dim not in ("time", "level", "latitude", "longitude")]
@@ -264,11 +281,11 @@ def _without_others(dataset, label):
 
 
 def _stamps(dataset, label, product):
-    """Times of ``dataset``, datetime64[ns] (time,): the start of each month, day or hour; of a static file any."""
+    """Times of ``dataset``, datetime64[s] (time,): the start of each month, day or hour; of a static file any."""
     if product == STATIC:
-        return np.zeros(dataset.sizes.get("time", 1), "datetime64[ns]")
+        return np.zeros(dataset.sizes.get("time", 1), "datetime64[s]")
     stamps = months(dataset, label) if product == "monthly" else times(dataset, label)
-    return stamps.astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[ns]")
+    return stamps.astype(f"datetime64[{TIME_STEP[product]}]").astype("datetime64[s]")
 
 
 def _version(value):

@@ -14,7 +14,7 @@ import numpy as np
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.inputs.checks import check_grid, check_times
 from workflow.scripts.inputs.era5 import listed
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
+from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times, without_time
 
 LAND_MASK = "land_sea_mask"
 VALUES = ("start", "mean")  # what a file holds for a month: the value at its start, or its mean
@@ -57,7 +57,7 @@ class Forcing:
 
     def land(self):
         """Land fraction 0..1, float32 (latitude, longitude), north to south."""
-        return self._values(self.data[LAND_MASK], "1")
+        return self._values(without_time(self.data[LAND_MASK], self.path), "1")
 
     def read(self, row, start, stop):
         """Months ``start`` to ``stop`` of the forcing Variable ``row`` in its units, NaN on land.

@@ -98,6 +98,27 @@ def ordered(dataset, latitude=-1, level=-1):
     return dataset
 
 
+def same_axis(one, other, name):
+    """Whether two datasets have the same coordinate ``name``, or none; what it carries, such as a level, may differ."""
+    if name not in one.variables or name not in other.variables:
+        return name not in one.variables and name not in other.variables
+    return np.array_equal(one[name].values, other[name].values)
+
+
+def without_time(array, label):
+    """A field that does not change, such as the land's, of one time where the file repeats it at each.
+
+    Raises ValueError that names ``label`` if its values do change.
+    """
+    for dim in [dim for dim in array.dims if dim not in ("latitude", "longitude")]:
+        first = array.isel({dim: 0}, drop=True)
+        for number in range(1, array.sizes[dim]):
+            if not np.array_equal(first.values, array.isel({dim: number}).values, equal_nan=True):
+                raise ValueError(f"{label}: '{array.name}' changes along '{dim}'; give one map of it")
+        array = first
+    return array
+
+
 def load(array):
     """The values of a variable of ``open_labelled``, NaN where the file has none or says that one is not valid."""
     values = array.values
@@ -290,24 +311,32 @@ def _fillers(array):
     """
     packing = array.encoding
     raw = np.dtype(packing.get("dtype", array.dtype))
-    found = [one for one in np.ravel(packing.get("missing_value", [])) if np.asarray(one).dtype.kind in "iuf"]
+    found = [one for one in map(_number, np.ravel(packing.get("missing_value", []))) if one is not None]
     if "_FillValue" not in packing and raw.kind in "iu" and raw.itemsize > 1:
         found.append(netCDF4.default_fillvals[raw.str[1:]])
     scale, offset = (float(np.squeeze(packing.get(*one))) for one in (("scale_factor", 1), ("add_offset", 0)))
     return [float(one) * scale + offset for one in found if np.isfinite(float(one)) and abs(float(one)) < FILLED]
 
 
+def _number(marker):
+    """A marker of missing values as a number, which some files write as text; None for a text that is none."""
+    try:
+        return float(str(marker))
+    except ValueError:
+        return None
+
+
 def _valid_range(array):
     """(lowest, highest) valid value by the attributes of the file, in unpacked units, within what is no filler."""
     attributes, packing = array.attrs, array.encoding
     low, high = attributes.get("valid_range", (attributes.get("valid_min"), attributes.get("valid_max")))
-    limits = []
-    for limit, beyond in ((low, -FILLED), (high, FILLED)):
+    scale, offset = float(packing.get("scale_factor", 1)), float(packing.get("add_offset", 0))
+    valid = [-FILLED, FILLED]
+    for end, limit in enumerate((low, high)):
         if limit is None:
-            limits.append(beyond)
             continue
-        # Of packed data, limits of the packed type are packed as well.
+        # Of packed data, limits of the packed type are packed as well; a negative scale turns them round.
         packed = np.asarray(limit).dtype.kind in "iu" and np.dtype(packing.get("dtype", "f4")).kind in "iu"
-        value = float(limit)
-        limits.append(value * packing.get("scale_factor", 1) + packing.get("add_offset", 0) if packed else value)
-    return min(limits), max(limits)
+        turned = packed and scale < 0
+        valid[1 - end if turned else end] = float(limit) * scale + offset if packed else float(limit)
+    return tuple(valid)

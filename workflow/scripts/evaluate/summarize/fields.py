@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow.scripts.common.physics import GRAVITY
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered
+from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, same_axis
 
 GEOPOTENTIAL = 20000  # no height (m) of 500 hPa reaches it and every geopotential (m2 s-2) exceeds it
 AXES = ("time", "level", "latitude", "longitude")
@@ -78,7 +78,7 @@ class Field:
         first, variable = self.datasets[0], self.pieces[0][2]
         for dataset, (_, path, _) in zip(self.datasets[1:], self.pieces[1:], strict=True):
             for name in ("latitude", "longitude", "level"):
-                if not (name in first) == (name in dataset) or name in first and not first[name].equals(dataset[name]):
+                if not same_axis(first, dataset, name):
                     raise ValueError(f"{path} and {self.pieces[0][1]} differ in {name}; give files of one grid")
         self.lat, self.lon = first["latitude"].values, first["longitude"].values
         self.units = self.units or variable.attrs.get("units")
