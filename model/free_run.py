@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from model.climate import Climate, Viewer
 from model.data import TRAINING, VALIDATION, Months
 from model.files import whole
-from model.measures import fair_crps, lag_one, memory_months, spread_over_error
 from model.monthly_diffusion import MonthlyDiffusion
 from model.noise import VALIDATION_RUN
+from model.reference_climate import Climate, Viewer
+from model.scores import fair_crps, lag_one, memory_months, spread_over_error
 from model.simulate import free_run
 
 BLOCK = 12  # months over which a run may not run away

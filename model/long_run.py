@@ -1,9 +1,9 @@
 """Leave the model to itself under a repeated sea: does it stay a climate? `python -m model.long_run --help`.
 
 The whole years of the forcing follow each other again and again. Of each month the run keeps global means and the
-amplitudes of the leading patterns (model/climate.py), no fields. It fails with a sentence where one of them runs away;
-else it writes each one's standard deviation, from month to month and from decade to decade, beside that of the training
-and validation months.
+amplitudes of the leading patterns (model/reference_climate.py), no fields. It fails with a sentence where one of them
+runs away; else it writes each one's standard deviation, from month to month and from decade to decade, beside that of
+the training and validation months.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from model import checkpoint, data
-from model.climate import FACTOR, Climate, Viewer, block_means, blocks
 from model.device import pick_device
 from model.files import whole
 from model.noise import LONG_RUN
 from model.progress import Progress, note, running
+from model.reference_climate import FACTOR, Climate, Viewer, block_means, blocks
 from model.run_inputs import match_initial, open_inputs
 from model.simulate import simulate
 

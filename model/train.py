@@ -23,12 +23,12 @@ from model.device import generator, pick_device, seeded
 from model.free_run import status as free_run_status
 from model.free_run import write_validation
 from model.loss import draw_noise, gradients, loss_terms, validation_score
-from model.metrics import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 from model.monthly_diffusion import MonthInputs, MonthlyDiffusion
 from model.optimizer import RealAdamW, averaged, clip, clone_state, learning_rate, update_average
 from model.prefit import prefit
 from model.progress import Progress, note, running
 from model.train_state import State, Termination, code_digest, hand_over, load_state, termination, write_state
+from model.training_log import add_free_run, open_tensorboard, status, write_metrics, write_tensorboard
 
 
 def train(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.common.test_faults import refuses, run_with
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times
+from workflow.scripts.common.units import conversion
+from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered, times
 
 LAT, LON = np.array([-60.0, 0.0, 60.0]), np.arange(0, 360, 90.0)
 VALUES = np.linspace(270, 300, 2 * 3 * 4).reshape(2, 3, 4)
@@ -302,7 +303,7 @@ def test_times_that_were_never_written_are_refused_by_name(tmp_path, numbers):
 CONVERT = """
 import sys
 from workflow.scripts.common import program
-from workflow.scripts.inputs.labelled import conversion
+from workflow.scripts.common.units import conversion
 sys.exit(program.run(program.command_line("a program"), lambda given: conversion("degC", "K", "tas"), []))
 """
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tests.helpers import era5_files
+from workflow.scripts.common.units import conversion
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.forcing import Forcing
-from workflow.scripts.inputs.labelled import conversion
 
 # Water freezes and boils at these numbers of each scale.
 SCALES = {"K": (273.15, 373.15), "C": (0, 100), "F": (32, 212)}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from model import calibration, candidates, checkpoint, climate, data, free_run, noise, simulate, train
+from model import calibration, candidates, checkpoint, data, free_run, noise, reference_climate, simulate, train
 from model.config import TrainingConfig
 from model.fast import FastModel
-from model.measures import fair_crps, lag_one, memory_months, spread_over_error
+from model.scores import fair_crps, lag_one, memory_months, spread_over_error
 from model.sphere import Grid
 from tests.helpers import model_data
 from tests.helpers.model_networks import make_model, make_pairs
@@ -63,7 +63,7 @@ def test_the_power_of_a_harmonic_is_its_area_mean_square_at_its_degree():
     lat, lon = (torch.from_numpy(np.deg2rad(axis)) for axis in model_data.grid(*grid))
     lat, lon = lat[:, None], lon[None]
     maps = [torch.sin(lat) + 0 * lon, torch.cos(lat) ** 3 * torch.cos(3 * lon), 2 + 0 * lat + 0 * lon]
-    harmonics = climate.Harmonics(grid)
+    harmonics = reference_climate.Harmonics(grid)
     power = harmonics.power(harmonics(torch.stack(maps).float()))
     wanted = torch.zeros(3, 10)
     wanted[0, 1], wanted[1, 3], wanted[2, 0] = 1 / 3, 8 / 35, 4  # integrals of sin^2 cos / 2 and cos^7 / 4

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import checkpoint, climate, data, long_run
+from model import checkpoint, data, long_run
+from model.reference_climate import Climate, Viewer, block_means
 from tests.helpers import model_data
 
 
-class Known(climate.Climate):
+class Known(Climate):
     """A climate of two indices whose blocks of a year have means of -1 to 1 and 0, both of unit one."""
 
     def __init__(self):
@@ -79,7 +80,7 @@ def test_decades_of_a_long_run_vary_as_much_as_those_of_a_short_one_of_the_same_
     short, whole = months[:, :480], months[:, 480:]
     ratio = long_run.block_deviation(whole, 120, 480) / long_run.block_deviation(short, 120, 480)
     assert np.median(ratio) == pytest.approx(1, abs=0.1)
-    assert np.median(climate.block_means(whole, 120).std((0, 1)) / climate.block_means(short, 120).std((0, 1))) > 1.15
+    assert np.median(block_means(whole, 120).std((0, 1)) / block_means(short, 120).std((0, 1))) > 1.15
 
 
 def test_a_steady_run_is_measured_against_the_reference(folder, tmp_path):
@@ -114,9 +115,9 @@ def test_a_sea_warmer_than_any_the_reference_has_seen_is_no_runaway(folder):
     model, metadata, _ = checkpoint.load(folder / "c.zip")
     months = data.read_months(folder / "training.nc")
     model.forced.response[0] = 1.0
-    viewer = climate.Viewer(model, metadata)
+    viewer = Viewer(model, metadata)
     each = [(months.fields[[i]], months.forcings[[i]]) for i in range(len(months.dates))]
-    reference = climate.Climate(viewer, each, months.dates)
+    reference = Climate(viewer, each, months.dates)
     sea = (months.forcings[:, :1] != 0).any(0)
     runs = {"warm": [], "runaway": []}
     for (fields, forcing), (_, month) in zip(each, months.dates, strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import batches, checkpoint, data, metrics, prefit, train, train_state
+from model import batches, checkpoint, data, prefit, train, train_state, training_log
 from model.optimizer import RealAdamW, clone_state
 from tests.helpers import model_data
 from tests.helpers.model_networks import make_model
@@ -33,7 +33,7 @@ def same(one, other):
 
 def test_training_lowers_the_loss_and_writes_every_column(folder):
     rows = (folder / "metrics.csv").read_text().splitlines()
-    assert rows[0].split(",") == list(metrics.COLUMNS)
+    assert rows[0].split(",") == list(training_log.COLUMNS)
     loss = [float(row.split(",")[3]) for row in rows[1:]]
     assert len(loss) == 3 and loss[-1] < loss[0]
 

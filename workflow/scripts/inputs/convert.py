@@ -24,11 +24,12 @@ import numpy as np
 from workflow.scripts.common import program
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid, add_months, new_file
+from workflow.scripts.common.units import conversion
 from workflow.scripts.common.variable_table import check_table
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_grid, check_values
 from workflow.scripts.inputs.forcing import LAND_MASK, at_sea, check_forcing
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, same_axis, without_time
+from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered, same_axis, without_time
 
 DIMENSIONS = ("time", "level", "latitude", "longitude")
 

@@ -15,8 +15,8 @@ import xarray as xr
 
 from workflow.scripts.common.faults import MachineFault
 from workflow.scripts.common.physics import WATER_DENSITY
+from workflow.scripts.common.units import conversion
 from workflow.scripts.inputs.labelled import (
-    conversion,
     load,
     months,
     open_labelled,

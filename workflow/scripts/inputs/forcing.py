@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 
 from workflow.scripts.common.months import month_range, parse_month
+from workflow.scripts.common.units import conversion
 from workflow.scripts.inputs.checks import check_grid, check_times
 from workflow.scripts.inputs.era5 import listed
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, times, without_time
+from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered, times, without_time
 
 LAND_MASK = "land_sea_mask"
 VALUES = ("start", "mean")  # what a file holds for a month: the value at its start, or its mean

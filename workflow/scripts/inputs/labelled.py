@@ -7,7 +7,6 @@ Nothing is loaded before it is asked for. The conventions: https://cfconventions
 """
 
 import os
-import re
 from functools import lru_cache
 
 import cf_xarray  # noqa: F401 (the accessor .cf)
@@ -17,29 +16,10 @@ import numpy as np
 import xarray as xr
 
 from workflow.scripts.common.faults import explained
-from workflow.scripts.common.physics import GRAVITY, WATER_DENSITY
-from workflow.scripts.common.units import unit
+from workflow.scripts.common.units import conversion, spelled, unit
 
 # Files without a fill attribute still hold the library's own filler, or CMIP's; no value of any variable is as large.
 FILLED = 1e19
-# Units as real files write them where udunits does not read them, or reads something else (C is coulomb).
-SPELLED = {
-    **dict.fromkeys(("~", "(0 - 1)", "(0-1)", "0-1", "dimensionless", "fraction", "proportion", "none", "-", ""), "1"),
-    # ecCodes since 2.4x, of slopes and of types of soil and plants.
-    **dict.fromkeys(("Numeric", "(-1 to 1)", "(Code table 4.213)", "(Code table 4.234)"), "1"),
-    **dict.fromkeys(("C", "deg_c", "Celcius"), "degC"),
-    **dict.fromkeys(("mb", "hpa", "HPA"), "hPa"),
-    **dict.fromkeys(("gpm", "geopotential meter", "geopotential metre"), "m"),
-    **dict.fromkeys(("m of water equivalent", "m of water"), "m"),
-}
-# A degree of temperature in two words, which udunits takes for an angle times a temperature: 288 degrees K are 5.03 K.
-DEGREES = re.compile(
-    r"(?:\bdeg(?:ree)?s?[\s.*-]+|°[\s.*-]*)(k(?:elvins?)?|c(?:el[sc]ius)?|f(?:ahrenheit)?)\b", re.IGNORECASE
-)
-ANGLE, TEMPERATURE = (
-    re.compile(rf"(?<![a-z_])(?:{names})(?![a-z_])", re.IGNORECASE)
-    for names in ("(?:arc_?)?deg(?:ree)?s?|°", "k|kelvins?|celsius|fahrenheit|rankine|deg_?[ckfr]")
-)
 LATITUDES, LONGITUDES = ("latitude", "lat", "nav_lat"), ("longitude", "lon", "nav_lon")
 LEVELS = ("level", "pressure_level", "isobaricInhPa", "plev", "lev", "pressure")
 # Before others, since a file that has been through GRIB keeps the time of reference as "time" beside it.
@@ -168,38 +148,6 @@ def months(dataset, label):
     return np.array([f"{date.year:04d}-{date.month:02d}" for date in dates], "datetime64[M]")
 
 
-def conversion(found, wanted, name, label=None):
-    """(factor, offset) that turn values of the variable ``name`` from the units ``found`` into ``wanted``.
-
-    Depths of precipitation become masses of water, geopotential its height, and height geopotential. Raises ValueError
-    that names the variable, both units and ``label`` (the file, if given) where there is no way from one to the other.
-    """
-    place = f"{label}: " if label else ""
-    found, wanted = str(found), str(wanted)
-    if _spelled(found) == _spelled(wanted):
-        return 1.0, 0.0
-    target, stated = unit(_spelled(wanted)), unit(_spelled(found))
-    if stated is None:
-        raise ValueError(f"{place}'{name}' is in '{found}', which is no unit that udunits knows; '{wanted}' is wanted")
-    if ANGLE.search(_spelled(found)) and TEMPERATURE.search(_spelled(found)):
-        raise ValueError(f"{place}'{name}' is in '{found}', an angle with a temperature; write it without, '{wanted}'")
-    ways = [(1.0, target), (WATER_DENSITY, target / "kg m-3"), (1 / GRAVITY, target * "m s-2")]
-    if target == unit("m2 s-2"):
-        ways.append((GRAVITY, target / "m s-2"))
-    for factor, way in ways:
-        if stated.is_convertible(way):
-            zero, one = stated.convert(np.array([0.0, 1.0]), way)
-            return factor * (one - zero), factor * zero
-    raise ValueError(f"{place}'{name}' is in '{found}', which cannot be converted to '{wanted}'; give it in that unit")
-
-
-def _spelled(units):
-    """``units`` as udunits spells them."""
-    text = str(units).strip()
-    text = DEGREES.sub(lambda found: {"k": "K", "c": "degC", "f": "degF"}[found[1][0].lower()], text)
-    return SPELLED.get(text, text)
-
-
 def _named_axes(dataset, label):
     """``dataset`` with its axes under our names, found by cf_xarray where a variable says what it is."""
     axes = dataset.cf.axes
@@ -272,7 +220,7 @@ def _is_level(dataset, name):
 
 def _is_pressure(variable):
     """Whether a vertical axis measures pressure; others (height of 2 m, hybrid levels) are no levels here."""
-    stated = unit(_spelled(variable.attrs.get("units", "1")))
+    stated = unit(spelled(variable.attrs.get("units", "1")))
     return stated is not None and stated.is_convertible(unit("hPa"))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
 from workflow.scripts.common.months import month_of_year
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered
+from workflow.scripts.common.units import conversion
+from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered
 
 LARGEST = 20.0  # K; what goes beyond is no difference but a temperature
 LEAST_SHARE = 1e-6  # of a cell that must have a value

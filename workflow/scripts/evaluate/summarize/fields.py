@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from workflow.scripts.common.physics import GRAVITY
-from workflow.scripts.inputs.labelled import conversion, load, months, open_labelled, ordered, same_axis
+from workflow.scripts.common.units import conversion
+from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered, same_axis
 
 GEOPOTENTIAL = 20000  # no height (m) of 500 hPa reaches it and every geopotential (m2 s-2) exceeds it
 AXES = ("time", "level", "latitude", "longitude")
