@@ -27,6 +27,7 @@ from model.simulate import free_run
 from model.sphere import row_weights
 
 MEANS_YEARS = 5  # whose means tell within a third how much they vary: runs of a few years vary several times too much
+TELLING = 1.645  # errors by which a run must vary more than the data: one in twenty does by chance
 DRY = 1e-4  # of the square of a root's scale, below which a field is none
 LIMIT = 3.0  # of an offset of roots, normalized units
 HALVINGS = 30  # of the interval in which it is looked for
@@ -166,10 +167,24 @@ def fit_means(model: MonthlyDiffusion, months: Months, inside: np.ndarray, membe
     usual = monthly_means(rest, number)
     departures = rest - usual[number - 1]
     years = departures[: len(departures) // 12 * 12].unflatten(0, (-1, 12)).mean(1)
-    deviation = years.std(0)
-    known, run = deviation[0], deviation[1:].square().mean(0).sqrt()
-    kept = torch.where(run > 0, known / run.clamp_min(TINY), 1.0).clamp_max(1)
+    kept = kept_share(years[:, 0], years[:, 1:])
     residual.means.fit(usual[:, 1:].mean(1).float(), slope.mean.float(), bend.float(), kept.float())
+
+
+def kept_share(known: torch.Tensor, run: torch.Tensor) -> torch.Tensor:
+    """Return what to keep of the deviation of a run's yearly means (fields,): 1 where it varies as the data may.
+
+    A run as variable as the data has the larger variance half the time, so that it is held only where the logarithms
+    of both variances, of which one of n years errs by a variance of 2 / (n - 1), differ by more than TELLING errors.
+
+    Args:
+        known: yearly means of the data, (years, fields).
+        run: of the members, (years, members, fields).
+    """
+    deviation = run.var(0).mean(0).sqrt()
+    kept = torch.where(deviation > 0, known.std(0) / deviation.clamp_min(TINY), 1.0).clamp_max(1)
+    error = math.sqrt(2 / (len(known) - 1) * (1 + 1 / run.shape[1]))
+    return torch.where(2 * kept.clamp_min(TINY).log() < -TELLING * error, kept, 1.0)
 
 
 def run_of(

@@ -49,7 +49,8 @@ def seeded(seed: int):
 
 def generator(*key: int) -> torch.Generator:
     """Return a CPU generator for the random numbers of `key`, such as (seed, step); other keys are independent."""
-    number = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    # By spawn_key: of the entropy alone zeros at the end count for nothing.
+    number = np.random.SeedSequence(key[0], spawn_key=key[1:]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(number >> np.uint64(1)))
 
 

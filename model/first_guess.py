@@ -6,6 +6,7 @@ The numbers and their sources are in model/data/uniform_warming.csv; where data 
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -18,12 +19,14 @@ from model.files import read_rows
 from model.forced import ForcedResponse, KnownMean
 from model.progress import note
 
+PER_KELVIN = ("land", "sea")  # columns of the table
 TABLE = Path(__file__).parent / "data" / "uniform_warming.csv"
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
 GRAVITY = 9.80665  # m s-2
 GEOPOTENTIAL = {"m2 s-2": 1.0, "m**2 s**-2": 1.0, "m": GRAVITY, "gpm": GRAVITY}  # m2 s-2 per unit
 SEA_LEVEL = 1000.0  # hPa, from which heights are summed
 STEPS = 64  # of that sum
+STRATOSPHERE = 100.0  # hPa, from which on upwards errors are stated level by level
 
 
 def fit(forced: ForcedResponse, training: Months) -> None:
@@ -50,16 +53,28 @@ def known_means(metadata: Metadata, fields: torch.Tensor, sea: torch.Tensor) -> 
     regions = {"globe": torch.ones_like(sea), "land": 1 - sea, "sea": sea}
     known: dict[int, list[KnownMean]] = {}
     for number, channel in enumerate(metadata.channels):
-        row = rows_of(channel)[0] if rows_of(channel) else {}
-        stated = {name: row[f"error_{name}"] for name in regions if row.get(f"error_{name}")}
-        if stated:
-            weights = torch.ones_like(sea)
-            if channel.transform == "sqrt":  # a square changes by twice its root
-                weights = 2 * usual(metadata, fields, number).clamp_min(0)
-            known[number] = [
-                KnownMean(regions[name], weights, float(error), float(row["between"])) for name, error in stated.items()
-            ]
+        weights = torch.ones_like(sea)
+        if channel.transform == "sqrt":  # a square changes by twice its root
+            weights = 2 * usual(metadata, fields, number).clamp_min(0)
+        for name, region in regions.items():
+            error, between, other = error_of(channel, f"error_{name}")
+            if error:
+                maps = normalized(metadata, fields, number, error * torch.ones_like(sea))
+                known.setdefault(number, []).append(KnownMean(region, weights, maps, between, other))
     return known
+
+
+def error_of(channel: Channel, column: str) -> tuple[float, float, bool]:
+    """Return a channel's error of a `column` (0: none is stated), what differs between years, and other causes."""
+    rows = read_table()["t"] if is_geopotential(channel) else rows_of(channel)
+    if not rows or channel.level is not None and channel.level > STRATOSPHERE:
+        return 0.0, 0.0, False
+    if is_geopotential(channel):
+        assert channel.level is not None
+        error = thickness(rows, channel.level, (column,))[0] / GEOPOTENTIAL[channel.units]
+    else:
+        error = at_level(rows, channel.level, (column,))[0]
+    return error, float(rows[0]["between"] or 0), bool(rows[-1]["other"])
 
 
 def sea_of(forcings: torch.Tensor) -> torch.Tensor:
@@ -89,32 +104,39 @@ def rows_of(channel: Channel) -> list[dict[str, str]]:
     return rows if rows and (channel.level is None) == (not rows[0]["level"]) else []
 
 
-def at_level(rows: list[dict[str, str]], level: float | None) -> tuple[float, float]:
-    """Return (land, sea) of a variable's rows at a level in hPa, or at the surface (None)."""
+def at_level(rows: list[dict[str, str]], level: float | None, columns: Sequence[str] = PER_KELVIN) -> list[float]:
+    """Return the columns of a variable's rows at a level in hPa, or at the surface (None); what is not stated is 0."""
     if level is None or not rows[0]["level"]:
-        return float(rows[0]["land"]), float(rows[0]["sea"])
+        return [float(rows[0][name] or 0) for name in columns]
     rows = sorted(rows, key=lambda row: float(row["level"]))
     known = [math.log(float(row["level"])) for row in rows]
-    land, sea = (np.interp(math.log(level), known, [float(row[name]) for row in rows]) for name in ("land", "sea"))
-    return float(land), float(sea)
+    return [float(np.interp(math.log(level), known, [float(row[name] or 0) for row in rows])) for name in columns]
 
 
-def thickness(rows: list[dict[str, str]], level: float) -> tuple[float, float]:
-    """Return by how many m2 s-2 per K (land, sea) the geopotential of a level rises above warmer air (hypsometric)."""
+def thickness(rows: list[dict[str, str]], level: float, columns: Sequence[str] = PER_KELVIN) -> list[float]:
+    """Return by how many m2 s-2 per K the geopotential of a level rises above warmer air (hypsometric), by columns."""
     edges = np.linspace(math.log(SEA_LEVEL), math.log(level), STEPS + 1)
     middle = np.exp((edges[1:] + edges[:-1]) / 2)
-    land, sea = np.mean([at_level(rows, pressure) for pressure in middle], axis=0)
     layer = GAS_CONSTANT * (edges[0] - edges[-1])
-    return float(land * layer), float(sea * layer)
+    return (layer * np.mean([at_level(rows, pressure, columns) for pressure in middle], axis=0)).tolist()
+
+
+def is_geopotential(channel: Channel) -> bool:
+    """Tell whether a channel is the geopotential or height of a level, which follows from the air below it."""
+    return channel.short_name in ("z", "zg") and channel.level is not None and channel.units in GEOPOTENTIAL
 
 
 def guess_of(channel: Channel) -> tuple[float, float, bool]:
     """Return (land, sea) per K of a channel, in its units or as a share of itself, and whether as a share."""
-    if channel.short_name in ("z", "zg") and channel.level is not None and channel.units in GEOPOTENTIAL:
+    if is_geopotential(channel):
+        assert channel.level is not None
         land, sea = thickness(read_table()["t"], channel.level)
         return land / GEOPOTENTIAL[channel.units], sea / GEOPOTENTIAL[channel.units], False
     rows = rows_of(channel)
-    return (*at_level(rows, channel.level), rows[0]["unit"] == "1") if rows else (0.0, 0.0, False)
+    if not rows:
+        return 0.0, 0.0, False
+    land, sea = at_level(rows, channel.level)
+    return land, sea, rows[0]["unit"] == "1"
 
 
 def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Tensor) -> torch.Tensor | None:
@@ -134,11 +156,16 @@ def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Te
     sea = sea_of(forcings)
     found = []
     for number, channel in enumerate(metadata.channels):
-        land, ocean, share = guess_of(channel)
-        warming = land + (ocean - land) * sea
-        if share:
-            warming = warming * usual(metadata, fields, number) * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
-        elif channel.transform != "none":
-            warming = torch.zeros_like(sea)
-        found.append(warming * kelvin / float(metadata.scale[number]))
+        land, ocean, _ = guess_of(channel)
+        found.append(normalized(metadata, fields, number, land + (ocean - land) * sea))
     return torch.stack(found).to(forcings.device)
+
+
+def normalized(metadata: Metadata, fields: torch.Tensor, number: int, warming: torch.Tensor) -> torch.Tensor:
+    """Return what is of a field per K (nlat, nlon), in its units or as a share, normalized, per normalized unit."""
+    channel = metadata.channels[number]
+    if guess_of(channel)[2]:
+        warming = warming * usual(metadata, fields, number) * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
+    elif channel.transform != "none":
+        warming = torch.zeros_like(warming)
+    return warming * float(metadata.forcing_scale[0]) / float(metadata.scale[number])

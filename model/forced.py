@@ -51,8 +51,9 @@ class KnownMean(NamedTuple):
 
     region: torch.Tensor  # 1 within, (nlat, nlon)
     weights: torch.Tensor  # of the area mean, (nlat, nlon): what a normalized unit at a place is of the field there
-    error: float  # of the first guess, a share of it
+    error: torch.Tensor  # of the first guess, as the guess is given, (nlat, nlon)
     between: float  # of what years tell that are warm by El Nino, as a share of the first guess
+    other: bool = False  # whether other causes than the sea have trends in it
 
 
 class ForcedResponse(nn.Module):
@@ -195,11 +196,15 @@ class ForcedResponse(nn.Module):
             if guess is not None:
                 first[0] = guess[channel] * self.spread[0]
             departure = wiener((found.response - first).float(), found.residual.float(), uncertainty)
-            for known in (means or {}).get(channel, ()) if first[0].any() else ():
+            for known in (means or {}).get(channel, ()) if guess is not None else ():
                 weights = known.weights.to(first) * known.region.to(first) * wiener.rows
-                of_guess, of_data = ((maps * weights).mean() for maps in (first[0], found.response[0] - first[0]))
+                error = known.error.to(first) * self.spread[0]
+                mean, beyond, error = (
+                    (maps * weights).mean() for maps in (first[0], found.response[0] - first[0], error)
+                )
                 sampling = WienerFilter.error((found.residual * weights).mean((1, 2))) * uncertainty[0]
-                wanted = told(of_guess, sampling, known, unsteady) * of_data
+                unknown = sampling + (known.between * unsteady * mean).square()
+                wanted = told(error.square(), unknown, beyond if known.other else None) * beyond
                 lacking = (wanted - (departure[0] * weights).mean()) / weights.mean().clamp_min(TINY)
                 departure[0] += (lacking * known.region.to(first)).float()
             self.local[kept, channel] = found.places.float()
@@ -252,20 +257,21 @@ def about_a_line(series: torch.Tensor) -> float:
     return min(1.0, float(rest.square().sum() / (len(years) - 2) / variance.clamp_min(TINY)))
 
 
-def told(guess: torch.Tensor, sampling: torch.Tensor, known: KnownMean, unsteady: float) -> torch.Tensor:
-    """Return how far data take a global mean from its guess to what they have, 0 to 1, by the variances of both.
+def told(of_guess: torch.Tensor, of_data: torch.Tensor, beyond: torch.Tensor | None = None) -> torch.Tensor:
+    """Return how far data take a mean from its guess to what they have, 0 to 1, by the variances of both errors.
 
-    Years that are warm by El Nino tell another mean than years that are warm by a steady warming; the more of the
-    sea's variance between years is `unsteady`, the more of that is in the data's.
+    Years that are warm by El Nino tell another mean than years that are warm by a steady warming; the more of the sea's
+    variance between years is no steady warming, the more of that is in the error of the data. Where a trend has other
+    causes than the sea, as ozone's and carbon dioxide's in the stratosphere, what data have `beyond` the guess and
+    both errors is taken for theirs, so that it is told the less the more it is.
 
     Args:
-        guess: the mean.
-        sampling: error variance of the data's.
-        known: the errors that are no sampling.
-        unsteady: share of the variance that is no warming.
+        of_guess: error variance of the guess.
+        of_data: of the data: sampling, and what years tell that are warm by no steady warming.
+        beyond: what data have beyond the guess, where other causes are.
     """
-    of_guess = (known.error * guess).square()
-    of_data = sampling + (known.between * unsteady * guess).square()
+    if beyond is not None:
+        of_data = torch.maximum(of_data, beyond.square() - of_guess)
     return of_guess / (of_guess + of_data).clamp_min(TINY)
 
 

@@ -46,6 +46,7 @@ LARGEST = 0.99  # amplitude that a mode keeps from month to month, at most
 SMALLEST = 0.1  # variance of a season, of the year's mean, at least
 PART = 1 << 14  # numbers of a latent at a time
 DOUBLINGS = 12  # of the months over which shocks are summed
+LEAST_MONTHS = 48  # that tell slow modes from weather
 LEAST = 1e-9  # variance of a slow mode, of that of all, at least
 RIDGE = 1e-3  # of the variance; more would damp slow oscillations
 
@@ -141,7 +142,8 @@ class LatentStatistics(nn.Module):
 
     def _fit_color(self, departures: torch.Tensor, months: torch.Tensor) -> None:
         """Measure C of departures x, float64 (time, size)."""
-        patterns, _ = leading_patterns(departures, len(self.patterns))
+        # Of no more than half the months, or they would hold all that these have, and nothing that others have.
+        patterns, _ = leading_patterns(departures, min(len(self.patterns), max(1, len(departures) // 2)))
         squares = (departures @ patterns.T).square()
         power = torch.cat([part.square().sum(1) for part in departures.split(12)])
         rest = (power - squares.sum(1)).clamp_min(0) / max(1, departures.shape[1] - len(patterns))
@@ -168,7 +170,12 @@ class LatentStatistics(nn.Module):
 
 
 def count_slow(anomalies: torch.Tensor) -> int:
-    """Return how many modes of `anomalies` (time, size) are slow by either half of the months, and in the other."""
+    """Return how many modes of `anomalies` (time, size) are slow by either half of the months, and in the other.
+
+    None of less than LEAST_MONTHS: halves share the means of calendar months, which few years make each other's mirror.
+    """
+    if len(anomalies) < LEAST_MONTHS:
+        return 0
     middle = len(anomalies) // 2
     halves = anomalies[:middle], anomalies[middle:]
     return min(confirmed(other, slow_modes(half, SLOW_MODES)) for half, other in (halves, halves[::-1]))

@@ -13,6 +13,7 @@ POOL = 10  # degree of the harmonics to which the moments of what is at a place 
 LEAST = 1e-3  # of the unit variance of anomalies: less, beside the amplitudes, is what they leave to rounding
 STILL = 1e-2  # of the mean variance of what is at a place: where it varies less, nothing is regressed on it
 RIDGE = 3e-2  # of that variance, added to it
+CONFIRMING = 36  # months, of which less confirm nothing: halves of a mean of two years are each other's mirror images
 
 
 class Predictors:
@@ -21,6 +22,11 @@ class Predictors:
     def __init__(self, values: torch.Tensor):
         self.values = values - values.mean(0)
         self.inverse = torch.linalg.pinv(self.values, rtol=RANK)
+
+    @property
+    def count(self) -> int:
+        """The number of predictors that are not still."""
+        return int((self.inverse.abs().sum(1) > 0).sum())
 
     @property
     def uncertainty(self) -> torch.Tensor:
@@ -50,7 +56,7 @@ class Found(NamedTuple):
     places: torch.Tensor  # a, (places, nlat, nlon)
     seasonal: torch.Tensor  # S, (waves, amplitudes, nlat, nlon)
     response: torch.Tensor  # R, (modes, nlat, nlon)
-    residual: torch.Tensor  # what is left, (time, nlat, nlon)
+    residual: torch.Tensor  # what is left, (time, nlat, nlon), as large as the errors that it is of
 
 
 class Regression:
@@ -86,6 +92,9 @@ class Regression:
         self.rows = row_weights(places.shape[-2]).to(places.device).double()
         self.amplitudes = Predictors(amplitudes)
         self.all = Predictors(torch.cat([amplitudes, seasonal.flatten(1)], dim=1))
+        # What is left of a field has lost the means of twelve calendar months, and as many numbers as are fitted.
+        fitted = min(12, len(amplitudes)) + self.all.count
+        self.loss = (len(amplitudes) / max(len(amplitudes) - fitted, 1)) ** 0.5
         self.seasonal = seasonal
         self.free_seasonal = self.amplitudes.rest(seasonal)
         self.places = places.sub_(places.mean(0))
@@ -102,7 +111,7 @@ class Regression:
         )
 
     def __call__(self, field: torch.Tensor) -> Found:
-        """Return what is found of `field`, float64 (time, nlat, nlon)."""
+        """Return what is found of `field`, float64 (time, nlat, nlon), less the mean of each calendar month."""
         places = self._at_places(self.all.rest(field))
         lines, bends = places.split(self.lines.shape[:2])
         lines -= (self.lines * bends).sum(1)
@@ -110,7 +119,7 @@ class Regression:
             field = field - place * value
         seasonal = self._by_season(self.amplitudes.rest(field))
         field = field - _seasonal_terms(self.seasonal, seasonal).sum(0)
-        return Found(places, seasonal, self.amplitudes.fit(field), self.amplitudes.rest(field))
+        return Found(places, seasonal, self.amplitudes.fit(field), self.amplitudes.rest(field) * self.loss)
 
     def _measure(self) -> None:
         """Measure where what is at a place moves, and the ridge by which its moments are held."""
@@ -135,6 +144,8 @@ class Regression:
 
     def _at_places(self, free: torch.Tensor) -> torch.Tensor:
         """Return a (places, nlat, nlon) of a field without amplitudes (time, nlat, nlon), of each what is confirmed."""
+        if len(free) < CONFIRMING:
+            return torch.zeros_like(self.moving, dtype=free.dtype)
         terms = (
             (self._solve(half, free)[:, None] * self.free[other.span].transpose(0, 1), free[other.span])
             for half, other in (self.halves, self.halves[::-1])

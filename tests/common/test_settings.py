@@ -51,6 +51,7 @@ def test_shipped_configs_are_valid(overlays):
         ("evaluation.regression_modes", 361, ["evaluation.regression_modes", "361", "at most the 360 months"]),
         ("submission.source_id", "no-diffusion", ["no-diffusion", "something else", "another name"]),
         ("download.product", "daily", ["download.product", "daily", "monthly"]),
+        ("normalize.reference", "channel", ["model.noise_modes", "64", "annual cycle", "climatology"]),
         ("training.times", "steps", ["training.times", "model.sampler", "second_order"]),
         ("submission.source_id", "MD_1p5", ["submission.source_id", "MD_1p5"]),
         ("submission.version", "2026-11-22", ["submission.version", "2026-11-22"]),

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from model.device import pick_device, threads
+from model.device import generator, pick_device, threads
 
 
 def test_a_slurm_job_that_was_given_no_gpu_uses_none(monkeypatch):
@@ -41,3 +41,11 @@ def test_a_gpu_that_torch_cannot_use_is_told(monkeypatch, capsys, visible, told)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert pick_device().type == "cpu"
     assert ("torch cannot use it" in capsys.readouterr().err) == told
+
+
+def test_random_numbers_of_other_keys_are_others():
+    """Zeros at the end of a key, and parts of a large number, count."""
+    keys = [(3,), (3, 0), (3, 0, 0), (2**32 + 3,), (3, 1), (4,)]
+    drawn = {key: tuple(torch.rand(3, generator=generator(*key)).tolist()) for key in keys}
+    assert len(set(drawn.values())) == len(keys)
+    assert drawn[3, 1] == tuple(torch.rand(3, generator=generator(3, 1)).tolist())

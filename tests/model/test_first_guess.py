@@ -132,3 +132,33 @@ def test_the_first_guess_is_hypsometric_and_in_the_units_of_the_table(tmp_path):
     fields[:, 3] = torch.linspace(-4, 4, 13)[:, None]
     share = uniform_warming(metadata, fields, months.forcings)[3] / guess[3]
     assert torch.allclose(share, 1 + torch.linspace(-4, 4, 13)[:, None].expand(13, 24) * 1e-3 / 5e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("cooling", "least", "most"), [(-0.4, -0.5, -0.25), (-3.3, -0.2, 0.0)])
+def test_what_cools_the_stratosphere_beside_the_sea_is_not_the_seas(tmp_path, cooling, least, most):
+    """K per K at 50 hPa in 36 years in which the sea warms: as a sea may do, and as ozone and carbon dioxide do."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc", count=432, validation=12))
+    sst = months.forcings[:, 0].clone()
+    sea = (sst != 0).any(0).float()
+    sst += torch.linspace(-0.5, 0.5, len(sst))[:, None, None] * sea
+    area = row_weights(sst.shape[1])
+    warmth = (sst * sea * area).sum((1, 2)) / (sea * area).sum()
+    levels = {"t50": ("t", 50.0, "K", 1.0), "z50": ("z", 50.0, "m2 s-2", 300.0), "t850": ("t", 850.0, "K", 1.0)}
+    channels = [
+        data.Channel(name, short, level, "none", units, -1e9, 1e9) for name, (short, level, units, _) in levels.items()
+    ]
+    channels += months.metadata.channels[3:]
+    scale = np.concatenate([[unit for *_, unit in levels.values()], months.metadata.scale[3:]]).astype("f4")
+    metadata = dataclasses.replace(
+        months.metadata, channels=channels, scale=scale, forcing_scale=np.array([1.0, 1.0, 1.0])
+    )
+    weather = 0.05 * torch.randn(months.fields.shape, generator=torch.Generator().manual_seed(3))
+    fields = cooling * warmth[:, None, None, None] + weather
+    forced = ForcedResponse(2, len(channels), 3, Grid(*sst.shape[1:]))
+    forcings = torch.cat([sst[:, None], months.forcings[:, 1:]], dim=1)
+    fit(forced, dataclasses.replace(months, metadata=metadata, forcings=forcings, fields=fields))
+    found = (forced.response[0] / forced.spread[0] * area).mean((1, 2))
+    assert least < found[0] < most
+    assert found[2].item() == pytest.approx(cooling, rel=0.1), "the troposphere is the sea's"
+    guess = uniform_warming(metadata, fields, forcings)[1].mean()
+    assert abs(found[1] - guess) < abs(cooling - guess) or cooling > -1, "so is it with the height of the level"

@@ -143,3 +143,21 @@ def test_a_global_mean_that_is_held_still_follows_a_uniform_warming():
         means.append(area_mean(fields)[0])
     wanted = 4 / model.forced.spread[0] * per_unit
     assert (means[1] - means[0]).numpy() == pytest.approx(wanted.flatten().numpy(), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("years", "ratio", "least", "most"),
+    [
+        (5, 1.0, 0.92, 1.0),
+        (10, 1.0, 0.95, 1.0),
+        (30, 1.0, 0.97, 1.0),
+        (10, 0.3, 0.28, 0.36),
+        (30, 0.6, 0.58, 0.66),
+    ],
+)
+def test_a_run_as_variable_as_the_data_is_not_held_and_a_wilder_one_is(years, ratio, least, most):
+    """Mean over drawn records, `ratio` being the data's deviation over that of the run of four members."""
+    draw = torch.Generator().manual_seed(years)
+    known = ratio * torch.randn(years, 4000, generator=draw)
+    run = torch.randn(years, 4, 4000, generator=draw)
+    assert least < calibration.kept_share(known, run).mean() <= most

@@ -9,6 +9,8 @@ from model.diffusion import Diffusion
 from model.latents import SLOW_MODES, LatentStatistics, SlowModes, confirmed, count_slow, slow_modes
 from tests.helpers.model_networks import make_model, make_pairs
 
+SHAPE = (2, 10, 20)
+
 JANUARY = torch.ones(1)
 
 
@@ -189,3 +191,26 @@ def test_the_color_is_white_until_it_is_measured_and_survives_few_months():
     assert torch.equal(statistics.color(white, JANUARY), white) and not statistics.predict(white).any()
     statistics.fit(red_latents(count=6), calendar(6))
     assert torch.isfinite(statistics.color(white, JANUARY)).all()
+
+
+@pytest.mark.parametrize("months", [48, 60, 120])
+def test_the_noise_of_few_months_has_what_other_months_have(months):
+    """Weather of many patterns alike: noise in those of the training months alone would be noise of nothing else."""
+    draw = torch.Generator().manual_seed(months)
+    latents = torch.randn(months, *SHAPE, generator=draw)
+    statistics = LatentStatistics(128, SHAPE)
+    statistics.fit(latents.clone(), torch.arange(months) % 12 + 1)
+    noise = statistics.color(torch.randn(500, *SHAPE, generator=draw), torch.full((500,), 3)).flatten(1)
+    inside = torch.linalg.svd(latents.flatten(1), full_matrices=False)[2]
+    assert (noise @ inside.T).square().sum() < 0.85 * noise.square().sum()
+    assert noise.var().item() == pytest.approx(1, abs=0.15)
+
+
+def test_two_years_tell_no_slow_modes():
+    """Halves of two years are each other's mirror images, whatever the weather."""
+    draw = torch.Generator().manual_seed(5)
+    weather = torch.randn(24, 40, generator=draw, dtype=torch.float64)
+    for month in range(1, 24):
+        weather[month] += 0.9 * weather[month - 1]
+    calendar = weather.unflatten(0, (2, 12)).mean(0).repeat(2, 1)
+    assert count_slow(weather - calendar) == 0

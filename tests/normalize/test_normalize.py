@@ -1,6 +1,7 @@
 """Statistics from the training period alone, and files from which the physical fields come back."""
 
 import filecmp
+import shutil
 
 import netCDF4
 import numpy as np
@@ -262,6 +263,20 @@ def test_a_sea_without_any_ice_is_no_division_by_zero(data, tmp_path):
     write_forcing(tmp_path / "iceless.nc", made, tmp_path / "forcing.nc", 0)
     (forcings,) = arrays(tmp_path / "forcing.nc", "forcings")
     assert (forcings[:, 1] == 0).all() and np.isfinite(forcings).all() and forcings[:, 0].std() > 0.1
+
+
+def test_a_sea_of_one_temperature_is_still_sea(data, tmp_path):
+    """An aquaplanet's control may be as warm everywhere; 0 is what land has."""
+    with netCDF4.Dataset(shutil.copy(data / "training.nc", tmp_path / "one.nc"), "a") as file:
+        sst = np.ma.filled(file["sst"][:], np.nan)
+        file["sst"][:] = np.where(np.isfinite(sst), np.float32(300.15), sst)
+    shared = tmp_path / "one.nc", data / "static.nc"
+    write_statistics(
+        years(data, 1979, 1980, 1981), *shared, VARIABLES, tmp_path / "statistics.nc", TRAINING, "climatology"
+    )
+    write_forcing(tmp_path / "one.nc", tmp_path / "statistics.nc", tmp_path / "forcing.nc", 0)
+    (forcings,) = arrays(tmp_path / "forcing.nc", "forcings")
+    np.testing.assert_array_equal(forcings[:, 0] != 0, np.isfinite(sst))
 
 
 def test_too_little_training_data_is_refused_with_the_cure(data, tmp_path):

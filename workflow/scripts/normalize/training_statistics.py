@@ -48,6 +48,9 @@ def write_statistics(era5, forcing, static, variables, output, period, reference
     for name, (mean, spread) in [*forcings.items(), *statics.items()]:
         if not np.isfinite([mean, spread]).all():
             raise ValueError(f"'{name}' has no finite mean or standard deviation in the training period")
+    if not forcings["sst"][1] > NO_SPREAD * abs(forcings["sst"][0]):
+        # But the sea is where its temperature is not 0, so that one of a single temperature stays sea.
+        forcings["sst"] = (forcings["sst"][0] - 1.0, 0.0)
     # A map that is the same everywhere, such as no ice at all, says nothing; it becomes 0 and not an error.
     statics, forcings = (
         {name: (mean, spread if spread > NO_SPREAD * abs(mean) else 1.0) for name, (mean, spread) in values.items()}
@@ -110,7 +113,7 @@ def _check_counts(counts, months, reference):
         raise ValueError(
             f"calendar month {counts.argmin() + 1} has {counts.min()} years of training data in {months[0]}.."
             f"{months[-1]}, but normalize.reference climatology needs {least}: lengthen periods.training "
-            "or set it to channel"
+            "or set it to channel, with model.noise_modes 0"
         )
 
 
