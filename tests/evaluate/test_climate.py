@@ -106,7 +106,7 @@ def summarized(path, fields, lat=LAT, lon=LON):
     for field, values in fields.items():
         for year in np.unique(years):
             summary.add(field, MONTHS[years == year], values[years == year], "K")
-    summary.write(path)
+    summary.write(path, "made")
     return SummaryFile(path)
 
 

@@ -1,6 +1,6 @@
 """The evaluation run on the made climate: simulations in, the folder of all its files out."""
 
-import netCDF4
+import numpy as np
 
 from tests.helpers.evaluation_tree import grid, months_of, periods, write_era5, write_simulation
 from tests.helpers.project import INDEX, VARIABLES
@@ -9,7 +9,7 @@ from workflow.scripts.evaluate.evaluation import evaluate
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.reference import summarize_reference
 from workflow.scripts.evaluate.summarize.simulation import summarize
-from workflow.scripts.evaluate.summarize.summary import write_labels
+from workflow.scripts.evaluate.truth import write_truth
 
 PERIODS = periods()
 LAT, LON = grid()
@@ -59,25 +59,19 @@ def run(folder, simulations, spans=PERIODS, truth=None, models=None, baselines=N
         for name, members in (baselines or {}).items()
     }
     outputs = {name: folder / path for name, path in OUTPUTS.items()}
-    known = write_truth(folder, truth) if truth else None
+    known = write_known(folder, truth) if truth else None
     paths = folder / "reference.nc", paths, static
     evaluate(*paths, EXPERIMENTS, settings, "MD-made", outputs, known, models, others)
     return folder
 
 
-def write_truth(folder, kelvin):
-    """A file as evaluate/truth.py writes it."""
-    fields = SummaryFile(folder / "reference.nc").fields
-    with netCDF4.Dataset(folder / "truth.nc", "w") as data:
-        write_labels(data, "experiment", ["aimip-p4k"])
-        write_labels(data, "field", fields)
-        data.createDimension("lat", len(LAT))
-        data.createDimension("lon", len(LON))
-        response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"))
-        response[:] = 0
-        response[0, fields.index("tas")] = kelvin
-        write_labels(data, "index", ["NAO"])
-        data.createVariable("index_std", "f8", ("index",))[:] = [500.0]
+def write_known(folder, kelvin):
+    """A file as evaluate/truth.py writes it: a response of tas (K) and none of all other fields, and the NAO's size."""
+    nothing = np.zeros((len(LAT), len(LON)))
+    fields = dict.fromkeys(SummaryFile(folder / "reference.nc").fields, nothing)
+    write_truth(
+        folder / "truth.nc", "made", {"aimip-p4k": fields | {"tas": nothing + kelvin}}, LAT, LON, {"NAO": 500.0}
+    )
     return folder / "truth.nc"
 
 

@@ -11,21 +11,20 @@ noise add over the training span. Of a general circulation model it is the diffe
 import sys
 from dataclasses import replace
 
-import netCDF4
 import numpy as np
 
 from workflow.scripts.common import program
-from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.experiments import has_own_forcing
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, year_slices
+from workflow.scripts.common.ncfiles import add_grid, add_text, new_file
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_experiments, add_periods
 from workflow.scripts.evaluate.measures.along_time import deseasonalize
 from workflow.scripts.evaluate.measures.indices import INDICES, index_weights
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
-from workflow.scripts.evaluate.summarize.summary import field_name, field_order, write_labels
+from workflow.scripts.evaluate.summarize.summary import field_name, field_order
 from workflow.scripts.evaluate.truth_files import folder_response
 from workflow.scripts.planet.world import Planet
 from workflow.scripts.submission import derive
@@ -105,16 +104,13 @@ def files_truth(output, folder, variables, resolution, periods, experiments):
 def write_truth(output, title, responses, lat, lon, deviations):
     """Write ``responses`` {experiment: {field: (lat, lon)}} and ``deviations`` {index: standard deviation}."""
     names = sorted(next(iter(responses.values()), {}), key=field_order)
-    with atomic_path(output) as temporary, netCDF4.Dataset(temporary, "w") as data:
-        data.title = title
-        write_labels(data, "experiment", list(responses))
-        write_labels(data, "field", names)
-        for name, values in (("lat", lat), ("lon", lon)):
-            data.createDimension(name, len(values))
-            data.createVariable(name, "f8", (name,))[:] = values
-        write_labels(data, "index", list(deviations))
-        data.createVariable("index_std", "f8", ("index",))[:] = list(deviations.values())
-        response = data.createVariable("response", "f4", ("experiment", "field", "lat", "lon"), zlib=True, complevel=1)
+    with new_file(output, title) as file:
+        add_text(file, "experiment", "experiment", list(responses))
+        add_text(file, "field", "field", names)
+        add_grid(file, lat, lon)
+        add_text(file, "index", "index", list(deviations))
+        file.createVariable("index_std", "f8", ("index",))[:] = list(deviations.values())
+        response = file.createVariable("response", "f4", ("experiment", "field", "lat", "lon"), zlib=True, complevel=1)
         for number, fields in enumerate(responses.values()):
             response[number] = np.stack([fields[name] for name in names])
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from workflow.scripts.common.grids import cell_areas
 from workflow.scripts.common.months import month_of_year
+from workflow.scripts.common.ncfiles import add_coordinate, add_text
 from workflow.scripts.evaluate.measures.along_time import mean_weights
 from workflow.scripts.evaluate.measures.rainfall import QUANTILES, RainHistogram
 
@@ -62,19 +63,20 @@ class Monthly:
         total = np.maximum(squares - sums**2 / number, 0).sum(0)
         return means, total / free if free else np.full(self.shape, np.nan)
 
-    def write(self, data):
-        """Write the variables into a summary that has their dimensions ``monthly_field`` and ``rain_period``."""
+    def write(self, file):
+        """Write the variables into a summary that has the dimensions time, month, lat and lon."""
+        add_text(file, "monthly_field", "monthly_field", list(self.sums))
+        add_text(file, "rain_period", "rain_period", list(self.histograms))
         sizes = {"zlib": True, "complevel": 1}
-        means = data.createVariable("monthly_means", "f4", ("monthly_field", "month", "lat", "lon"), **sizes)
-        variance = data.createVariable("anomaly_variance", "f4", ("monthly_field", "lat", "lon"), **sizes)
+        means = file.createVariable("monthly_means", "f4", ("monthly_field", "month", "lat", "lon"), **sizes)
+        variance = file.createVariable("anomaly_variance", "f4", ("monthly_field", "lat", "lon"), **sizes)
         for number, field in enumerate(self.sums):
             means[number], variance[number] = self.means_and_variance(field)
-        data.createDimension("quantile", len(QUANTILES))
-        data.createVariable("quantile", "f8", ("quantile",))[:] = QUANTILES
-        quantiles = data.createVariable("rain_quantiles", "f8", ("rain_period", "quantile"))
+        add_coordinate(file, "quantile", QUANTILES, long_name="share of months and area below", units="1")
+        quantiles = file.createVariable("rain_quantiles", "f8", ("rain_period", "quantile"))
         for number, histogram in enumerate(self.histograms.values()):
             quantiles[number] = histogram.quantiles()
         if self.zonal is not None:
-            data.createVariable("zonal_rain", "f8", ("time", "lat"))[:] = self.zonal
+            file.createVariable("zonal_rain", "f8", ("time", "lat"))[:] = self.zonal
         if self.lowest is not None:
-            data.createVariable("lowest_ps", "f4", ("lat", "lon"))[:] = self.lowest
+            file.createVariable("lowest_ps", "f4", ("lat", "lon"))[:] = self.lowest

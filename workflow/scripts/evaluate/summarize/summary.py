@@ -11,19 +11,10 @@ level: ``tas``, ``ta850``.
 import json
 import re
 
-import netCDF4
 import numpy as np
 
-from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.common.months import (
-    CALENDAR,
-    TIME_UNITS,
-    mid_times,
-    month_of_year,
-    month_range,
-    parse_month,
-    year_of,
-)
+from workflow.scripts.common.months import month_of_year, month_range, parse_month, year_of
+from workflow.scripts.common.ncfiles import COORDINATES, add_coordinate, add_grid, add_months, add_text, new_file
 from workflow.scripts.common.skill import BOX_FIELDS
 from workflow.scripts.evaluate.measures.along_time import (
     TooShort,
@@ -177,64 +168,71 @@ class Summary:
                 maps[f"std_{name}"] = np.sqrt(np.clip(squares - total**2 / len(years), 0, None) / (len(years) - 1))
         return maps
 
-    def write(self, path, **attributes):
+    def write(self, path, title):
         """Write the summary; fields in alphabetical order of variable, then surface first."""
         fields = sorted(self.fields, key=field_order)
+        with new_file(path, title) as file:
+            file.skipped = json.dumps(self.skipped)
+            add_grid(file, self.lat, self.lon)
+            add_months(file, self.months)
+            file.createDimension("month", 12)
+            self._write_fields(file, fields)
+            self._write_boxes(file, [field for field in fields if field in self.box_series])
+            self._write_indices(file)
+            self._write_spectra(file)
+            self._write_seasons(file)
+            self.monthly.write(file)
+
+    def _write_fields(self, file, fields):
+        """Maps of all statistics, and global means."""
         names = list(self.statistics(fields[0]))
-        spectral = [name for name in (*SPECTRAL_FIELDS, WIND_SPECTRUM) if name in self.spectra]
-        spectral = [name for name in spectral if np.isfinite(self.spectra[name]).all()]
+        add_text(file, "statistic", "statistic", names)
+        add_text(file, "field", "field", fields)
+        add_text(file, "units", "field", [self.units[field] for field in fields])
+        dims = "statistic", "field", "lat", "lon"
+        storage = {"zlib": True, "complevel": 1, "chunksizes": (1, 1, len(self.lat), len(self.lon))}
+        maps = file.createVariable("statistics", "f4", dims, **storage)
+        series = file.createVariable("series", "f8", ("field", "time"))
+        for number, field in enumerate(fields):
+            statistics = self.statistics(field)
+            for row, name in enumerate(names):
+                maps[row, number] = statistics[name]
+            series[number] = self.fields[field]["series"]
+
+    def _write_boxes(self, file, fields):
+        """Means over boxes month by month."""
+        add_text(file, "box_field", "box_field", fields)
+        add_coordinate(file, "box_lat", BOX_LAT, **COORDINATES["lat"])
+        add_coordinate(file, "box_lon", BOX_LON, **COORDINATES["lon"])
+        boxes = file.createVariable("boxes", "f4", ("box_field", "time", "box_lat", "box_lon"))
+        for number, field in enumerate(fields):
+            boxes[number] = self.box_series[field]
+
+    def _write_indices(self, file):
+        """Indices of variability month by month."""
+        add_text(file, "index", "index", list(self.indices))
+        indices = file.createVariable("indices", "f8", ("index", "time"))
+        for number, values in enumerate(self.indices.values()):
+            indices[number] = values
+
+    def _write_spectra(self, file):
+        """Power by total wavenumber of what has values everywhere."""
+        known = [name for name in (*SPECTRAL_FIELDS, WIND_SPECTRUM) if name in self.spectra]
+        known = [name for name in known if np.isfinite(self.spectra[name]).all()]
+        add_text(file, "spectral_field", "spectral_field", known)
+        degree = self.harmonics.degree if self.harmonics else 0
+        add_coordinate(file, "wavenumber", np.arange(degree + 1), long_name="total wavenumber", units="1")
+        spectra = file.createVariable("spectra", "f8", ("spectral_field", "wavenumber"))
+        for number, name in enumerate(known):
+            spectra[number] = self.spectra[name]
+
+    def _write_seasons(self, file):
+        """Zonal means of each calendar month."""
         sections = [field for field in SECTION_FIELDS if field in self.seasons]
-        boxed = [field for field in fields if field in BOX_FIELDS]
-        with atomic_path(path) as temporary, netCDF4.Dataset(temporary, "w") as data:
-            data.setncatts({**attributes, "skipped": json.dumps(self.skipped)})
-            write_labels(data, "statistic", names)
-            write_labels(data, "field", fields)
-            write_labels(data, "spectral_field", spectral)
-            write_labels(data, "box_field", boxed)
-            write_labels(data, "section_field", sections)
-            write_labels(data, "monthly_field", list(self.monthly.sums))
-            write_labels(data, "rain_period", list(self.monthly.histograms))
-            write_labels(data, "index", list(self.indices))
-            write_labels(data, "units", [self.units[field] for field in fields], "field")
-            axes = {"lat": self.lat, "lon": self.lon, "box_lat": BOX_LAT, "box_lon": BOX_LON}
-            for name, values in axes.items():
-                data.createDimension(name, len(values))
-                data.createVariable(name, "f8", (name,))[:] = values
-                data[name].units = "degrees_north" if name.endswith("lat") else "degrees_east"
-            data.createDimension("time", len(self.months))
-            data.createVariable("time", "f8", ("time",))[:] = mid_times(self.months)
-            data["time"].setncatts({"units": TIME_UNITS, "calendar": CALENDAR})
-            maps = data.createVariable(
-                "statistics",
-                "f4",
-                ("statistic", "field", "lat", "lon"),
-                zlib=True,
-                complevel=1,
-                chunksizes=(1, 1, len(self.lat), len(self.lon)),
-            )
-            series = data.createVariable("series", "f8", ("field", "time"))
-            for number, field in enumerate(fields):
-                statistics = self.statistics(field)
-                for row, name in enumerate(names):
-                    maps[row, number] = statistics[name]
-                series[number] = self.fields[field]["series"]
-            boxes = data.createVariable("boxes", "f4", ("box_field", "time", "box_lat", "box_lon"))
-            for number, field in enumerate(boxed):
-                boxes[number] = self.box_series[field]
-            indices = data.createVariable("indices", "f8", ("index", "time"))
-            for number, values in enumerate(self.indices.values()):
-                indices[number] = values
-            degree = self.harmonics.degree if self.harmonics else 0
-            data.createDimension("wavenumber", degree + 1)
-            data.createVariable("wavenumber", "i4", ("wavenumber",))[:] = np.arange(degree + 1)
-            spectra = data.createVariable("spectra", "f8", ("spectral_field", "wavenumber"))
-            for number, name in enumerate(spectral):
-                spectra[number] = self.spectra[name]
-            data.createDimension("month", 12)
-            seasons = data.createVariable("seasons", "f8", ("section_field", "month", "lat"))
-            for number, field in enumerate(sections):
-                seasons[number] = self.seasons[field]
-            self.monthly.write(data)
+        add_text(file, "section_field", "section_field", sections)
+        seasons = file.createVariable("seasons", "f8", ("section_field", "month", "lat"))
+        for number, field in enumerate(sections):
+            seasons[number] = self.seasons[field]
 
 
 def left_out(fields):
@@ -245,15 +243,6 @@ def left_out(fields):
     needs |= {f"ensemble of {field}": (field,) for field in BOX_FIELDS}
     absent = {name: [field for field in wanted if field not in fields] for name, wanted in needs.items()}
     return {name: f"there is no {' and no '.join(lacks)}" for name, lacks in absent.items() if lacks}
-
-
-def write_labels(data, name, values, dimension=None):
-    """Write texts as the coordinate ``name`` of a netCDF dataset, or as a variable along ``dimension``."""
-    if dimension is None:
-        data.createDimension(name, len(values))
-    variable = data.createVariable(name, str, (dimension or name,))
-    for number, value in enumerate(values):
-        variable[number] = value
 
 
 def field_order(field):
