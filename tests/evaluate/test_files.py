@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from tests.helpers.evaluation_run import LAT, LON, MONTHS
-from workflow.scripts.evaluate.truth import write_truth
+from workflow.scripts.evaluate.summarize.true_response import write_truth
 
 SAID = {
     "lat": ("latitude", "degrees_north"),

@@ -8,10 +8,10 @@ import pytest
 
 from tests.helpers.evaluation_run import EXPERIMENTS, LAT, LON, members, run
 from tests.helpers.project import VARIABLES
-from workflow.scripts.evaluate.evaluation import read_truth
 from workflow.scripts.evaluate.measures.along_time import deseasonalize
 from workflow.scripts.evaluate.measures.indices import index_weights
 from workflow.scripts.evaluate.metrics.table import read_table
+from workflow.scripts.evaluate.summarize.true_response import read_truth
 from workflow.scripts.evaluate.truth import planet_truth
 from workflow.scripts.planet.world import Planet
 

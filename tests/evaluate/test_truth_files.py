@@ -14,8 +14,8 @@ from tests.helpers.evaluation_run import EXPERIMENTS, members, run
 from tests.helpers.project import VARIABLES, load_config, snakemake
 from workflow.scripts.common.months import month_range
 from workflow.scripts.evaluate import truth
-from workflow.scripts.evaluate.evaluation import read_truth
 from workflow.scripts.evaluate.metrics.table import read_table
+from workflow.scripts.evaluate.summarize.true_response import read_truth
 from workflow.scripts.evaluate.truth_files import folder_response
 from workflow.scripts.inputs.era5 import open_era5
 

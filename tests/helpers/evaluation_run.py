@@ -9,7 +9,7 @@ from workflow.scripts.evaluate.evaluation import evaluate
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.reference import summarize_reference
 from workflow.scripts.evaluate.summarize.simulation import summarize
-from workflow.scripts.evaluate.truth import write_truth
+from workflow.scripts.evaluate.summarize.true_response import write_truth
 
 PERIODS = periods()
 LAT, LON = grid()

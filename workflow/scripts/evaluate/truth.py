@@ -17,14 +17,14 @@ from workflow.scripts.common import program
 from workflow.scripts.common.experiments import has_own_forcing
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, year_slices
-from workflow.scripts.common.ncfiles import add_grid, add_text, new_file
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_experiments, add_periods
 from workflow.scripts.evaluate.measures.along_time import deseasonalize
 from workflow.scripts.evaluate.measures.indices import INDICES, index_weights
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
-from workflow.scripts.evaluate.summarize.summary import field_name, field_order
+from workflow.scripts.evaluate.summarize.summary import field_name
+from workflow.scripts.evaluate.summarize.true_response import write_truth
 from workflow.scripts.evaluate.truth_files import folder_response
 from workflow.scripts.planet.world import Planet
 from workflow.scripts.submission import derive
@@ -99,20 +99,6 @@ def files_truth(output, folder, variables, resolution, periods, experiments):
     months = month_range(*evaluation_periods(periods)["simulation"])
     responses, lat, lon = folder_response(folder, variables, resolution, months, experiments)
     write_truth(output, f"response of the runs in {folder}", responses, lat, lon, {})
-
-
-def write_truth(output, title, responses, lat, lon, deviations):
-    """Write ``responses`` {experiment: {field: (lat, lon)}} and ``deviations`` {index: standard deviation}."""
-    names = sorted(next(iter(responses.values()), {}), key=field_order)
-    with new_file(output, title) as file:
-        add_text(file, "experiment", "experiment", list(responses))
-        add_text(file, "field", "field", names)
-        add_grid(file, lat, lon)
-        add_text(file, "index", "index", list(deviations))
-        file.createVariable("index_std", "f8", ("index",))[:] = list(deviations.values())
-        response = file.createVariable("response", "f4", ("experiment", "field", "lat", "lon"), zlib=True, complevel=1)
-        for number, fields in enumerate(responses.values()):
-            response[number] = np.stack([fields[name] for name in names])
 
 
 def main(arguments=None):
