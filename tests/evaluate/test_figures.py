@@ -6,8 +6,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from tests.helpers.evaluation_run import EXPERIMENTS, LAT, LON, SETTINGS, run
-from tests.helpers.evaluation_tree import periods
+from tests.helpers.evaluation_run import EXPERIMENTS, LAT, LON, MONTHS, SETTINGS, run
+from tests.helpers.evaluation_tree import periods, write_land
 from workflow.scripts.evaluate.plots.lines import plot_lines
 from workflow.scripts.evaluate.plots.maps import plot_maps
 from workflow.scripts.evaluate.plots.results import Evaluated
@@ -54,6 +54,14 @@ def test_coastline_of_a_square_continent_passes_half_land():
 @pytest.mark.parametrize("size, limit", [(0.97, 1.0), (1.2, 1.5), (34.0, 40.0), (5.5e-3, 6e-3), (0.0, 1.0)])
 def test_color_limits_are_round_and_hold_the_data(size, limit):
     assert symmetric_limit(np.full((5, 5), -size)) == pytest.approx(limit)
+
+
+def test_maps_refuse_the_land_of_another_grid(result, tmp_path):
+    (tmp_path / "other").mkdir()
+    write_land(tmp_path / "other/static.nc", MONTHS, LAT[::2], LON[::2])
+    paths = result / "metrics.csv", result / "metrics.nc", result / "reference.nc"
+    with pytest.raises(ValueError, match=r"other/static.nc has a grid of \(7, 12\), the reference \(13, 24\)"):
+        Evaluated(*paths, tmp_path / "other/static.nc", EXPERIMENTS, SETTINGS, "MD-made")
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,6 @@ import json
 import sys
 from pathlib import Path
 
-import netCDF4
-import numpy as np
-
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.experiments import CONTROL
@@ -19,6 +16,7 @@ from workflow.scripts.common.skill import BASELINES, baseline_members
 from workflow.scripts.evaluate.arguments import add_evaluation, add_summaries, settings_of
 from workflow.scripts.evaluate.metrics.climate import evaluate_climate, evaluate_seasonal_response
 from workflow.scripts.evaluate.metrics.files import write_csv, write_netcdf
+from workflow.scripts.evaluate.metrics.land import read_land_fraction
 from workflow.scripts.evaluate.metrics.one_degree import NO_PRESSURE, evaluate_one_degree
 from workflow.scripts.evaluate.metrics.scores import (
     REFERENCE,
@@ -41,18 +39,6 @@ from workflow.scripts.evaluate.summarize.reader import SummaryFile, summary_path
 from workflow.scripts.evaluate.summarize.summary import left_out
 from workflow.scripts.evaluate.summarize.true_response import read_truth
 from workflow.scripts.submission.drs import member_label
-
-
-def read_land_fraction(path, grid):
-    """Land fraction (lat, lon) of the model grid; raises ValueError if it is on another grid."""
-    with netCDF4.Dataset(path) as data:
-        data.set_auto_mask(False)
-        land = np.asarray(data["lsm"][:], np.float64).reshape(-1, *data["lsm"].shape[-2:])[0]
-    if land.shape != (len(grid.lat), len(grid.lon)):
-        raise ValueError(
-            f"{path} has a grid of {land.shape}, the reference {(len(grid.lat), len(grid.lon))}: regrid again"
-        )
-    return np.nan_to_num(np.clip(land, 0, 1))
 
 
 def by_experiment(paths, experiments):

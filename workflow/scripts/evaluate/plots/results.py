@@ -9,6 +9,7 @@ from workflow.scripts.common.experiments import CONTROL
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_evaluation, settings_of
 from workflow.scripts.evaluate.display import number
+from workflow.scripts.evaluate.metrics.land import read_land_fraction
 from workflow.scripts.evaluate.metrics.table import read_table
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 
@@ -28,8 +29,7 @@ class Evaluated:
         self.fields = [field for field in settings["map_fields"] if field in self.reference.fields]
         self.periods = evaluation_periods(settings["periods"])
         self.control = CONTROL
-        with netCDF4.Dataset(static) as data:
-            self.land = np.ma.filled(data["lsm"][:], 0).reshape(-1, *data["lsm"].shape[-2:])[0]
+        self.land = read_land_fraction(static, self.reference)
         with netCDF4.Dataset(maps) as data:
             self.skipped = json.loads(data.skipped)
             self.axes = {name: data[name][:].tolist() for name in ("experiment", "period", "field")}
