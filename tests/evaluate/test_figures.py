@@ -3,6 +3,7 @@
 import warnings
 
 import matplotlib.image
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -11,7 +12,15 @@ from tests.helpers.evaluation_tree import periods, write_land
 from workflow.scripts.evaluate.plots.lines import plot_lines
 from workflow.scripts.evaluate.plots.maps import plot_maps
 from workflow.scripts.evaluate.plots.results import Evaluated
-from workflow.scripts.evaluate.plots.style import coastlines, mollweide, mollweide_pixels, symmetric_limit, world_image
+from workflow.scripts.evaluate.plots.style import (
+    coastlines,
+    heat_limit,
+    heat_map,
+    mollweide,
+    mollweide_pixels,
+    symmetric_limit,
+    world_image,
+)
 
 
 def test_projection_keeps_areas():
@@ -54,6 +63,22 @@ def test_coastline_of_a_square_continent_passes_half_land():
 @pytest.mark.parametrize("size, limit", [(0.97, 1.0), (1.2, 1.5), (34.0, 40.0), (5.5e-3, 6e-3), (0.0, 1.0)])
 def test_color_limits_are_round_and_hold_the_data(size, limit):
     assert symmetric_limit(np.full((5, 5), -size)) == pytest.approx(limit)
+
+
+def test_a_heat_map_tells_each_number_once_and_the_better_ones_in_bold():
+    values = np.array([[0.5, np.nan], [3.0, 1.25]])
+    figure, axes = plt.subplots()
+    heat_map(axes, values, ["all", "tas"], heat_limit(values), values < 1, "standard deviations")
+    told = {text.get_position(): (text.get_text(), text.get_fontweight(), text.get_color()) for text in axes.texts}
+    assert told == {
+        (0, 0): ("0.50", "bold", "white"),
+        (1, 0): ("-", "normal", "black"),
+        (0, 1): ("3.00", "normal", "black"),
+        (1, 1): ("1.25", "normal", "white"),
+    }
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["all", "tas"]
+    plt.close(figure)
+    assert heat_limit(np.ones((3, 3))) == 2 and 2 < heat_limit(values) < 3
 
 
 def test_maps_refuse_the_land_of_another_grid(result, tmp_path):

@@ -25,6 +25,8 @@ from workflow.scripts.evaluate.plots.style import (
     band,
     colormap,
     decimal_years,
+    heat_limit,
+    heat_map,
     legend,
     note_figure,
     panel_grid,
@@ -81,7 +83,7 @@ def scores_figure(results):
         base = np.nan if base is None else base / scale
         rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
     values = np.array(list(rows.values()))
-    limit = max(2.0, float(np.nanquantile(values, 0.95)))
+    limit = heat_limit(values)
     # No mean of all fields there: nobody else has published all.
     published = published_columns(results, sigma)
     beside = np.array([[np.nan, *column] for column in published.values()]).reshape(len(published), len(rows)).T
@@ -89,14 +91,11 @@ def scores_figure(results):
     size = 6.2 + 0.45 * len(published), 0.19 * len(rows) + (2.2 if published else 1.5)
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
-    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=limit)
     axes.xaxis.tick_top()
     labels = ["climatology", "best member", "median", "worst member", "median", *published]
     axes.set_xticks(range(len(labels)), labels, **(SLANTED if published else {}))
     for label in axes.get_xticklabels()[6:]:
         label.set_color(GREY)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.tick_params(length=0)
     spans = f"left of the thick line: {results.span('test')}; right: {results.span('training')}"
     if published:
         spans = (
@@ -108,14 +107,10 @@ def scores_figure(results):
     axes.set_xlabel(spans)
     axes.axvline(0.5, color="white", linewidth=1)
     axes.axvline(3.5, color="white", linewidth=3)
-    axes.axhline(0.5, color="white", linewidth=2)
-    for (row, column), value in np.ndenumerate(values):
-        color = "white" if value < limit * 0.5 else "black"
-        weight = "bold" if column == 2 and value < values[row, 0] else "normal"
-        text = "-" if np.isnan(value) else f"{value:.2f}"
-        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7, fontweight=weight)
+    better = np.zeros(values.shape, bool)
+    better[:, 2] = values[:, 2] < values[:, 0]
     label = "standard deviations (bold: median member better than climatology)"
-    figure.colorbar(image, ax=axes, extend="max", label=label, aspect=40)
+    heat_map(axes, values, list(rows), limit, better, label)
     return figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from workflow.scripts.common import program
 from workflow.scripts.evaluate.metrics.table import interannual_scale, read_table, scored
-from workflow.scripts.evaluate.plots.style import note_figure, save
+from workflow.scripts.evaluate.plots.style import heat_limit, heat_map, note_figure, save
 
 
 def models_figure(table, sources, control, span, truth):
@@ -30,17 +30,9 @@ def models_figure(table, sources, control, span, truth):
     values = np.vstack([values[everywhere].mean(0) if everywhere.any() else np.full(len(columns), np.nan), values])
     figure, axes = plt.subplots(figsize=(2.6 + 1.1 * len(columns), 0.19 * len(rows) + 1.5), layout="constrained")
     figure.suptitle(f"{title}\nin standard deviations of annual means", fontsize=9)
-    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=max(2.0, np.nanquantile(values, 0.95)))
     axes.set_xticks(range(len(columns)), list(columns), rotation=20)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.tick_params(length=0)
-    axes.axhline(0.5, color="white", linewidth=2)
-    for (row, column), value in np.ndenumerate(values):
-        text, best = ("-", False) if np.isnan(value) else (f"{value:.2f}", value == np.nanmin(values[row]))
-        color = "black" if np.isnan(value) or value > image.norm.vmax / 2 else "white"
-        weight = "bold" if best else "normal"
-        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7, fontweight=weight)
-    figure.colorbar(image, ax=axes, extend="max", label="standard deviations (bold: best of the row)", aspect=40)
+    best = values == np.fmin.reduce(values, axis=1, keepdims=True)
+    heat_map(axes, values, rows, heat_limit(values), best, "standard deviations (bold: best of the row)")
     return figure
 
 

@@ -153,6 +153,28 @@ def map_figure(title, panels, grid, land, columns=2):
     return figure
 
 
+def heat_limit(values):
+    """Where the colors of a heat map of ``values`` end: at 2, or further up so that they hold 95 % of them."""
+    return max(2.0, float(np.nanquantile(values, 0.95)))
+
+
+def heat_map(axes, values, rows, limit, bold, label):
+    """Scores (row, column) as colors and as text, in bold where ``bold`` (row, column); the first row stands apart.
+
+    rows: their names; limit: where the colors end, which begin at 0; label: of the color bar. A NaN is a dash.
+    """
+    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=limit)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    axes.axhline(0.5, color="white", linewidth=2)
+    for (row, column), value in np.ndenumerate(values):
+        color = "white" if value < limit / 2 else "black"
+        text = "-" if np.isnan(value) else f"{value:.2f}"
+        weight = "bold" if bold[row, column] else "normal"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7, fontweight=weight)
+    axes.figure.colorbar(image, ax=axes, extend="max", label=label, aspect=40)
+
+
 def decimal_years(months):
     """Years with fractions, of the middle of ``months``."""
     return 1970 + (months.astype(int) + 0.5) / 12
