@@ -11,7 +11,9 @@ from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.display import split_field
 from workflow.scripts.evaluate.metrics.scores import Results, evaluate_response
 from workflow.scripts.evaluate.metrics.table import Table
-from workflow.scripts.evaluate.plots import lines as plots
+from workflow.scripts.evaluate.plots.response import land_sea_figure
+from workflow.scripts.evaluate.plots.scores import scores_figure
+from workflow.scripts.evaluate.plots.style import GREY
 from workflow.scripts.evaluate.published import FILE_UNITS, SCORES, comparable, read_scores, responses_of, scores_of
 from workflow.scripts.evaluate.scorecard.layout import published_html, published_text
 from workflow.scripts.evaluate.scorecard.published import published_table
@@ -192,7 +194,7 @@ def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked
         def members(self, metric, period, field, experiment):
             return self.table.members("MD", metric, period, field, experiment)
 
-    figure = plots.land_sea_figure(Made())
+    figure = land_sea_figure(Made())
     (axes,) = figure.axes
     marks = [line for line in axes.lines if line.get_marker() == "_"]
     drawn = sorted(value for line in marks for value in line.get_ydata())
@@ -233,7 +235,7 @@ def heat_map(reference="ERA5", source="MD", published=None):
         span=lambda period: period,
         members=lambda metric, period, field: table.members(source, metric, period, field, "aimip"),
     )
-    figure = plots.scores_figure(results)
+    figure = scores_figure(results)
     axes = figure.axes[0]
     names, fields = (
         [label.get_text() for label in labels] for labels in (axes.get_xticklabels(), axes.get_yticklabels())
@@ -251,7 +253,7 @@ def test_the_heat_map_has_published_models_beside_ours_on_one_degree(tmp_path):
         "E1_rmsb,1deg,test,ACE2.1,tas,0.25,K\nE1_rmsb,1deg,test,NeuralGCM,ta700,0.8,K\nE1_rmsb,1deg,test,ACE2.1,ts,0.1,K\n"
     )
     figure, names, columns = heat_map(published=str(tmp_path / "own.csv"))
-    grey = [label.get_text() for label in figure.axes[0].get_xticklabels() if label.get_color() == plots.GREY]
+    grey = [label.get_text() for label in figure.axes[0].get_xticklabels() if label.get_color() == GREY]
     assert "thick" in figure.axes[0].get_xlabel() and "on 1 degree" in figure.axes[0].get_xlabel()
     plt.close(figure)
     read_off = raw(metric="E1_rmsb", grid_or_region="1deg", period="test", field="pr")

@@ -1,7 +1,4 @@
-"""Figures of variability: indices, power by total wavenumber, and the stratosphere.
-
-Ours is blue (line: median member, band: lowest to highest), the reference black.
-"""
+"""Figures of variability: indices, and power by total wavenumber."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +18,6 @@ from workflow.scripts.evaluate.plots.style import (
     log_axis,
     note_figure,
     panel_grid,
-    symmetric_limit,
 )
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 
@@ -111,52 +107,6 @@ def _ratio(ours, truth, low, high):
     """Text of the ratio of the power summed over wavenumbers ``low``..``high`` of series that begin at 1."""
     total = truth[low - 1 : high].sum()
     return f"{ours[low - 1 : high].sum() / total:.2f} x" if total > 0 else "-"
-
-
-def stratosphere_figure(results, members):
-    """Mean annual cycle of zonal means in the stratosphere by latitude: reference, ours, and the difference."""
-    reference, span = results.reference, results.span("training")
-    fields = [name for name in reference.seasons if all(name in member.seasons for member in members)]
-    title = f"Stratosphere (the protocol's levels), zonal means by month, {span}\n{results.both()}"
-    if not fields:
-        return note_figure(title, NO_FIELD)
-    size = 7.6, 1.9 * len(fields) + 0.7
-    figure, grid = plt.subplots(len(fields), 3, figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle(title)
-    for row, field in zip(grid, fields, strict=True):
-        factor, units = scale_of(field, reference.units[field])
-        truth = reference.seasons[field].T * factor
-        ours = np.mean([member.seasons[field] for member in members], axis=0).T * factor
-        limit = symmetric_limit(ours - truth)
-        low, high = min(np.nanmin(truth), np.nanmin(ours)), max(np.nanmax(truth), np.nanmax(ours))
-        wind = field.startswith("ua")
-        steps = MaxNLocator(12, symmetric=wind).tick_values(
-            *((-max(-low, high), max(-low, high)) if wind else (low, high))
-        )
-        cmap = "PuOr_r" if wind else "viridis"
-        rms = np.sqrt(np.average(np.nanmean(ours - truth, axis=1) ** 2, weights=np.cos(np.deg2rad(reference.lat))))
-        panels = (
-            (truth, f"{long_name(field)}, {results.truth}", steps, cmap, "neither"),
-            (ours, f"{results.source}, mean of {len(members)}", steps, cmap, "neither"),
-            (
-                ours - truth,
-                f"difference, RMS of means {rms:.2g}",
-                np.linspace(-limit, limit, 13),
-                "RdBu_r",
-                "both",
-            ),
-        )
-        for axes, (values, title, levels, colors, extend) in zip(row, panels, strict=True):
-            filled = axes.contourf(np.arange(1, 13), reference.lat, values, levels, cmap=colors, extend=extend)
-            axes.set_title(title, fontsize=7)
-            axes.set_xticks(range(1, 13), "JFMAMJJASOND", fontsize=7)
-            axes.set_yticks([-90, -60, -30, 0, 30, 60, 90], ["", "60S", "30S", "0", "30N", "60N", ""])
-            if axes is not row[0]:
-                bar = figure.colorbar(filled, ax=axes, aspect=25)
-                bar.set_ticks(np.linspace(-limit, limit, 5) if axes is row[2] else levels[:: -(-len(levels) // 6)])
-                bar.ax.tick_params(labelsize=7)
-                bar.ax.set_title(units, fontsize=7, loc="left")
-    return figure
 
 
 def _months(value):
