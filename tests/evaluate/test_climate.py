@@ -15,8 +15,8 @@ from workflow.scripts.evaluate.measures.along_time import TooShort, annual_devia
 from workflow.scripts.evaluate.measures.over_area import weighted_mean
 from workflow.scripts.evaluate.measures.rainfall import QUANTILES, RainHistogram, itcz_latitude
 from workflow.scripts.evaluate.metrics.climate import evaluate_climate, evaluate_seasonal_response
-from workflow.scripts.evaluate.metrics.scores import REFERENCE, Results
-from workflow.scripts.evaluate.metrics.table import Table, scaled_trend_error
+from workflow.scripts.evaluate.metrics.scores import Results
+from workflow.scripts.evaluate.metrics.table import REFERENCE, Table, scaled_trend_error
 from workflow.scripts.evaluate.summarize.enso import read_index
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 from workflow.scripts.evaluate.summarize.summary import Summary

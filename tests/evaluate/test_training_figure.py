@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from workflow.scripts.common.tables import read_rows
 from workflow.scripts.evaluate.plots import training
 
 EPOCHS = """epoch,loss,validation_score,free_run_score
@@ -34,7 +35,7 @@ def lines(axes):
 
 
 def test_panels_show_the_numbers_of_the_files(files):
-    rows = (training.read_rows(files / f"{name}.csv") for name in ("metrics", "validation"))
+    rows = (read_rows(files / f"{name}.csv") for name in ("metrics", "validation"))
     figure = training.training_figure(*rows, "ERA5")
     losses, spectrum, spread, memory = figure.axes
     assert lines(losses)["validation score, one step"] == [[2, 1.5], [3, 1.25]]

@@ -19,7 +19,6 @@ from workflow.scripts.evaluate.metrics.files import write_csv, write_netcdf
 from workflow.scripts.evaluate.metrics.land import read_land_fraction
 from workflow.scripts.evaluate.metrics.one_degree import NO_PRESSURE, evaluate_one_degree
 from workflow.scripts.evaluate.metrics.scores import (
-    REFERENCE,
     Area,
     Results,
     evaluate_drift,
@@ -33,6 +32,7 @@ from workflow.scripts.evaluate.metrics.scores import (
     evaluate_true_modes,
 )
 from workflow.scripts.evaluate.metrics.skill import evaluate_climatology, evaluate_differences
+from workflow.scripts.evaluate.metrics.table import REFERENCE
 from workflow.scripts.evaluate.scorecard.layout import format_html, format_text
 from workflow.scripts.evaluate.scorecard.lines import build_scorecard
 from workflow.scripts.evaluate.summarize.reader import SummaryFile, summary_paths

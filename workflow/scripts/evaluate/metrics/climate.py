@@ -9,7 +9,8 @@ from workflow.scripts.evaluate.measures.along_time import annual_deviation, comp
 from workflow.scripts.evaluate.measures.indices import box_weights
 from workflow.scripts.evaluate.measures.over_area import land_sea_means, rms, weighted_mean
 from workflow.scripts.evaluate.measures.rainfall import QUANTILES, itcz_latitude
-from workflow.scripts.evaluate.metrics.scores import PERIODS, REFERENCE, key_of
+from workflow.scripts.evaluate.metrics.scores import PERIODS, key_of
+from workflow.scripts.evaluate.metrics.table import REFERENCE
 from workflow.scripts.evaluate.summarize.monthly import RAIN
 from workflow.scripts.evaluate.summarize.reader import annual_means
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.ncfiles import add_coordinate, add_grid, add_text, new_file
-from workflow.scripts.evaluate.metrics.scores import COLUMNS, INDEX_FIELDS
+from workflow.scripts.evaluate.metrics.scores import INDEX_FIELDS
+from workflow.scripts.evaluate.metrics.table import COLUMNS
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 
 

@@ -26,12 +26,10 @@ from workflow.scripts.evaluate.measures.ensemble import (
 )
 from workflow.scripts.evaluate.measures.indices import INDICES
 from workflow.scripts.evaluate.measures.over_area import land_sea_means, rms, weighted_mean
-from workflow.scripts.evaluate.metrics.table import PRESCRIBED, scored
+from workflow.scripts.evaluate.metrics.table import COLUMNS, PRESCRIBED, REFERENCE, TRUTH, scored
 from workflow.scripts.evaluate.summarize.summary import WIND_SPECTRUM
 from workflow.scripts.submission.derive import OPEN_SEA
 
-COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")
-REFERENCE, TRUTH = "reference", "truth"
 INDEX_FIELDS = {name: field for name, (field, _) in INDICES.items()}
 PERIODS = {
     "mean": ("training", "test"),

@@ -1,9 +1,13 @@
 """The table of all metrics, metrics.csv, and what more than one reader of it computes from it."""
 
-import csv
-
 import numpy as np
 
+from workflow.scripts.common.skill import CLIMATOLOGY
+from workflow.scripts.common.tables import read_rows
+
+COLUMNS = ("source", "experiment", "member", "metric", "period", "field", "value", "units")
+# Sources that are no model: what is compared with, and what is known of it beyond its data. CLIMATOLOGY is the third.
+REFERENCE, TRUTH = "reference", "truth"
 ALL_FIELDS = "mean of all fields"
 PRESCRIBED = ("ts",)  # fields that the boundary conditions give over open sea: no skill there
 
@@ -54,19 +58,19 @@ def scaled_rmsb(table, source, experiment, period, metric="E1_rmsb"):
     Returns (member,) for ``source`` and the climatology's number (None outside the test period), or (empty, None) where
     the training span is too short for a standard deviation. Fields that never vary in the reference are left out.
     """
-    sigma = interannual_scale(table, "reference")
+    sigma = interannual_scale(table)
     if not sigma:
         return np.array([]), None
     ours = [
         table.members(source, scored(metric, field), period, field, experiment) / value
         for field, value in sigma.items()
     ]
-    base = [table.single("climatology", scored("E1_rmsb", field), period, field) for field in sigma]
+    base = [table.single(CLIMATOLOGY, scored("E1_rmsb", field), period, field) for field in sigma]
     known = None not in base
     return np.mean(ours, axis=0), float(np.mean(np.array(base) / list(sigma.values()))) if known else None
 
 
-def scaled_trend_error(table, source, experiment, period, reference="reference"):
+def scaled_trend_error(table, source, experiment, period):
     """Mean over fields of the absolute error of the global mean's trend (member,), in standard deviations a decade.
 
     Standard deviations are of the reference's annual global means about their own trend in the training span; fields
@@ -74,25 +78,24 @@ def scaled_trend_error(table, source, experiment, period, reference="reference")
     """
     errors = []
     for field in table.fields("trend_global", period):
-        scale = table.single(reference, "global_std_detrended", "training", field)
-        known = table.single(reference, "trend_global", period, field)
+        scale = table.single(REFERENCE, "global_std_detrended", "training", field)
+        known = table.single(REFERENCE, "trend_global", period, field)
         ours = table.members(source, "trend_global", period, field, experiment)
         if scale and known is not None and ours.size:
             errors.append(np.abs(ours - known) / scale)
     return np.mean(errors, axis=0) if errors else np.array([])
 
 
-def interannual_scale(table, reference="reference"):
+def interannual_scale(table):
     """Interannual standard deviation of the reference in the training span where fields are predicted, if not zero.
 
     {field: value}, in the table's order.
     """
     fields = table.fields("interannual_std", "training")
-    found = {name: table.single(reference, scored("interannual_std", name), "training", name) for name in fields}
+    found = {name: table.single(REFERENCE, scored("interannual_std", name), "training", name) for name in fields}
     return {field: value for field, value in found.items() if value and value > 0}
 
 
 def read_table(path):
     """``Table`` of the file metrics.csv."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return Table(list(csv.DictReader(file)))
+    return Table(read_rows(path))

@@ -8,7 +8,9 @@ import sys
 
 from workflow.scripts.common import program
 from workflow.scripts.common.experiments import brief, is_changed
+from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.display import long_name, number, scale_of
+from workflow.scripts.evaluate.metrics.table import TRUTH
 from workflow.scripts.evaluate.plots.results import add_arguments, evaluated
 from workflow.scripts.evaluate.plots.style import NO_FIELD, colormap, map_figure, note_figure, save, symmetric_limit
 
@@ -20,7 +22,7 @@ def bias_figure(results, period):
         factor, units = scale_of(field, results.table.units("E1_bias", field))
         values = results.map("E1_bias", period, field) * factor
         title = f"{long_name(field)}\nRMSB {results.words('E1_rmsb', period, field, factor)} {units}"
-        baseline = results.table.single("climatology", "E1_rmsb", period, field)
+        baseline = results.table.single(CLIMATOLOGY, "E1_rmsb", period, field)
         if baseline is not None:
             title += f"; climatology {number(baseline * factor)}"
         panels.append(panel(values, title, symmetric_limit(values), field, units))
@@ -46,7 +48,7 @@ def response_figure(results, experiment):
         limit = symmetric_limit(values, truth)
         panels.append(panel(values, title, limit, field, units))
         if known:
-            mean = number(results.table.members("truth", "E5_response", "simulation", field, experiment)[0] * factor)
+            mean = number(results.table.members(TRUTH, "E5_response", "simulation", field, experiment)[0] * factor)
             error = results.words("E5_error_rms", "simulation", field, factor, experiment)
             panels.append(panel(truth, f"truth of {results.truth}\nglobal mean {mean} {units}", limit, field, units))
             panels.append(panel(values - truth, f"difference\nRMS {error} {units}", limit, field, units))

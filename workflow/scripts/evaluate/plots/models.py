@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from workflow.scripts.common import program
+from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.metrics.table import interannual_scale, read_table, scored
 from workflow.scripts.evaluate.plots.style import heat_limit, heat_map, note_figure, save
 
@@ -20,7 +21,7 @@ def models_figure(table, sources, control, span, truth):
     if not sigma:
         return note_figure(title, "the training span is too short for an interannual standard deviation")
     metrics = {field: scored("E1_rmsb", field) for field in sigma}
-    columns = {"climatology": [table.single("climatology", metric, "test", field) for field, metric in metrics.items()]}
+    columns = {CLIMATOLOGY: [table.single(CLIMATOLOGY, metric, "test", field) for field, metric in metrics.items()]}
     for source in sources:
         members = [table.members(source, metric, "test", field, control) for field, metric in metrics.items()]
         columns[source] = [np.median(values) if values.size else np.nan for values in members]

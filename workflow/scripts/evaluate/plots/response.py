@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from workflow.scripts.evaluate.display import long_name, number, scale_of
+from workflow.scripts.evaluate.metrics.table import TRUTH
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,
@@ -51,7 +52,7 @@ def land_sea_figure(results):
             others = list(responses_of(published, metric, results.experiments[name], field).values())
             label = "published submissions, a decade" if not place else None
             axes.plot(np.full(len(others), place + 0.3), others, "_", color=GREY, markersize=5, label=label)
-            truth = results.table.members("truth", metric, "simulation", field, name) * factor
+            truth = results.table.members(TRUTH, metric, "simulation", field, name) * factor
             if truth.size:
                 label = f"truth of {results.truth}" if not place else None
                 axes.plot([place - 0.4, place + 0.4], [truth[0]] * 2, color=BLACK, linewidth=1.5, label=label)

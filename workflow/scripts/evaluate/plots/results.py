@@ -10,7 +10,7 @@ from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_evaluation, settings_of
 from workflow.scripts.evaluate.display import number
 from workflow.scripts.evaluate.metrics.land import read_land_fraction
-from workflow.scripts.evaluate.metrics.table import read_table
+from workflow.scripts.evaluate.metrics.table import REFERENCE, TRUTH, read_table
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
 
 
@@ -51,7 +51,7 @@ class Evaluated:
 
     def has_truth(self, experiment):
         """Whether the true response of an experiment is known."""
-        key = "truth", experiment, "E5_response", "simulation"
+        key = TRUTH, experiment, "E5_response", "simulation"
         return any((*key, field) in self.table.values for field in self.fields)
 
     def members(self, metric, period, field, experiment=None):
@@ -60,7 +60,7 @@ class Evaluated:
 
     def known(self, metric, period, field):
         """The reference's value of a metric, or None."""
-        return self.table.single("reference", metric, period, field)
+        return self.table.single(REFERENCE, metric, period, field)
 
     def words(self, metric, period, field, factor, experiment=None):
         """Text ``median [lowest, highest]`` of a metric over members, times ``factor``."""

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.metrics.table import ALL_FIELDS, PRESCRIBED, interannual_scale, scaled_rmsb, scored
 from workflow.scripts.evaluate.plots.style import GREY, heat_limit, heat_map, note_figure
 from workflow.scripts.evaluate.published import comparable, read_scores, scores_in
@@ -49,7 +50,7 @@ def scores_figure(results):
         metric = scored("E1_rmsb", field)
         ours = results.members(metric, "test", field) / scale
         train = np.median(results.members(metric, "training", field)) / scale
-        base = table.single("climatology", metric, "test", field)
+        base = table.single(CLIMATOLOGY, metric, "test", field)
         base = np.nan if base is None else base / scale
         rows[field] = [base, ours.min(), np.median(ours), ours.max(), train]
     values = np.array(list(rows.values()))
@@ -62,7 +63,7 @@ def scores_figure(results):
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     figure.suptitle(f"{title}\n(of annual means, {results.span('training')}; area mean)")
     axes.xaxis.tick_top()
-    labels = ["climatology", "best member", "median", "worst member", "median", *published]
+    labels = [CLIMATOLOGY, "best member", "median", "worst member", "median", *published]
     axes.set_xticks(range(len(labels)), labels, **(SLANTED if published else {}))
     for label in axes.get_xticklabels()[6:]:
         label.set_color(GREY)

@@ -3,7 +3,6 @@
 Ours is blue, the reference black.
 """
 
-import csv
 import sys
 
 import matplotlib.pyplot as plt
@@ -11,15 +10,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from workflow.scripts.common import program
+from workflow.scripts.common.tables import read_rows
 from workflow.scripts.evaluate.plots.style import BLACK, BLUE, ORANGE, SKY, log_axis, save
 
 SPECTRUM = "power by degree, mean of all fields (climatological variance)"
-
-
-def read_rows(path):
-    """The rows of a CSV file, as dicts of texts."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def numbers(rows, name):

@@ -3,11 +3,12 @@
 from html import escape
 from textwrap import wrap
 
+from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.display import number
 from workflow.scripts.evaluate.scorecard.baselines import ERRORS, SPREAD, spread_word
 
 SHORT = {
-    "climatology": "climat.",
+    CLIMATOLOGY: "climat.",
     "persistence": "persist.",
     "regression": "regress.",
     "regression+residuals": "+resid.",

@@ -6,11 +6,14 @@ Skill against the forecasts that cost nothing, and the criterion, are a table of
 import numpy as np
 
 from workflow.scripts.common.experiments import brief, has_own_forcing, plausible_response
+from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
 from workflow.scripts.evaluate.measures.indices import INDICES
 from workflow.scripts.evaluate.metrics.table import (
     ALL_FIELDS,
     PRESCRIBED,
+    REFERENCE,
+    TRUTH,
     Table,
     scaled_rmsb,
     scaled_trend_error,
@@ -80,7 +83,7 @@ def rmsb_lines(table, source, control, section, fields, rmsb="E1_rmsb"):
         metric = scored(rmsb, field)
         members = table.members(source, metric, "test", field, control)
         if members.size:
-            baseline = table.single("climatology", metric, "test", field)
+            baseline = table.single(CLIMATOLOGY, metric, "test", field)
             factor, units = scale_of(field, table.units(metric, field))
             verdict = better(np.median(members), baseline)
             name = long_name(field) + (", land" if field in PRESCRIBED else "")
@@ -94,7 +97,7 @@ def ratio_lines(table, source, control, name):
     The standard deviations of indices stand beside the truth, where that is known, as on the synthetic planet.
     """
     reference_is = f"(reference: {name})"
-    known = any(key[0] == "truth" and key[2] == "index_std" for key in table.values)
+    known = any(key[0] == TRUTH and key[2] == "index_std" for key in table.values)
     index_is = f"(reference: truth of {name})" if known else reference_is
     wanted = [
         (f"E2 trend of the global mean {reference_is}", "trend_global", "tas", "training", "2 m temperature, training"),
@@ -131,7 +134,7 @@ def ratio_lines(table, source, control, name):
     lines = trend_lines(table, source, control, reference_is)
     for section, metric, field, period, label in wanted:
         members = table.members(source, metric, period, field, control)
-        owner = "truth" if known and metric == "index_std" else "reference"
+        owner = TRUTH if known and metric == "index_std" else REFERENCE
         reference = table.single(owner, metric, period, field)
         if members.size and reference is not None:
             factor, text = scale_of_metric(metric, field, table.units(metric, field))
@@ -169,7 +172,7 @@ def response_lines(table, source, control, experiments, owner):
     """
     lines = []
     for name, value in experiments.items():
-        known = table.members("truth", "E5_response", "simulation", "tas", name).size
+        known = table.members(TRUTH, "E5_response", "simulation", "tas", name).size
         reference_is = f"; reference: truth of {owner}" if known else ""
         section = f"E5 {name} - {control}, whole run ({brief(value)}{reference_is})"
         for metric, field, label in (
@@ -184,7 +187,7 @@ def response_lines(table, source, control, experiments, owner):
             if name == control or not members.size or np.isnan(members).any():
                 continue
             factor, units = (1, "") if "ratio" in metric else scale_of(field, table.units(metric, field))
-            truth = table.members("truth", metric, "simulation", field, name)
+            truth = table.members(TRUTH, metric, "simulation", field, name)
             truth = float(truth[0]) if truth.size else None
             verdict = f"{np.median(members) / truth:.2f} x" if truth else ""
             # To a pattern, and to ice that follows, no one number is in proportion.
