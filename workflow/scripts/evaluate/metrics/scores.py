@@ -282,6 +282,11 @@ def evaluate_true_modes(results, truth, units):
         results.add(TRUTH, "", "", "index_std", "training", [name], value, units[INDEX_FIELDS[name]])
 
 
+def power_metric(low, high):
+    """Name of the metric of power summed over the total wavenumbers ``low``..``high``."""
+    return f"power_{low}-{high}"
+
+
 def evaluate_spectra(results, summaries, source):
     """Power by total wavenumber over the test period, and its sums over bands that the grid holds, into ``results``.
 
@@ -293,5 +298,5 @@ def evaluate_spectra(results, summaries, source):
             units = "m2 s-2" if name == WIND_SPECTRUM else f"({summary.units[name]})2"
             for low, high in WAVE_BANDS:
                 if high < len(power):
-                    results.add(*key, f"power_{low}-{high}", "test", [name], power[low : high + 1].sum(), units)
+                    results.add(*key, power_metric(low, high), "test", [name], power[low : high + 1].sum(), units)
             results.spectra.setdefault(key, {})[name] = power

@@ -7,6 +7,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from workflow.scripts.evaluate.display import long_name, scale_of, squared
 from workflow.scripts.evaluate.measures.along_time import deseasonalize, months_inside, smooth_spectrum
 from workflow.scripts.evaluate.measures.indices import INDICES
+from workflow.scripts.evaluate.metrics.scores import WAVE_BANDS
 from workflow.scripts.evaluate.plots.style import (
     BLACK,
     BLUE,
@@ -87,7 +88,8 @@ def spectra_figure(results, members):
         length = min(map(len, (truth, *ours)))
         waves = np.arange(1, length + 1)
         middle = np.median([power[:length] for power in ours], axis=0)
-        far = [_ratio(middle, truth[:length], low, high) for low, high in ((1, 3), (length // 2, length))]
+        bands = WAVE_BANDS[0], (length // 2, length)
+        far = ", ".join(f"{low}-{high}: {_ratio(middle, truth[:length], low, high)}" for low, high in bands)
         band(
             axes,
             waves,
@@ -96,7 +98,7 @@ def spectra_figure(results, members):
         )
         axes.plot(waves, truth[:length], color=BLACK, label=results.truth)
         axes.set(xscale="log", yscale="log", xlabel="total wavenumber")
-        axes.set_title(f"{long_name(name)}, {units}\n1-3: {far[0]}, {length // 2}-{length}: {far[1]}")
+        axes.set_title(f"{long_name(name)}, {units}\n{far}")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         log_axis(axes.yaxis)
     legend(figure, grid[0])

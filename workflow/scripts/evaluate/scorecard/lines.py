@@ -9,6 +9,7 @@ from workflow.scripts.common.experiments import brief, has_own_forcing, plausibl
 from workflow.scripts.common.skill import CLIMATOLOGY
 from workflow.scripts.evaluate.display import long_name, scale_of, scale_of_metric
 from workflow.scripts.evaluate.measures.indices import INDICES
+from workflow.scripts.evaluate.metrics.scores import WAVE_BANDS, power_metric
 from workflow.scripts.evaluate.metrics.table import (
     ALL_FIELDS,
     PRESCRIBED,
@@ -21,8 +22,8 @@ from workflow.scripts.evaluate.metrics.table import (
 )
 from workflow.scripts.evaluate.scorecard.baselines import baseline_table
 from workflow.scripts.evaluate.scorecard.published import published_table
+from workflow.scripts.evaluate.summarize.summary import STRATOSPHERE, WIND_SPECTRUM
 
-STRATOSPHERE = ("ta100", "ta50", "ua100", "ua50")
 ONE_DEGREE = ("tas", "pr", "zg500")
 RAIN_LINES = (
     ("quantile_01", "test", "1 % of months and area below"),
@@ -33,8 +34,9 @@ RAIN_LINES = (
     ("ENSO_asymmetry_nino34", "training", "ENSO asymmetry, Nino3.4, training"),
 )
 SPECTRAL_LINES = [
-    *(("ke250", f"power_{band}", band) for band in ("1-3", "4-10", "11-30", "31-59")),
-    *((field, f"power_{band}", band) for field in ("tas", "pr") for band in ("4-10", "11-30")),
+    (field, power_metric(low, high), f"{low}-{high}")
+    for field, bands in ((WIND_SPECTRUM, WAVE_BANDS), ("tas", WAVE_BANDS[1:3]), ("pr", WAVE_BANDS[1:3]))
+    for low, high in bands
 ]
 
 
@@ -71,7 +73,8 @@ def skill_lines(table, source, control, settings):
             lines.append(line(section, name, "std", baseline, members, verdict))
     lines += rmsb_lines(table, source, control, section, settings["map_fields"])
     section = "Stratosphere, E1 RMSB, the protocol's two highest levels (reference: training climatology)"
-    lines += rmsb_lines(table, source, control, section, STRATOSPHERE)
+    # From the ground up, temperature first.
+    lines += rmsb_lines(table, source, control, section, STRATOSPHERE[::-1])
     section = "E1 RMSB, test, on 1 degree above the ground as AIMIP has it (reference: training climatology)"
     return lines + rmsb_lines(table, source, control, section, ONE_DEGREE, "E1_rmsb_1deg")
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 
+from workflow.scripts.common.skill import BOX_FIELDS
 from workflow.scripts.evaluate.display import long_name, scale_of, split_field
 from workflow.scripts.evaluate.published import DECADE, FILE_UNITS, comparable, read_scores, responses_of, scores_of
-
-FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")
 
 
 def published_table(table, source, control, experiments, settings):
@@ -19,7 +18,7 @@ def published_table(table, source, control, experiments, settings):
     wanted = [
         (f"E1 RMSB, test, {long_name(field)}", "E1_rmsb_1deg", "test", field, control)
         + (scores_of(rows, "E1_rmsb", "1deg", field, "test"),)
-        for field in FIELDS
+        for field in BOX_FIELDS
     ]
     wanted += [
         (f"E2 trend of the global mean, {period}", "trend_global", period, "tas", control)

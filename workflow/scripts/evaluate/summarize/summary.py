@@ -34,7 +34,7 @@ from workflow.scripts.evaluate.summarize.monthly import Monthly
 
 SPECTRAL_FIELDS = ("pr", "tas", "zg500", "ta50")
 WIND, WIND_SPECTRUM = ("ua250", "va250"), "ke250"  # kinetic energy of the wind at 250 hPa
-SECTION_FIELDS = ("ua50", "ua100", "ta50", "ta100")  # the levels of the protocol in the stratosphere
+STRATOSPHERE = ("ua50", "ua100", "ta50", "ta100")  # the protocol's two highest levels
 
 
 def month_weights(months, periods, index, minimum_years):
@@ -116,7 +116,7 @@ class Summary:
                 sums[name] += np.stack([annual - sums["base"], (annual - sums["base"]) ** 2])
         if field in SPECTRAL_FIELDS + WIND and self.spectral[span].any():
             self._add_spectrum(field, start, values[self.spectral[span]])
-        if field in SECTION_FIELDS:
+        if field in STRATOSPHERE:
             inside = self.seasonal[span]
             every = month_of_year(self.months[self.seasonal])
             for month, row in zip(month_of_year(months[inside]) - 1, values[inside].mean(-1), strict=True):
@@ -228,7 +228,7 @@ class Summary:
 
     def _write_seasons(self, file):
         """Zonal means of each calendar month."""
-        sections = [field for field in SECTION_FIELDS if field in self.seasons]
+        sections = [field for field in STRATOSPHERE if field in self.seasons]
         add_text(file, "section_field", "section_field", sections)
         seasons = file.createVariable("seasons", "f8", ("section_field", "month", "lat"))
         for number, field in enumerate(sections):
@@ -239,7 +239,7 @@ def left_out(fields):
     """What is not in the summary of a run because of the fields that it lacks, {index or spectrum or field: why}."""
     needs = {name: (field,) for name, (field, _) in INDICES.items()}
     needs |= {f"spectrum of {field}": (field,) for field in SPECTRAL_FIELDS} | {f"spectrum of {WIND_SPECTRUM}": WIND}
-    needs |= {f"annual cycle of {field}": (field,) for field in SECTION_FIELDS}
+    needs |= {f"annual cycle of {field}": (field,) for field in STRATOSPHERE}
     needs |= {f"ensemble of {field}": (field,) for field in BOX_FIELDS}
     absent = {name: [field for field in wanted if field not in fields] for name, wanted in needs.items()}
     return {name: f"there is no {' and no '.join(lacks)}" for name, lacks in absent.items() if lacks}
