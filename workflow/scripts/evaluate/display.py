@@ -1,6 +1,6 @@
 """Units that people read: the factor and the text for each variable, where they differ from the files' units."""
 
-import re
+from workflow.scripts.evaluate.field_names import split_field
 
 SCALES = {
     "pr": (86400, "mm/day"),
@@ -36,12 +36,6 @@ NAMES = {
     "zg": "geopotential height",
     "ke": "kinetic energy",
 }
-
-
-def split_field(field):
-    """``("ta", 850)`` from ``ta850``; the level in hPa is None at the surface."""
-    variable, level = re.fullmatch(r"(\D+)(\d*)", field).groups()
-    return variable, int(level) if level else None
 
 
 def scale_of(field, units):

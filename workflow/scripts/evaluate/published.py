@@ -13,7 +13,8 @@ from cf_units import Unit
 from workflow.scripts.common.experiments import has_own_forcing
 from workflow.scripts.common.reference import ERA5, LOCAL_ERA5
 from workflow.scripts.common.tables import read_rows
-from workflow.scripts.evaluate.display import scale_of, split_field
+from workflow.scripts.evaluate.display import scale_of
+from workflow.scripts.evaluate.field_names import split_field
 
 SCORES = Path(__file__).parent / "data/aimip_published_scores.csv"
 COLUMNS = ("metric", "grid_or_region", "period", "model", "field", "value", "units")

@@ -15,6 +15,7 @@ from cf_units import Unit
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.published import COLUMNS, FILE_UNITS, NAMES, PERIODS
 
 # What AIMIP's aimip_data_utils.py writes where a submission names no units.
@@ -86,9 +87,9 @@ def fields_of(data, name, path):
     levelled = "plev" in variable.dimensions
     values = values.transpose([variable.dimensions.index(axis) for axis in (*["plev"] * levelled, *AXES)])
     if not levelled:
-        return {f"{name}{LEVELS.get(name, '')}": values}
+        return {field_name(name, LEVELS.get(name)): values}
     levels = [round(float(pressure) / 100) for pressure in data["plev"][:]]
-    return {f"{name}{level}": values[place] for place, level in enumerate(levels)}
+    return {field_name(name, level): values[place] for place, level in enumerate(levels)}
 
 
 def factor_to(wanted, units):

@@ -20,10 +20,10 @@ from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_experiments, add_periods
+from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.measures.along_time import deseasonalize
 from workflow.scripts.evaluate.measures.indices import INDICES, index_weights
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
-from workflow.scripts.evaluate.summarize.summary import field_name
 from workflow.scripts.evaluate.summarize.true_response import write_truth
 from workflow.scripts.evaluate.truth_files import folder_response
 from workflow.scripts.planet.world import Planet

@@ -12,7 +12,7 @@ import numpy as np
 
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.skill import CLIMATOLOGY
-from workflow.scripts.evaluate.display import split_field
+from workflow.scripts.evaluate.field_names import split_field
 from workflow.scripts.evaluate.measures.over_area import rms, weighted_mean
 
 GRID = SimpleNamespace(**dict(zip(("lat", "lon"), centres(1.0, poles=False), strict=True)))

@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from workflow.scripts.evaluate.display import long_name, scale_of, split_field
+from workflow.scripts.evaluate.display import long_name, scale_of
+from workflow.scripts.evaluate.field_names import field_name, split_field
 from workflow.scripts.evaluate.plots.style import NO_FIELD, colormap, note_figure, panel_grid, symmetric_limit
 
 
@@ -23,8 +24,8 @@ def zonal_figure(results, period):
     figure, grid = panel_grid(len(variables), 2, title, 2.3, 0.5)
     for axes, variable in zip(grid, variables, strict=True):
         found = sorted(levels[variable], reverse=True)
-        factor, units = scale_of(variable, results.table.units("E1_bias", f"{variable}{found[0]}"))
-        maps = np.stack([results.map("E1_bias", period, f"{variable}{level}") for level in found])
+        factor, units = scale_of(variable, results.table.units("E1_bias", field_name(variable, found[0])))
+        maps = np.stack([results.map("E1_bias", period, field_name(variable, level)) for level in found])
         section = maps.mean(-1) * factor
         limit = symmetric_limit(section)
         steps = np.linspace(-limit, limit, 13)

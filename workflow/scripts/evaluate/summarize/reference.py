@@ -16,8 +16,9 @@ from workflow.scripts.common.ncfiles import read_months
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_summarizing
+from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.summarize.enso import read_index
-from workflow.scripts.evaluate.summarize.summary import Summary, field_name
+from workflow.scripts.evaluate.summarize.summary import Summary
 from workflow.scripts.submission import derive
 
 

@@ -12,9 +12,10 @@ from workflow.scripts.common import program
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_summarizing
+from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.summarize.enso import read_index
 from workflow.scripts.evaluate.summarize.fields import Field
-from workflow.scripts.evaluate.summarize.summary import Summary, field_name
+from workflow.scripts.evaluate.summarize.summary import Summary
 
 
 def summarize(files, output, index, periods, minimum_years):

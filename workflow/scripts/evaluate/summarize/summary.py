@@ -9,13 +9,13 @@ level: ``tas``, ``ta850``.
 """
 
 import json
-import re
 
 import numpy as np
 
 from workflow.scripts.common.months import month_of_year, month_range, parse_month, year_of
 from workflow.scripts.common.ncfiles import COORDINATES, add_coordinate, add_grid, add_months, add_text, new_file
 from workflow.scripts.common.skill import BOX_FIELDS
+from workflow.scripts.evaluate.field_names import field_order
 from workflow.scripts.evaluate.measures.along_time import (
     TooShort,
     asymmetry_weights,
@@ -243,14 +243,3 @@ def left_out(fields):
     needs |= {f"ensemble of {field}": (field,) for field in BOX_FIELDS}
     absent = {name: [field for field in wanted if field not in fields] for name, wanted in needs.items()}
     return {name: f"there is no {' and no '.join(lacks)}" for name, lacks in absent.items() if lacks}
-
-
-def field_order(field):
-    """Sort key of a field's name: surface fields first, then by variable and from the ground up."""
-    name, level = re.fullmatch(r"(\D+)(\d*)", field).groups()
-    return bool(level), name, -int(level or 0)
-
-
-def field_name(variable, level=None):
-    """``tas`` at the surface, ``ta850`` at a pressure level in hPa."""
-    return variable if level is None else f"{variable}{level:.0f}"

@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common.ncfiles import add_grid, add_text, new_file
-from workflow.scripts.evaluate.summarize.summary import field_order
+from workflow.scripts.evaluate.field_names import field_order
 
 
 def write_truth(output, title, responses, lat, lon, deviations):
