@@ -143,10 +143,10 @@ def test_bands_of_periods_share_the_variance_out():
 
 def test_crps_of_a_normal_ensemble_has_its_closed_form():
     members = np.random.default_rng(6).normal(size=(20_000, 1))
-    truth = 0.7
-    normal = math.erf(truth / math.sqrt(2)), math.exp(-(truth**2) / 2) / math.sqrt(2 * math.pi)
-    exact = truth * normal[0] + 2 * normal[1] - 1 / math.sqrt(math.pi)
-    assert crps(members, truth)[0] == pytest.approx(exact, abs=0.01)
+    observed = 0.7
+    normal = math.erf(observed / math.sqrt(2)), math.exp(-(observed**2) / 2) / math.sqrt(2 * math.pi)
+    exact = observed * normal[0] + 2 * normal[1] - 1 / math.sqrt(math.pi)
+    assert crps(members, observed)[0] == pytest.approx(exact, abs=0.01)
 
 
 def test_crps_of_three_members_by_its_definition():
@@ -156,7 +156,7 @@ def test_crps_of_three_members_by_its_definition():
     assert crps(np.array([[1.0]]), np.array([3.0]))[0] == 2.0
 
 
-def test_spread_equals_error_and_ranks_are_even_where_truth_is_one_more_member():
+def test_spread_equals_error_and_ranks_are_even_where_the_observed_is_one_more_member():
     draws = np.random.default_rng(7).normal(size=(6, 200, 12, 24))
     spread, error = spread_and_error(draws[:5], draws[5])
     assert spread / error == pytest.approx(1.0, abs=0.02)

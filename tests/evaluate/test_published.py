@@ -143,7 +143,7 @@ def test_the_published_model_of_our_own_name_is_another():
         {"training": ["1990-01", "2014-12"], "validation": ["1985-01", "1989-12"]},
     ],
 )
-def test_against_another_truth_or_over_other_years_they_are_context_without_ours(changes):
+def test_against_another_reference_or_over_other_years_they_are_context_without_ours(changes):
     table = table_of(**changes)
     assert "for context" in table["title"] and table["rows"]
     assert all(row["ours"] is None for row in table["rows"])
@@ -185,7 +185,7 @@ def test_the_response_figure_has_grey_marks_against_era5_alone(reference, marked
                 for metric in ("E5_response", "E5_response_land", "E5_response_sea", "E5_land_sea_ratio")
             ]
         )
-        experiments, control, source, truth, settings = EXPERIMENTS, "aimip", "MD", reference, {}
+        experiments, control, source, reference_name, settings = EXPERIMENTS, "aimip", "MD", reference, {}
         periods = evaluation_periods(PROTOCOL)
 
         def span(self, period):
@@ -229,7 +229,7 @@ def heat_map(reference="ERA5", source="MD", published=None):
         table=table,
         source=source,
         control="aimip",
-        truth=reference,
+        reference_name=reference,
         settings={"published": published},
         periods=evaluation_periods(PROTOCOL),
         span=lambda period: period,

@@ -39,11 +39,11 @@ def evaluate_one_degree(results, reference, groups, max_latitude):
     every = [field for field in reference.fields if any(field in item.fields for _, item in members)]
     lowest = reference.lowest_pressure_on(GRID)
 
-    def add(key, summary, statistic, period, truth):
-        fields, found = [field for field in summary.fields if field in truth], {}
+    def add(key, summary, statistic, period, observed):
+        fields, found = [field for field in summary.fields if field in observed], {}
         # Field by field: on 1 degree all of them take several times the memory of the model grid.
         for field, values in zip(fields, summary.maps(statistic, fields), strict=True):
-            bias = summary.regridded(values, GRID) - truth[field]
+            bias = summary.regridded(values, GRID) - observed[field]
             bias[~above_ground(lowest, field)] = np.nan
             scores = weighted_mean(bias, GRID.lat, max_latitude), rms(bias, GRID.lat, max_latitude)
             if np.isfinite(scores).all():
@@ -52,8 +52,8 @@ def evaluate_one_degree(results, reference, groups, max_latitude):
             results.add(*key, metric, period, found, [scores[place] for scores in found.values()], summary.units)
 
     for period in ("training", "test"):
-        truth = dict(zip(every, reference.maps_on(GRID, f"mean_{period}", every), strict=True))
+        observed = dict(zip(every, reference.maps_on(GRID, f"mean_{period}", every), strict=True))
         for source, member in members:
-            add((source, member.experiment, member.member), member, f"mean_{period}", period, truth)
+            add((source, member.experiment, member.member), member, f"mean_{period}", period, observed)
     if "climatology_test" not in reference.skipped:
-        add((CLIMATOLOGY, "", ""), reference, reference.climatology, "test", truth)
+        add((CLIMATOLOGY, "", ""), reference, reference.climatology, "test", observed)

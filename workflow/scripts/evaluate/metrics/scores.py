@@ -227,19 +227,19 @@ def evaluate_ensemble(results, reference, members, source, periods):
     """Spread, error, CRPS and ranks of the reference among the members over the test period, into ``results``."""
     test = months_inside(reference.months, *periods["test"])
     for field in BOX_FIELDS:
-        truth, ours = reference.boxes(field), [member.boxes(field) for member in members]
+        observed, ours = reference.boxes(field), [member.boxes(field) for member in members]
         # A field that a model leaves out, in some member or below the ground, has no fair ensemble.
-        if truth is None or any(values is None or np.isnan(values).any() for values in ours):
+        if observed is None or any(values is None or np.isnan(values).any() for values in ours):
             continue
         units, ours = members[0].units[field], np.stack(ours)[:, test]
-        known, key = truth[test], (source, members[0].experiment, "all")
-        results.add_crps(key, field, box_mean(crps(ours, known)), units)
+        observed, key = observed[test], (source, members[0].experiment, "all")
+        results.add_crps(key, field, box_mean(crps(ours, observed)), units)
         if len(members) > 1:
-            spread, error = spread_and_error(ours, known)
+            spread, error = spread_and_error(ours, observed)
             results.add(*key, "ensemble_spread", "test", [field], spread, units)
             results.add(*key, "ensemble_error", "test", [field], error, units)
             results.add(*key, "ensemble_spread_skill", "test", [field], spread / error if error else np.nan, "1")
-            for rank, share in enumerate(rank_shares(ours, known)):
+            for rank, share in enumerate(rank_shares(ours, observed)):
                 results.add(*key, f"ensemble_rank_{rank}", "test", [field], share, "1")
 
 
@@ -276,9 +276,9 @@ def evaluate_modes(results, summaries, source, period):
             results.index_spectra.setdefault(key, {})[name] = smooth_spectrum(anomaly)
 
 
-def evaluate_true_modes(results, truth, units):
+def evaluate_true_modes(results, deviations, units):
     """The planet's own standard deviation of each index, {name: value}, as rows of ``results``; units: of fields."""
-    for name, value in truth.items():
+    for name, value in deviations.items():
         results.add(TRUTH, "", "", "index_std", "training", [name], value, units[INDEX_FIELDS[name]])
 
 

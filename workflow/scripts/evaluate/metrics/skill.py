@@ -18,10 +18,10 @@ def evaluate_climatology(results, reference, fields, periods):
     """CRPS of climatology, into ``results``: the reference's training values of the same month are its ensemble."""
     training, test = (months_inside(reference.months, *periods[name]) for name in ("training", "test"))
     for field in BOX_FIELDS:
-        truth = reference.boxes(field) if field in fields else None
-        if truth is not None:
+        observed = reference.boxes(field) if field in fields else None
+        if observed is not None:
             months = reference.months
-            score = climatology_crps(truth[training], months[training], truth[test], months[test])
+            score = climatology_crps(observed[training], months[training], observed[test], months[test])
             if np.isfinite(score).all():
                 results.add_crps((CLIMATOLOGY, "", ""), field, box_mean(score), reference.units[field])
 

@@ -15,7 +15,7 @@ def ensemble_figure(results):
     )
     if not fields:
         return note_figure(title, "one member has no spread, or none of the fields is there")
-    title += f"\nshare of months and area by number of members below {results.truth}; dashed: even"
+    title += f"\nshare of months and area by number of members below {results.reference_name}; dashed: even"
     figure, grid = panel_grid(len(fields), 3, title, 2.2, 0.6)
     for axes, field in zip(grid, fields, strict=True):
         factor, units = scale_of(field, results.reference.units[field])

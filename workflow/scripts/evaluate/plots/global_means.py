@@ -31,7 +31,7 @@ def series_figure(results, members):
             time = decimal_years(reference.months)
             axes.axvspan(first, last, color="0.93", zorder=0, label="test period")
         band(axes, time, every[1:], f"{results.source}, median and range of {len(members)}")
-        axes.plot(time, every[0], color=BLACK, label=results.truth, linewidth=1)
+        axes.plot(time, every[0], color=BLACK, label=results.reference_name, linewidth=1)
         axes.set_title(f"{long_name(field)} ({units})")
         axes.margins(x=0.01)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

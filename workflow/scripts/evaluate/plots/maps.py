@@ -27,7 +27,7 @@ def bias_figure(results, period):
             title += f"; climatology {number(baseline * factor)}"
         panels.append(panel(values, title, symmetric_limit(values), field, units))
     name = f"{results.source} {results.control}"
-    title = f"E1: bias of {name} against {results.truth}, {period} period {results.span(period)}"
+    title = f"E1: bias of {name} against {results.reference_name}, {period} period {results.span(period)}"
     if not panels:
         return note_figure(title, NO_FIELD)
     return map_figure(title, panels, results.reference, results.land)
@@ -50,7 +50,9 @@ def response_figure(results, experiment):
         if known:
             mean = number(results.table.members(TRUTH, "E5_response", "simulation", field, experiment)[0] * factor)
             error = results.words("E5_error_rms", "simulation", field, factor, experiment)
-            panels.append(panel(truth, f"truth of {results.truth}\nglobal mean {mean} {units}", limit, field, units))
+            panels.append(
+                panel(truth, f"truth of {results.reference_name}\nglobal mean {mean} {units}", limit, field, units)
+            )
             panels.append(panel(values - truth, f"difference\nRMS {error} {units}", limit, field, units))
     name = f"{results.source} {experiment} less {results.control}"
     title = f"E5: {name} ({brief(results.experiments[experiment])}), mean of {results.span('simulation')}"
@@ -71,13 +73,13 @@ def comparison_figure(results, kind, title, rows):
     panels = []
     for period, field in rows:
         factor, units = scale_of(field, results.reference.units[field])
-        truth = results.reference.maps(f"{kind}_{period}", [field])[0] * factor
+        observed = results.reference.maps(f"{kind}_{period}", [field])[0] * factor
         bias = results.map(metric, period, field) * factor
-        limit = symmetric_limit(truth, truth + bias)
+        limit = symmetric_limit(observed, observed + bias)
         rms = results.words(error, period, field, factor)
         for values, text in (
-            (truth, f"{long_name(field)}, {results.span(period)}\n{results.truth}"),
-            (truth + bias, f"{results.source} {results.control}, mean of members"),
+            (observed, f"{long_name(field)}, {results.span(period)}\n{results.reference_name}"),
+            (observed + bias, f"{results.source} {results.control}, mean of members"),
             (bias, f"difference, RMS {rms} {units}{per}"),
         ):
             panels.append(panel(values, text, limit, field, units + per))

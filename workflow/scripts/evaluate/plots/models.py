@@ -11,12 +11,12 @@ from workflow.scripts.evaluate.metrics.table import interannual_scale, read_tabl
 from workflow.scripts.evaluate.plots.style import heat_limit, heat_map, note_figure, save
 
 
-def models_figure(table, sources, control, span, truth):
+def models_figure(table, sources, control, span, reference_name):
     """RMSB (E1) over the test period in interannual standard deviations; a gap where a model has no such field.
 
-    sources: models in the order of columns; span: the test period in words; truth: name of the reference.
+    sources: models in the order of columns; span: the test period in words; reference_name: in words.
     """
-    title = f"E1: RMSB of the median member against {truth}, {control}, {span}"
+    title = f"E1: RMSB of the median member against {reference_name}, {control}, {span}"
     sigma = interannual_scale(table)
     if not sigma:
         return note_figure(title, "the training span is too short for an interannual standard deviation")
@@ -37,9 +37,9 @@ def models_figure(table, sources, control, span, truth):
     return figure
 
 
-def plot_models(table, sources, control, span, truth, output):
+def plot_models(table, sources, control, span, reference_name, output):
     """Draw ``models_figure`` from metrics.csv at ``table`` into ``output`` (PNG) and the PDF beside it."""
-    save(models_figure(read_table(table), sources, control, span, truth), output)
+    save(models_figure(read_table(table), sources, control, span, reference_name), output)
 
 
 def main(arguments=None):

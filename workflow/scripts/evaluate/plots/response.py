@@ -39,7 +39,7 @@ def land_sea_figure(results):
     figure, grid = plt.subplots(1, len(fields), figsize=(7.6, 2.9), layout="constrained", squeeze=False)
     figure.suptitle(f"{title}\nin titles: ratio of land to sea, median member")
     kinds = ("E5_response_land", "land"), ("E5_response_sea", "sea"), ("E5_response", "globe")
-    beside = comparable(results.periods, results.truth)
+    beside = comparable(results.periods, results.reference_name)
     published = read_scores(results.settings) if beside else []
     places = [(name, metric, label) for name in names for metric, label in kinds]
     for axes, field in zip(grid.flat, fields, strict=True):
@@ -54,7 +54,7 @@ def land_sea_figure(results):
             axes.plot(np.full(len(others), place + 0.3), others, "_", color=GREY, markersize=5, label=label)
             truth = results.table.members(TRUTH, metric, "simulation", field, name) * factor
             if truth.size:
-                label = f"truth of {results.truth}" if not place else None
+                label = f"truth of {results.reference_name}" if not place else None
                 axes.plot([place - 0.4, place + 0.4], [truth[0]] * 2, color=BLACK, linewidth=1.5, label=label)
         ratios = [np.median(results.members("E5_land_sea_ratio", "simulation", field, name)) for name in names]
         text = ", ".join(f"{name}: {ratio:.2f}" for name, ratio in zip(names, ratios, strict=True))

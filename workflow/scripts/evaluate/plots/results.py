@@ -24,7 +24,7 @@ class Evaluated:
     def __init__(self, table, maps, reference, static, experiments, settings, source):
         self.table = read_table(table)
         self.path, self.reference, self.source, self.experiments = maps, SummaryFile(reference), source, experiments
-        self.truth, self.settings = settings["reference_name"], settings
+        self.reference_name, self.settings = settings["reference_name"], settings
         # What a table of variables leaves out stands in the scorecard.
         self.fields = [field for field in settings["map_fields"] if field in self.reference.fields]
         self.periods = evaluation_periods(settings["periods"])
@@ -40,7 +40,7 @@ class Evaluated:
 
     def both(self):
         """Name of our simulation and of the reference, for titles."""
-        return f"{self.source} {self.control} and {self.truth}"
+        return f"{self.source} {self.control} and {self.reference_name}"
 
     def map(self, name, period, field, experiment=None):
         """Ensemble-mean map (lat, lon) of a metric, of the control experiment if none is named."""

@@ -18,7 +18,7 @@ def published_columns(results, sigma):
     In units of ``sigma`` {field: value}; NaN where there is none, and for a prescribed field, which is over land
     elsewhere. Empty where our scores are not comparable with theirs.
     """
-    if not comparable(results.periods, results.truth):
+    if not comparable(results.periods, results.reference_name):
         return {}
     rows, columns = read_scores(results.settings), {ON_ONE_DEGREE: {}}
     for field, scale in sigma.items():
@@ -38,7 +38,7 @@ def scores_figure(results):
 
     Where the reference is ERA5, columns on 1 degree follow: ours, and in grey the published submissions of AIMIP.
     """
-    title = f"E1: RMSB of {results.source} {results.control}, in standard deviations, {results.truth}"
+    title = f"E1: RMSB of {results.source} {results.control}, in standard deviations, {results.reference_name}"
     table, sigma = results.table, interannual_scale(results.table)
     if not sigma:
         return note_figure(title, results.skipped["std_training"])

@@ -17,7 +17,7 @@ def zonal_figure(results, period):
         if level is not None:
             levels.setdefault(variable, []).append(level)
     variables = [variable for variable, found in levels.items() if len(found) > 1]
-    name = f"{results.source} {results.control} against {results.truth}"
+    name = f"{results.source} {results.control} against {results.reference_name}"
     title = f"E1: zonal-mean bias of {name}, {period} period {results.span(period)}"
     if not variables:
         return note_figure(title, "no variable has more than one level")
@@ -51,21 +51,21 @@ def stratosphere_figure(results, members):
     figure.suptitle(title)
     for row, field in zip(grid, fields, strict=True):
         factor, units = scale_of(field, reference.units[field])
-        truth = reference.seasons[field].T * factor
+        observed = reference.seasons[field].T * factor
         ours = np.mean([member.seasons[field] for member in members], axis=0).T * factor
-        limit = symmetric_limit(ours - truth)
-        low, high = min(np.nanmin(truth), np.nanmin(ours)), max(np.nanmax(truth), np.nanmax(ours))
+        limit = symmetric_limit(ours - observed)
+        low, high = min(np.nanmin(observed), np.nanmin(ours)), max(np.nanmax(observed), np.nanmax(ours))
         wind = field.startswith("ua")
         steps = MaxNLocator(12, symmetric=wind).tick_values(
             *((-max(-low, high), max(-low, high)) if wind else (low, high))
         )
         cmap = "PuOr_r" if wind else "viridis"
-        rms = np.sqrt(np.average(np.nanmean(ours - truth, axis=1) ** 2, weights=np.cos(np.deg2rad(reference.lat))))
+        rms = np.sqrt(np.average(np.nanmean(ours - observed, axis=1) ** 2, weights=np.cos(np.deg2rad(reference.lat))))
         panels = (
-            (truth, f"{long_name(field)}, {results.truth}", steps, cmap, "neither"),
+            (observed, f"{long_name(field)}, {results.reference_name}", steps, cmap, "neither"),
             (ours, f"{results.source}, mean of {len(members)}", steps, cmap, "neither"),
             (
-                ours - truth,
+                ours - observed,
                 f"difference, RMS of means {rms:.2g}",
                 np.linspace(-limit, limit, 13),
                 "RdBu_r",

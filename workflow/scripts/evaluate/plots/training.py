@@ -21,16 +21,18 @@ def numbers(rows, name):
     return np.array([float(row[name] or "nan") for row in rows])
 
 
-def training_figure(epochs, measures, truth):
+def training_figure(epochs, measures, reference_name):
     """Losses of ``epochs`` (rows of metrics.csv) and, if there was a free run, its ``measures`` (of validation.csv)."""
     size = {"nrows": 2, "ncols": 2, "figsize": (7.6, 6.2)} if measures else {"figsize": (7.6, 3.2)}
     figure, grid = plt.subplots(**size, layout="constrained", squeeze=False)
-    figure.suptitle("Training" + (f", and the free run of the validation months beside {truth}" if measures else ""))
+    figure.suptitle(
+        "Training" + (f", and the free run of the validation months beside {reference_name}" if measures else "")
+    )
     _draw_losses(grid[0, 0], epochs)
     if measures:
-        _draw_spectrum(grid[0, 1], _chosen(measures, SPECTRUM), truth)
+        _draw_spectrum(grid[0, 1], _chosen(measures, SPECTRUM), reference_name)
         _draw_spread(grid[1, 0], _chosen(measures, "spread over error"))
-        _draw_memory(grid[1, 1], _chosen(measures, "1/e time (months)"), truth)
+        _draw_memory(grid[1, 1], _chosen(measures, "1/e time (months)"), reference_name)
     return figure
 
 
@@ -54,9 +56,9 @@ def _draw_losses(axes, epochs):
     axes.set_title(f"losses{best}", fontsize=7)
 
 
-def _draw_spectrum(axes, rows, truth):
+def _draw_spectrum(axes, rows, reference_name):
     degree = numbers(rows, "name")
-    for column, color, label in (("reference", BLACK, truth), ("run", BLUE, "free run")):
+    for column, color, label in (("reference", BLACK, reference_name), ("run", BLUE, "free run")):
         axes.plot(degree[1:], numbers(rows, column)[1:], color=color, label=label)
     axes.set(xscale="log", yscale="log", xlabel="total wavenumber")
     log_axis(axes.xaxis)
@@ -76,9 +78,9 @@ def _draw_spread(axes, rows):
     axes.set_title(f"spread over error (1 is right){median}", fontsize=7)
 
 
-def _draw_memory(axes, rows, truth):
+def _draw_memory(axes, rows, reference_name):
     places = np.arange(1, len(rows) + 1)
-    for column, color, label in (("reference", BLACK, truth), ("run", BLUE, "free run")):
+    for column, color, label in (("reference", BLACK, reference_name), ("run", BLUE, "free run")):
         axes.plot(places, numbers(rows, column), "o-", color=color, markersize=3, linewidth=0.6, label=label)
     axes.set(xlabel="pattern (EOF)", ylabel="months", ylim=(0, None))
     axes.legend()

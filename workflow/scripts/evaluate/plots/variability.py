@@ -38,22 +38,22 @@ def indices_figure(results, members):
     months = reference.months[inside]
     for (left, right), (name, field) in zip(grid, indices.items(), strict=True):
         factor, units = scale_of(field, reference.units[field])
-        truth, *ours = (deseasonalize(item.indices[name][inside], months) * factor for item in (reference, *members))
+        observed, *ours = (deseasonalize(item.indices[name][inside], months) * factor for item in (reference, *members))
         ours = np.stack(ours)
         low, high = ours.min(0), ours.max(0)
         label = f"range of {len(ours)} members"
         left.fill_between(decimal_years(months), low, high, color=SKY, alpha=0.5, linewidth=0, label=label)
         label = f"{results.source}, {members[0].member}"
         left.plot(decimal_years(months), ours[0], color=BLUE, linewidth=0.6, label=label)
-        left.plot(decimal_years(months), truth, color=BLACK, linewidth=0.6, label=results.truth)
+        left.plot(decimal_years(months), observed, color=BLACK, linewidth=0.6, label=results.reference_name)
         left.margins(x=0.01)
         left.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         std = np.median(results.members("index_std", "training", name)) * factor
-        left.set_title(f"{name} ({field}): std {std:.2f} {units}, {results.truth} {truth.std():.2f}")
+        left.set_title(f"{name} ({field}): std {std:.2f} {units}, {results.reference_name} {observed.std():.2f}")
         memory = np.median(results.members("index_decorrelation", "training", name))
         known = results.known("index_decorrelation", "training", name)
-        right.set_title(f"1/e time {_months(memory)}, {results.truth} {_months(known)} months", fontsize=7)
-        period, _ = spectrum = smooth_spectrum(truth)
+        right.set_title(f"1/e time {_months(memory)}, {results.reference_name} {_months(known)} months", fontsize=7)
+        period, _ = spectrum = smooth_spectrum(observed)
         band(right, period, np.stack([smooth_spectrum(series)[1] for series in ours]), "")
         right.plot(*spectrum, color=BLACK)
         right.set(xscale="log", yscale="log", ylabel=f"{squared(units)} month")
@@ -84,19 +84,19 @@ def spectra_figure(results, members):
         else:
             factor, units = scale_of(name, reference.units[name])
             factor, units = factor**2, squared(units)
-        truth, *ours = (summary.spectra[name][1:] * factor for summary in (reference, *members))
-        length = min(map(len, (truth, *ours)))
+        observed, *ours = (summary.spectra[name][1:] * factor for summary in (reference, *members))
+        length = min(map(len, (observed, *ours)))
         waves = np.arange(1, length + 1)
         middle = np.median([power[:length] for power in ours], axis=0)
         bands = WAVE_BANDS[0], (length // 2, length)
-        far = ", ".join(f"{low}-{high}: {_ratio(middle, truth[:length], low, high)}" for low, high in bands)
+        far = ", ".join(f"{low}-{high}: {_ratio(middle, observed[:length], low, high)}" for low, high in bands)
         band(
             axes,
             waves,
             np.stack([power[:length] for power in ours]),
             f"{results.source}, median and range of {len(ours)}",
         )
-        axes.plot(waves, truth[:length], color=BLACK, label=results.truth)
+        axes.plot(waves, observed[:length], color=BLACK, label=results.reference_name)
         axes.set(xscale="log", yscale="log", xlabel="total wavenumber")
         axes.set_title(f"{long_name(name)}, {units}\n{far}")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -105,9 +105,9 @@ def spectra_figure(results, members):
     return figure
 
 
-def _ratio(ours, truth, low, high):
+def _ratio(ours, observed, low, high):
     """Text of the ratio of the power summed over wavenumbers ``low``..``high`` of series that begin at 1."""
-    total = truth[low - 1 : high].sum()
+    total = observed[low - 1 : high].sum()
     return f"{ours[low - 1 : high].sum() / total:.2f} x" if total > 0 else "-"
 
 
