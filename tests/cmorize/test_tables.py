@@ -34,11 +34,13 @@ def write(folder, experiment="aimip", offset=0, sea=None, **changes):
     ("changes", "words"),
     [
         ({"source_id": "MD_1p5"}, "submission.source_id: 'MD_1p5'"),
+        ({"source_id": "MD-"}, "submission.source_id: 'MD-' is not allowed, use letters and digits"),
         ({"institution_id": "UMD PARETO"}, "submission.institution_id: 'UMD PARETO'"),
         ({"version": "20261122"}, "submission.version: '20261122'"),
         ({"version": "v20261322"}, "submission.version: 'v20261322'"),
         ({"further_info_url": "http://example.org"}, "submission.further_info_url: 'http://example.org'"),
         ({"contact": "see further_info_url"}, "submission.contact: 'see further_info_url'"),
+        ({"contact": "a@b@c"}, "submission.contact: 'a@b@c'"),
         ({"references": " "}, "submission.references is empty"),
         ({"experiment": "aimip_p2k", "offset": 2}, "experiments: 'aimip_p2k'"),
         ({"experiment": "AIMIP"}, "experiments: 'AIMIP'"),

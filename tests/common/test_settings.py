@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from tests.helpers.project import ROOT, VARIABLES, load_config
+from workflow.scripts.common import experiments
 from workflow.scripts.common.reference import reference_name
 from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.variables import read_variables
+from workflow.scripts.submission import drs
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 OVERLAYS = [[], ["demo"], ["test"], ["presets/v0p9"], ["presets/full_size"], ["demo", "presets/v0p9"]]
@@ -114,6 +116,7 @@ def test_shipped_configs_are_valid(overlays):
         ("submission.institution", "." * 181, ["submission.institution", "362 bytes", "room for 360"]),
         ("submission.contact", "a@b@c", ["submission.contact", "a@b@c", "no e-mail address", "Name <name@site>"]),
         ("submission.contact", "me .@. you", ["submission.contact", "no e-mail address"]),
+        ("submission.contact", "see the page", ["submission.contact", "'see the page'", "no e-mail address"]),
         ("submission.version", datetime.date(2026, 11, 22), ["submission.version", "string"]),
         # Text for what is none.
         ("training.learning_rate", "1e-3", ["the text", "'1e-3'", "number", "YAML", "write 0.001"]),
@@ -246,6 +249,15 @@ def test_schema_is_closed_and_described():
         assert entry.get("description"), f"{path} has no description"
         if "properties" in entry:
             assert entry["additionalProperties"] is False, f"{path} is open"
+
+
+def test_the_schemas_patterns_are_the_programs_own():
+    schema = yaml.safe_load(SCHEMA.read_text())["properties"]
+    found = {key: entry["pattern"] for key, entry in schema["submission"]["properties"].items() if "pattern" in entry}
+    found["experiments"] = schema["experiments"]["propertyNames"]["pattern"]
+    own = {**dict.fromkeys(("institution_id", "source_id"), drs.MODEL_NAME), "version": drs.VERSION}
+    own |= {"further_info_url": drs.FURTHER_INFO_URL, "experiments": experiments.NAME}
+    assert found == {key: f"^{pattern}$" for key, pattern in own.items()}
 
 
 KEYWORDS = {

@@ -7,7 +7,7 @@ import numpy as np
 from workflow.scripts.check.rules import rule
 from workflow.scripts.common.experiments import OFFICIAL, history_entry, recorded_change, recorded_offset, stated
 from workflow.scripts.submission.attributes import NOMINAL_RESOLUTIONS, REQUIRED_ATTRIBUTES, nominal_resolution
-from workflow.scripts.submission.drs import TABLE
+from workflow.scripts.submission.drs import MEMBER, TABLE, TRACKING_PREFIX
 
 FIXED = {"activity_id": "AIMIP", "frequency": "mon", "table_id": TABLE, "realm": "atmos", "product": "model-output"}
 FIXED |= {"mip_era": "CMIP6", "sub_experiment_id": "none", "sub_experiment": "none"}
@@ -130,7 +130,7 @@ def attributes_agree(file, expected):
 @rule("file")
 def indices(file, expected):
     """The four indices are integers that agree with the member's label."""
-    numbers = re.fullmatch(r"r(\d+)i(\d+)p(\d+)f(\d+)", file.facets["member_id"])
+    numbers = re.fullmatch(MEMBER, file.facets["member_id"])
     for name, number in zip(
         ("realization", "initialization", "physics", "forcing"), numbers.groups() if numbers else (), strict=False
     ):
@@ -159,8 +159,8 @@ def license_text(file, expected):
 def tracking_id(file, expected):
     """tracking_id is hdl:21.14100/ and a UUID."""
     value = str(file.attributes.get("tracking_id", ""))
-    if not re.fullmatch(f"hdl:21.14100/{UUID}", value):
-        yield f"tracking_id is '{value}', not hdl:21.14100/ and a UUID"
+    if not re.fullmatch(f"{re.escape(TRACKING_PREFIX)}/{UUID}", value):
+        yield f"tracking_id is '{value}', not {TRACKING_PREFIX}/ and a UUID"
 
 
 @rule("file")

@@ -4,7 +4,16 @@ import re
 
 from workflow.scripts.check.rules import rule
 from workflow.scripts.common.experiments import OFFICIAL
-from workflow.scripts.submission.drs import FOLDERS, NAME, TABLE, realization
+from workflow.scripts.submission.drs import (
+    FOLDERS,
+    MODEL_NAME,
+    MODEL_NAME_HELP,
+    NAME,
+    TABLE,
+    VERSION,
+    VERSION_HELP,
+    realization,
+)
 
 
 @rule("file")
@@ -31,10 +40,10 @@ def name_agrees(file, expected):
 
 @rule("file")
 def model_name(file, expected):
-    """Institution and model names hold letters, digits and dashes only."""
+    """Institution and model names are letters and digits, with single dashes between them."""
     for key in ("institution_id", "source_id"):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", file.facets[key]):
-            yield f"{key} '{file.facets[key]}' has other signs than letters, digits and dashes"
+        if not re.fullmatch(MODEL_NAME, file.facets[key]):
+            yield f"{key} '{file.facets[key]}' is not of {MODEL_NAME_HELP}"
 
 
 @rule("file")
@@ -70,8 +79,8 @@ def grid_name(file, expected):
 @rule("file")
 def version_name(file, expected):
     """The version is v and a date."""
-    if not re.fullmatch(r"v[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", file.facets["version"]):
-        yield f"the version is '{file.facets['version']}', not v and a date such as v20261122"
+    if not re.fullmatch(VERSION, file.facets["version"]):
+        yield f"the version is '{file.facets['version']}', not {VERSION_HELP}"
 
 
 @rule("file")

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from workflow.scripts.common import program
+from workflow.scripts.common.addresses import email_addresses
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.common.experiments import NAME, NAME_HELP, canonical, describe
 from workflow.scripts.common.grids import centres
@@ -23,6 +24,15 @@ from workflow.scripts.common.months import period_label
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.attributes import REQUIRED_ATTRIBUTES, nominal_resolution
 from workflow.scripts.submission.derive import left_out, submitted_rows
+from workflow.scripts.submission.drs import (
+    FURTHER_INFO_URL,
+    MODEL_NAME,
+    MODEL_NAME_HELP,
+    TABLE,
+    TRACKING_PREFIX,
+    VERSION,
+    VERSION_HELP,
+)
 
 MIP_TABLES = ("AIMIP_Amon.json", "AIMIP_coordinate.json", "AIMIP_formula_terms.json")
 TABLE_FILES = (*MIP_TABLES, "AIMIP_CV.json", "submission.json")
@@ -38,12 +48,11 @@ LICENSE = (
 )
 
 NAME_RULES = {
-    "institution_id": (r"[A-Za-z0-9][A-Za-z0-9-]*", "letters, digits and dashes, no underscore"),
-    "source_id": (r"[A-Za-z0-9][A-Za-z0-9-]*", "letters, digits and dashes, no underscore"),
+    "institution_id": (MODEL_NAME, MODEL_NAME_HELP),
+    "source_id": (MODEL_NAME, MODEL_NAME_HELP),
     "experiment": (NAME, NAME_HELP),
-    "version": (r"v[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", "v and a date, such as v20261122"),
-    "further_info_url": (r"https://\S+", "an address that starts with https://"),
-    "contact": (r".*\S@\S.*", "text with an e-mail address"),
+    "version": (VERSION, VERSION_HELP),
+    "further_info_url": (FURTHER_INFO_URL, "an address that starts with https://"),
 }
 
 
@@ -107,12 +116,16 @@ def own_variables(facts, rows):
 
 
 def check_names(experiment, submission):
-    """Raise ValueError in one sentence if a name breaks AIMIP's rules (NAME_RULES)."""
+    """Raise ValueError in one sentence if a name breaks AIMIP's rules (NAME_RULES), or a text says nothing."""
     for key, (pattern, allowed) in NAME_RULES.items():
         value = experiment if key == "experiment" else submission[key]
         if not re.fullmatch(pattern, value):
             place = "experiments" if key == "experiment" else f"submission.{key}"
             raise ValueError(f"config {place}: '{value}' is not allowed, use {allowed}")
+    if not email_addresses(submission["contact"]):
+        raise ValueError(
+            f"config submission.contact: '{submission['contact']}' is not allowed, use text with an e-mail address"
+        )
     for key in ("institution", "source", "references"):
         if not submission[key].strip():
             raise ValueError(f"config submission.{key} is empty, but every file must state it")
@@ -190,12 +203,12 @@ def vocabulary(experiment, sea, submission, resolution):
             "grid_label": {label: fact["grid"] for label, fact in grids.items()},
             "nominal_resolution": sorted({fact["nominal_resolution"] for fact in grids.values()}),
             "realm": {"atmos": "Atmosphere"},
-            "table_id": ["Amon"],
+            "table_id": [TABLE],
             "mip_era": ["CMIP6"],
             "product": ["model-output"],
             "license": [f"^{basic_regex(LICENSE.format(institution=submission['institution']))}$"],
             "further_info_url": [f"^{basic_regex(submission['further_info_url'])}$"],
-            "tracking_id": ["hdl:21.14100/.*"],
+            "tracking_id": [f"{TRACKING_PREFIX}/.*"],
             "Conventions": [r"^CF-1.7 CMIP-6.[0-2]\( UGRID-1.0\)\{0,\}$"],
             "data_specs_version": [r"^[[:digit:]]\{2,2\}\.[[:digit:]]\{2,2\}\.[[:digit:]]\{2,2\}$"],
             "variant_label": [r"r[[:digit:]]\{1,\}i[[:digit:]]\{1,\}p[[:digit:]]\{1,\}f[[:digit:]]\{1,\}$"],
@@ -233,7 +246,7 @@ def settings(experiment, sea, submission, resolution, simulation):
             "further_info_url": submission["further_info_url"],
             "license": LICENSE.format(institution=submission["institution"]),
             "calendar": "proleptic_gregorian",
-            "tracking_prefix": "hdl:21.14100",
+            "tracking_prefix": TRACKING_PREFIX,
             "parent_experiment_id": none,
             "parent_activity_id": none,
             "parent_mip_era": none,

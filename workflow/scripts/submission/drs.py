@@ -8,6 +8,14 @@ interpreter and the Snakefile can import it.
 import re
 
 TABLE = "Amon"
+# What names may be; the patterns of the config's schema are these.
+MODEL_NAME = r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*"  # of an institution and of a model
+MODEL_NAME_HELP = "letters and digits, with single dashes between them"
+VERSION = r"v[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
+VERSION_HELP = "v and a date, such as v20261122"
+MEMBER = r"r(\d+)i(\d+)p(\d+)f(\d+)"  # the numbers: realization, initialization, physics, forcing
+FURTHER_INFO_URL = r"https://\S+"
+TRACKING_PREFIX = "hdl:21.14100"  # CMIP6's, of the handles that files are registered under
 FOLDERS = (
     "institution_id",
     "source_id",
