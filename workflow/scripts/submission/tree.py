@@ -9,10 +9,12 @@ import os
 import re
 from pathlib import Path
 
+from workflow.scripts.common.experiments import NAME, named_offset
+from workflow.scripts.submission.drs import MEMBER, TABLE
+
 EXPERIMENTS = {"aimip-2k": "aimip-p2k", "aimip-4k": "aimip-p4k"}
 VARIABLES = {"tos": "ts"}
-MEMBER = re.compile(r"r\d+i\d+p\d+f\d+")
-VERSION = re.compile(r"v\d+")
+VERSION = re.compile(r"v\d+")  # of anybody's, not dates alone
 
 
 def netcdf_files(folder):
@@ -61,11 +63,11 @@ def sort_simulations(paths):
     models = set()
     for path in sorted(paths, key=lambda one: (one.parent.parent, _version(one), one)):
         parts = path.stem.split("_")
-        if path.suffix != ".nc" or len(parts) < 5 or parts[1] != "Amon":
+        if path.suffix != ".nc" or len(parts) < 5 or parts[1] != TABLE:
             continue
-        names = [*reversed(path.parts[:-1]), *parts]
-        experiment = next((name for name in names if re.fullmatch(r"aimip(-[pm]?\d+k)?", name)), None)
-        member = next((name for name in names if MEMBER.fullmatch(name)), None)
+        folders = path.parts[-2::-1]  # the nearest first
+        experiment = _experiment(folders, parts)
+        member = next((name for name in (*folders, *parts) if re.fullmatch(MEMBER, name)), None)
         if experiment and member:
             simulation = found.setdefault((EXPERIMENTS.get(experiment, experiment), member), {})
             together = simulation.setdefault(VARIABLES.get(parts[0], parts[0]), [])
@@ -76,6 +78,20 @@ def sort_simulations(paths):
     if len(models) > 1:
         raise ValueError(f"there are files of the models {', '.join(sorted(models))}; name the folder of one of them")
     return found
+
+
+def _experiment(folders, parts):
+    """The experiment of a file in ``folders``, the nearest first, whose name has ``parts``; None if nothing says it.
+
+    Where folder and name differ the folder counts. Any folder may be called aimip-data: one counts that AIMIP's names
+    mean, that the file's name says too, or that holds a member's folder.
+    """
+    named = next((part for part in parts[3:] if re.fullmatch(NAME, part)), None)
+    for folder, below in zip(folders, ("", *folders), strict=False):
+        known = folder in EXPERIMENTS or named_offset(folder) is not None
+        if known or (re.fullmatch(NAME, folder) and (folder == named or re.fullmatch(MEMBER, below))):
+            return folder
+    return named
 
 
 def _series(path):
