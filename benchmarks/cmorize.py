@@ -76,6 +76,7 @@ def write_plain(rollout, forcing, tables, folder):
 
     from workflow.scripts.cmorize import writing
     from workflow.scripts.cmorize.fields import Simulation, source_channels
+    from workflow.scripts.common.mip_tables import read_entries
     from workflow.scripts.common.months import month_range
 
     settings = writing.read_settings(tables, "aimip", ["gn"])
@@ -83,7 +84,7 @@ def write_plain(rollout, forcing, tables, folder):
     watch = Watch()
     with netCDF4.Dataset(rollout) as made, netCDF4.Dataset(forcing) as prescribed:
         simulation = Simulation(made, prescribed, sources, settings["sst_offset"])
-        for name, entry in writing.read_entries(tables).items():
+        for name, entry in read_entries(tables).items():
             shape = simulation.read(name, slice(0, 1)).shape
             chunks = writing.chunk_sizes(entry, [months, *([1] if len(shape) == 4 else []), *shape[-2:]])
             with watch:

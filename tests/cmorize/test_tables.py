@@ -10,7 +10,7 @@ from tests.helpers import made
 from tests.helpers.project import DATA
 from workflow.scripts.check.rules import expectation
 from workflow.scripts.cmorize import tables as cmor_tables
-from workflow.scripts.common import experiments
+from workflow.scripts.common import experiments, mip_tables
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission import attributes
@@ -20,7 +20,7 @@ needs_cmip6 = pytest.mark.skipif(not CMIP6_TABLES.is_dir(), reason="Debian's cmo
 
 
 def entries():
-    return json.loads((made.FACTS / "AIMIP_Amon.json").read_text())["variable_entry"]
+    return mip_tables.read_entries(made.FACTS)
 
 
 def write(folder, experiment="aimip", offset=0, sea=None, **changes):
@@ -63,7 +63,7 @@ def test_the_command_line_writes_what_the_function_writes(tmp_path):
     words += ["--experiment", "aimip-m2k", "--sst-offset=-1e-05", "--resolution", 15]
     words += ["--submission", json.dumps(submission), "--period", *made.PERIOD, "--out", tmp_path / "b"]
     assert cmor_tables.main(list(map(str, words))) == 0
-    for name in cmor_tables.TABLE_FILES:
+    for name in mip_tables.TABLE_FILES:
         assert filecmp.cmp(tmp_path / "b" / name, tmp_path / "a" / name, shallow=False)
 
 
@@ -133,7 +133,7 @@ def test_the_table_has_the_variables_and_levels_that_the_channels_make():
     for row in read_variables(made.VARIABLES, role="field"):
         for name in row.cmor_name:
             channels.setdefault(name, []).append(row.level)
-    axes = json.loads((made.FACTS / "AIMIP_coordinate.json").read_text())["axis_entry"]
+    axes = mip_tables.read_axes(made.FACTS)
     assert set(entries()) == set(channels)
     for name, entry in entries().items():
         axis = next((each for each in entry["dimensions"].split() if each.startswith("plev")), None)
@@ -148,7 +148,7 @@ def test_every_variable_has_a_plausible_range():
 
 def test_aimips_own_table_of_variables_gives_aimips_tables(tmp_path):
     write(tmp_path)
-    for name in cmor_tables.MIP_TABLES:
+    for name in mip_tables.MIP_TABLES:
         assert filecmp.cmp(tmp_path / name, made.FACTS / name, shallow=False)
 
 
@@ -177,7 +177,7 @@ def test_the_table_agrees_with_cmip6s(name):
 
 @needs_cmip6
 def test_axes_agree_with_cmip6s():
-    own = json.loads((made.FACTS / "AIMIP_coordinate.json").read_text())["axis_entry"]
+    own = mip_tables.read_axes(made.FACTS)
     known = json.loads((CMIP6_TABLES / "CMIP6_coordinate.json").read_text())["axis_entry"]
     for name, entry in own.items():
         other = known["plev19" if name.startswith("plev") else name]

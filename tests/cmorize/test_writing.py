@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import made
 from workflow.scripts.cmorize import cmor_versions, writing
 from workflow.scripts.cmorize.tables import write_tables
+from workflow.scripts.common.mip_tables import read_entries
 from workflow.scripts.common.months import mid_times, month_range, time_bounds
 
 
@@ -136,7 +137,7 @@ def test_chunks_are_those_of_the_table_no_longer_than_the_dimensions():
 
 
 def test_a_year_of_a_variable_is_whole_chunks():
-    entries = writing.read_entries(made.FACTS)
+    entries = read_entries(made.FACTS)
     assert len(entries) == 14
     assert all(writing.SLAB % int(entry["chunk_dimensions"].split()[0]) == 0 for entry in entries.values())
 

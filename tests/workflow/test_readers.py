@@ -18,9 +18,10 @@ import xarray as xr
 from tests.helpers import made
 from tests.helpers.broken import rebuild
 from tests.helpers.project import load_config
+from workflow.scripts.common.mip_tables import read_entries
 from workflow.scripts.common.months import month_range
 
-ENTRIES = json.loads((made.FACTS / "AIMIP_Amon.json").read_text())["variable_entry"]
+ENTRIES = read_entries(made.FACTS)
 MONTHS = [str(month)[:7] for month in month_range(*load_config("test")["periods"]["simulation"])]
 GRIDS = load_config("test")["submission"]["grids"]
 

@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
-from workflow.scripts.cmorize.tables import TABLE_FILES
 from workflow.scripts.common.addresses import is_web_address
 from workflow.scripts.common.imports import local_modules
+from workflow.scripts.common.mip_tables import TABLE_FILES
 from workflow.scripts.common.months import month_range, period_label, years
 from workflow.scripts.common.periods import with_protocol
 from workflow.scripts.common.variables import read_variables

@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.abspath(BASE))
 
 from snakemake.exceptions import WorkflowError
 from workflow.scripts.common.experiments import CONTROL, has_own_forcing, is_changed
+from workflow.scripts.common.mip_tables import MIP_TABLES
 from workflow.scripts.common.months import years
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.reference import reference_name
@@ -115,7 +116,7 @@ GCM = expand(
     file=["forcing.nc", *(f"{dataset}/{year}.nc" for dataset in DATASETS for year in GCM_YEARS)],
 )
 CMOR_VARIABLES = sorted(submitted_rows(read_variables(VARIABLES, role="field")))
-CMOR_FACTS = [BASE / f"config/cmor/AIMIP_{name}.json" for name in ("Amon", "coordinate", "formula_terms")]
+CMOR_FACTS = [BASE / "config/cmor" / name for name in MIP_TABLES]
 
 
 wildcard_constraints:

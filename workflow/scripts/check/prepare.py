@@ -19,9 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from workflow.scripts.common.mip_tables import MIP_TABLES, SUBMISSION, VOCABULARY, read_table
 from workflow.scripts.submission.cmor_python import mend_interpreter
 
-TABLES = ("Amon", "coordinate", "formula_terms", "CV")
+TABLES = (*MIP_TABLES, VOCABULARY)
 
 
 def load_prepare():
@@ -42,11 +43,10 @@ def check_prepared(paths, tables):
         return None
     import cmip6_cv
 
-    settings = json.loads((Path(tables) / "submission.json").read_text(encoding="utf-8"))
-    url, found = settings["attributes"]["further_info_url"], {}
+    url, found = read_table(tables, SUBMISSION)["attributes"]["further_info_url"], {}
     with tempfile.TemporaryDirectory() as renamed:
         for name in TABLES:
-            shutil.copyfile(Path(tables) / f"AIMIP_{name}.json", Path(renamed) / f"CMIP6_{name}.json")
+            shutil.copyfile(Path(tables, name), Path(renamed, name.replace("AIMIP_", "CMIP6_")))
         for path in paths:
             with printed() as text:
                 checker = prepare.checkCMIP6(renamed)

@@ -7,12 +7,11 @@ check/values.py and check/sets.py.
 """
 
 import csv
-import json
 import logging
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
-from pathlib import Path
 
+from workflow.scripts.common import mip_tables
 from workflow.scripts.common.months import month_range, period_label
 from workflow.scripts.common.periods import PROTOCOL
 
@@ -96,24 +95,17 @@ class Expectation:
 
     def levels(self, variable):
         """Pressure levels (Pa) of a variable, surface first; none at the surface."""
-        for name in self.entries[variable]["dimensions"].split():
-            if name.startswith("plev"):
-                return [float(level) for level in self.axes[name]["requested"]]
-        return []
+        return mip_tables.levels(self.entries[variable], self.axes)
 
     def height(self, variable):
         """Height above the surface (m) of a variable, or None."""
-        for name in self.entries[variable]["dimensions"].split():
-            if name.startswith("height"):
-                return float(self.axes[name]["value"])
-        return None
+        return mip_tables.height(self.entries[variable], self.axes)
 
 
 def expectation(facts, ranges, tables=None, period=PROTOCOL):
     """Read an Expectation: ``facts`` is config/cmor, ``ranges`` its ranges.csv, ``tables`` the folder of our own."""
-    source = Path(tables or facts)
-    entries = json.loads((source / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
-    axes = json.loads((source / "AIMIP_coordinate.json").read_text(encoding="utf-8"))["axis_entry"]
+    source = tables or facts
+    entries, axes = mip_tables.read_entries(source), mip_tables.read_axes(source)
     with open(ranges, newline="", encoding="utf-8") as file:
         rows = [
             {key: value if key == "variable" or value == "" else float(value) for key, value in row.items()}
@@ -121,7 +113,7 @@ def expectation(facts, ranges, tables=None, period=PROTOCOL):
         ]
     if tables is None:
         return Expectation(entries, axes, rows, tuple(period))
-    settings = json.loads((source / "submission.json").read_text(encoding="utf-8"))
+    settings = mip_tables.read_table(source, mip_tables.SUBMISSION)
     return Expectation(entries, axes, rows, tuple(settings["period"]), settings, tuple((name,) for name in entries))
 
 

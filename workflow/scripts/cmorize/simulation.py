@@ -25,8 +25,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workflow.scripts.cmorize.writing import cmorize, read_entries, read_settings
+from workflow.scripts.cmorize.writing import cmorize, read_settings
 from workflow.scripts.common.faults import explained
+from workflow.scripts.common.mip_tables import read_entries
 from workflow.scripts.submission import drs
 
 SYSTEM_TEMPORARY = ("/tmp", "/var/tmp", "/usr/tmp")

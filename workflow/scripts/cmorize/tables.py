@@ -20,6 +20,15 @@ from workflow.scripts.common.addresses import email_addresses
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.common.experiments import NAME, NAME_HELP, canonical, describe
 from workflow.scripts.common.grids import centres
+from workflow.scripts.common.mip_tables import (
+    AXES,
+    ENTRIES,
+    MIP_TABLES,
+    SUBMISSION,
+    VOCABULARY,
+    pressure_axis,
+    read_table,
+)
 from workflow.scripts.common.months import period_label
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.attributes import REQUIRED_ATTRIBUTES, nominal_resolution
@@ -33,9 +42,6 @@ from workflow.scripts.submission.drs import (
     VERSION,
     VERSION_HELP,
 )
-
-MIP_TABLES = ("AIMIP_Amon.json", "AIMIP_coordinate.json", "AIMIP_formula_terms.json")
-TABLE_FILES = (*MIP_TABLES, "AIMIP_CV.json", "submission.json")
 
 LICENSE = (
     "AIMIP model data produced by {institution} is licensed under a Creative Commons Attribution 4.0 International "
@@ -59,7 +65,7 @@ NAME_RULES = {
 def write_tables(
     folder, facts, variables, experiment, sst_offset, submission, resolution, simulation, pattern=None, ice="keep"
 ):
-    """Write the five files of ``TABLE_FILES`` into ``folder``.
+    """Write the five files of ``mip_tables.TABLE_FILES`` into ``folder``.
 
     ``facts``: the folder config/cmor. ``variables``: the table of variables. ``experiment``: its name, and
     ``sst_offset`` its warming of the sea surface (K). ``submission``: that section of the config. ``resolution``: of
@@ -70,8 +76,8 @@ def write_tables(
     check_names(experiment, submission)
     sea = prescribed_sea(sst_offset, pattern, ice)
     contents = {
-        "AIMIP_CV.json": vocabulary(experiment, sea, submission, resolution),
-        "submission.json": settings(experiment, sea, submission, resolution, simulation),
+        VOCABULARY: vocabulary(experiment, sea, submission, resolution),
+        SUBMISSION: settings(experiment, sea, submission, resolution, simulation),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,9 +94,7 @@ def own_variables(facts, rows):
     None where the rows make the variables of those tables on their levels. A variable on other levels gets an axis of
     its own. What the rows leave out goes to the log.
     """
-    table, axes = (
-        json.loads((Path(facts) / f"AIMIP_{name}.json").read_text(encoding="utf-8")) for name in ("Amon", "coordinate")
-    )
+    table, axes = (read_table(facts, name) for name in (ENTRIES, AXES))
     entries, axis_entries = table["variable_entry"], axes["axis_entry"]
     sources, used, own = submitted_rows(rows), {}, {}
     for name, entry in entries.items():
@@ -99,7 +103,7 @@ def own_variables(facts, rows):
             logging.warning("%s of AIMIP is left out: %s", name, reason)
             continue
         levels = [f"{row.level * 100}." for row in sources[name] if row.level]
-        known = next((axis for axis in entry["dimensions"].split() if axis.startswith("plev")), None)
+        known = pressure_axis(entry)
         if known and axis_entries[known]["requested"] != levels:
             axis = "plev" + "p".join(str(row.level) for row in sources[name])
             own[axis] = axis_entries[known] | {"requested": levels}
@@ -110,8 +114,8 @@ def own_variables(facts, rows):
     if used == entries:
         return {}
     return {
-        "AIMIP_Amon.json": table | {"variable_entry": used},
-        "AIMIP_coordinate.json": axes | {"axis_entry": axis_entries | own},
+        ENTRIES: table | {"variable_entry": used},
+        AXES: axes | {"axis_entry": axis_entries | own},
     }
 
 

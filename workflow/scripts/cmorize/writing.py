@@ -13,6 +13,17 @@ from workflow.scripts.cmorize.cmor_versions import cmor_version, import_cmor, se
 from workflow.scripts.cmorize.fields import Regridder, Simulation, check_rollout, source_channels
 from workflow.scripts.common import grids as latlon
 from workflow.scripts.common.experiments import history_entry, stated
+from workflow.scripts.common.mip_tables import (
+    AXES,
+    ENTRIES,
+    FORMULAS,
+    SUBMISSION,
+    VOCABULARY,
+    height_axis,
+    pressure_axis,
+    read_entries,
+    read_table,
+)
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range, time_bounds
 
 SLAB = 12  # months in memory at a time; a multiple of the chunks' months, so that each chunk is compressed once
@@ -21,7 +32,7 @@ MISSING = np.float32(1e20)
 
 def read_settings(tables, experiment, grid_labels):
     """The submission's settings from the tables folder; ValueError if experiment or a grid is not in them."""
-    settings = json.loads((Path(tables) / "submission.json").read_text(encoding="utf-8"))
+    settings = read_table(tables, SUBMISSION)
     known = settings["attributes"]["experiment_id"]
     if experiment != known:
         raise ValueError(f"experiment '{experiment}' is not in the tables {tables}, which allow '{known}'")
@@ -29,11 +40,6 @@ def read_settings(tables, experiment, grid_labels):
         if label not in settings["grids"]:
             raise ValueError(f"grid '{label}' is not in the tables {tables}, which allow {sorted(settings['grids'])}")
     return settings
-
-
-def read_entries(tables):
-    """The variables of the table AIMIP_Amon.json: {name: entry}."""
-    return json.loads((Path(tables) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
 
 
 def cmorize(rollout, forcing, variables, tables, experiment, member, grid_labels, folder):
@@ -67,9 +73,9 @@ def dataset_description(settings, label, member, folder, made_by):
     """CMOR's dataset description for one grid, as a dict: the submission's attributes and what names the files."""
     return {
         **settings["attributes"],
-        "_controlled_vocabulary_file": "AIMIP_CV.json",
-        "_AXIS_ENTRY_FILE": "AIMIP_coordinate.json",
-        "_FORMULA_VAR_FILE": "AIMIP_formula_terms.json",
+        "_controlled_vocabulary_file": VOCABULARY,
+        "_AXIS_ENTRY_FILE": AXES,
+        "_FORMULA_VAR_FILE": FORMULAS,
         "_cmip6_option": "CMIP6",
         "_further_info_url_tmpl": settings["attributes"]["further_info_url"],
         "_history_template": "%s; written by CMOR",
@@ -114,7 +120,7 @@ def write_grid(cmor, simulation, settings, label, member, tables, folder, made_b
     for key in ("version", "_version"):
         cmor.set_cur_dataset_attribute(key, settings["version"])
     cmor.set_cur_dataset_attribute("further_info_url", settings["attributes"]["further_info_url"])
-    cmor.load_table("AIMIP_Amon.json")
+    cmor.load_table(ENTRIES)
 
     entries, months = read_entries(tables), month_range(*settings["period"])
     axes = declare_axes(cmor, grid, simulation, entries, len(months))
@@ -122,7 +128,7 @@ def write_grid(cmor, simulation, settings, label, member, tables, folder, made_b
     handles = {}
     for name, entry in entries.items():
         # A height of 2 or 10 m is a constant of the coordinate table, which CMOR adds itself.
-        dimensions = [each for each in reversed(entry["dimensions"].split()) if "height" not in each]
+        dimensions = [each for each in reversed(entry["dimensions"].split()) if each != height_axis(entry)]
         ids = [axes[dimension] for dimension in dimensions]
         handles[name] = cmor.variable(name, simulation.units(name), ids, missing_value=MISSING)
         cmor.set_deflate(handles[name], 1, int(settings["deflate"] > 0), settings["deflate"])
@@ -161,8 +167,8 @@ def declare_axes(cmor, grid, simulation, entries, months):
         ),
     }
     for name, entry in entries.items():
-        for dimension in entry["dimensions"].split():
-            if dimension.startswith("plev") and dimension not in axes:
-                levels = np.array([row.level * 100.0 for row in simulation.sources[name]])
-                axes[dimension] = cmor.axis(dimension, units="Pa", coord_vals=levels)
+        dimension = pressure_axis(entry)
+        if dimension is not None and dimension not in axes:
+            levels = np.array([row.level * 100.0 for row in simulation.sources[name]])
+            axes[dimension] = cmor.axis(dimension, units="Pa", coord_vals=levels)
     return axes

@@ -5,10 +5,10 @@ on which levels, in config/cmor/AIMIP_Amon.json.
 """
 
 import csv
-import json
 import re
 from pathlib import Path
 
+from workflow.scripts.common.mip_tables import pressure_axis, read_entries
 from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.common.units import unit
 from workflow.scripts.common.variables import Variable, read_variables
@@ -28,7 +28,7 @@ NAME = r"[A-Za-z][A-Za-z0-9_]*"
 def check_table(path):
     """Raise ValueError in one sentence unless the file ``path`` is a table of variables that a run can use."""
     lines = _lines(path)
-    entries = json.loads((CMOR_FACTS / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
+    entries = read_entries(CMOR_FACTS)
     known = {}
     for number, row in lines:
         for column, problem in _faults(row, entries):
@@ -131,8 +131,9 @@ def _wrong_units(row, entries):
         allowed = entries[name]["units"], *CHANNEL_UNITS.get(name, ())
         if row["units"] not in allowed:
             yield "units", f"{_allowed(row['units'], allowed)} where cmor_name is {name}"
-        if ("plev" in entries[name]["dimensions"]) != bool(row["level"]):
-            where = "on pressure levels" if "plev" in entries[name]["dimensions"] else "at the surface"
+        on_levels = pressure_axis(entries[name]) is not None
+        if on_levels != bool(row["level"]):
+            where = "on pressure levels" if on_levels else "at the surface"
             yield "level", f"'{row['level']}' does not fit cmor_name {name}, a variable {where}"
     if not names and not _is_unit(row["units"]):
         yield "units", f"'{row['units']}' is no unit that udunits knows"

@@ -1,10 +1,9 @@
 """The dataset card: README.md of a submission, generated from the config, the tables and the checks' outcome."""
 
-import json
 import re
-from pathlib import Path
 
 from workflow.scripts.common.experiments import describe
+from workflow.scripts.common.mip_tables import levels, read_axes, read_entries
 from workflow.scripts.common.months import month_range
 from workflow.scripts.common.project import CMOR_FACTS
 from workflow.scripts.common.reference import reference_name
@@ -158,34 +157,28 @@ def _grids(config):
     return [{"gn": native, "gr": regridded}[label] for label in config["submission"]["grids"]]
 
 
-def _entries(facts):
-    return json.loads((Path(facts) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
-
-
 def _variables(facts):
-    for name, entry in _entries(facts).items():
+    for name, entry in read_entries(facts).items():
         yield f"`{name}`", entry["long_name"], entry["units"], entry["cell_methods"]
 
 
 def _levels(facts):
     """A sentence on the pressure levels: those of most variables, and what others have."""
-    axes = json.loads((Path(facts) / "AIMIP_coordinate.json").read_text(encoding="utf-8"))["axis_entry"]
-    groups = {}
-    for name, entry in _entries(facts).items():
-        for axis in entry["dimensions"].split():
-            if axis.startswith("plev"):
-                groups.setdefault(tuple(axes[axis]["requested"]), []).append(f"`{name}`")
+    axes, groups = read_axes(facts), {}
+    for name, entry in read_entries(facts).items():
+        if on := tuple(levels(entry, axes)):
+            groups.setdefault(on, []).append(f"`{name}`")
     parts = []
-    for levels, names in sorted(groups.items(), key=lambda group: -len(group[1])):
-        text = ", ".join(f"{float(pressure) / 100:g}" for pressure in levels)
+    for on, names in sorted(groups.items(), key=lambda group: -len(group[1])):
+        text = ", ".join(f"{pressure / 100:g}" for pressure in on)
         whose = f"of {', '.join(names)}: " if parts or len(names) == 1 else ""
-        parts.append(f"{whose}{text}" + (", a dimension of length one" if len(levels) == 1 else ""))
+        parts.append(f"{whose}{text}" + (", a dimension of length one" if len(on) == 1 else ""))
     return f"\nPressure levels (hPa): {'; '.join(parts)}.\n" if parts else ""
 
 
 def _limits(facts):
     """The limits without those on a variable, the first that they name, which is not there."""
-    absent = set(_entries(CMOR_FACTS)) - set(_entries(facts))
+    absent = set(read_entries(CMOR_FACTS)) - set(read_entries(facts))
     for limit in LIMITS:
         if not absent & set(re.findall(r"`(\w+)`", limit)[:1]):
             yield limit

@@ -18,6 +18,7 @@ import json
 from pathlib import Path, PurePosixPath
 
 from workflow.scripts.common.atomic import atomic_path
+from workflow.scripts.common.mip_tables import read_entries, vertical_axis
 from workflow.scripts.submission.drs import FOLDERS, facets_of, facets_of_name
 
 NAME = "catalog.json"
@@ -25,7 +26,6 @@ TABLE_NAME = "catalog.csv"
 VERTICAL = "vertical_axis"  # name of it in the MIP tables, such as height2m; "none" of a field at the surface
 GROUPS = ("activity_id", "institution_id", "source_id", "experiment_id", "table_id", "grid_label", VERTICAL)
 COLUMNS = ("activity_id", *FOLDERS[:-1], VERTICAL, "version", "time_range", "path")
-HORIZONTAL = {"longitude", "latitude", "time"}
 
 
 def write_catalog(folder, paths, facts):
@@ -91,8 +91,4 @@ def row(above, path, axes):
 
 def vertical_axes(facts):
     """{variable: name of its vertical axis in the MIP tables of the folder ``facts``, or "none"}."""
-    entries = json.loads((Path(facts) / "AIMIP_Amon.json").read_text(encoding="utf-8"))["variable_entry"]
-    return {
-        name: next((axis for axis in entry["dimensions"].split() if axis not in HORIZONTAL), "none")
-        for name, entry in entries.items()
-    }
+    return {name: vertical_axis(entry) or "none" for name, entry in read_entries(facts).items()}
