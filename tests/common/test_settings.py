@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.helpers.project import ROOT, VARIABLES, load_config
-from workflow.scripts.common import experiments
+from workflow.scripts.common import experiments, periods
 from workflow.scripts.common.reference import reference_name
 from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.variables import read_variables
@@ -20,6 +20,12 @@ OVERLAYS = [[], ["demo"], ["test"], ["presets/v0p9"], ["presets/full_size"], ["d
 @pytest.mark.parametrize("overlays", OVERLAYS, ids=lambda names: "+".join(names) or "config")
 def test_shipped_configs_are_valid(overlays):
     validate_config(load_config(*overlays), SCHEMA, VARIABLES)
+
+
+def test_the_shipped_periods_are_those_of_the_protocol():
+    found = periods.evaluation_periods(load_config()["periods"])
+    assert found["simulation"] == periods.PROTOCOL
+    assert (found["training"], found["test"]) == (periods.PROTOCOL_TRAINING, periods.PROTOCOL_TEST)
 
 
 @pytest.mark.parametrize(

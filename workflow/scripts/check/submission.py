@@ -31,7 +31,11 @@ from workflow.scripts.submission.tree import netcdf_files
 
 
 def tree_root(path):
-    """The folder that holds the institution's, for a PATH that is it or lies up to seven folders below it."""
+    """(root, files) of a tree: the folder that holds the institution's, and all netCDF files of ``path`` below it.
+
+    ``path`` is that folder or lies up to seven folders below it; where none of these has half of the files at the depth
+    of a submission's, ``path`` is the root. Raises ValueError if there is no file.
+    """
     files = netcdf_files(path)
     if not files:
         raise ValueError(f"{path} holds no .nc file")

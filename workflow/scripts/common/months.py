@@ -75,7 +75,10 @@ def period_label(start, end):
 
 
 def missing_months(found, start, end):
-    """Months of the period that are absent from ``found``, as a list of text; and those there twice."""
+    """(absent, twice): the months of the period that ``found`` lacks, and those that it has more than once.
+
+    Two lists of text such as "1978-10"; those of the second may lie outside the period.
+    """
     wanted = month_range(start, end)
     found = np.asarray(found, "datetime64[M]")
     values, counts = np.unique(found, return_counts=True)

@@ -1,6 +1,9 @@
-"""AIMIP's period, and those that the evaluation speaks of, from the config's. Needs the standard library only."""
+"""AIMIP's periods, and those that the evaluation speaks of, from the config's. Needs the standard library only."""
 
-PROTOCOL = ("1978-10", "2024-12")  # first and last month of AIMIP Phase 1, which AIMIP's forcing file covers
+# First and last months in AIMIP Phase 1's protocol.
+PROTOCOL = ("1978-10", "2024-12")  # of the simulation, which AIMIP's forcing file covers
+PROTOCOL_TRAINING = ("1979-01", "2014-12")  # that training, and choices between models, may read; of its evaluation too
+PROTOCOL_TEST = ("2015-01", "2024-12")  # of its evaluation, which no model has read
 
 
 def with_protocol(simulation):

@@ -1,6 +1,7 @@
 """What the dataset card says of the model and its training, from the config's sections periods, model and training."""
 
-ALLOWED = ("1979-01", "2014-12")  # the months that AIMIP Phase 1 allows training and choices between models to read
+from workflow.scripts.common.periods import PROTOCOL_TRAINING
+
 OUTSIDE = (
     "> **Outside AIMIP's protocol.** AIMIP allows training on {allowed} only; {spans}: a submission trained so is to "
     "be marked where it is compared with others.\n\n"
@@ -45,9 +46,9 @@ def _outside(periods):
     spans = [
         f"{what} read {' to '.join(periods[name])}"
         for name, what in (("training", "weights and statistics"), ("validation", "choices between models"))
-        if periods[name][0] < ALLOWED[0] or periods[name][1] > ALLOWED[1]
+        if periods[name][0] < PROTOCOL_TRAINING[0] or periods[name][1] > PROTOCOL_TRAINING[1]
     ]
-    return OUTSIDE.format(allowed=" to ".join(ALLOWED), spans=", and ".join(spans)) if spans else ""
+    return OUTSIDE.format(allowed=" to ".join(PROTOCOL_TRAINING), spans=", and ".join(spans)) if spans else ""
 
 
 def _networks(model):
