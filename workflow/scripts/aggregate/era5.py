@@ -17,7 +17,7 @@ import numpy as np
 from workflow.scripts.aggregate.axes import copy_axes, monthly_variable
 from workflow.scripts.common import program
 from workflow.scripts.common.months import parse_month
-from workflow.scripts.common.ncfiles import add_months, new_file, read_months
+from workflow.scripts.common.ncfiles import add_months, new_file, read_array, read_months
 
 HOURS = {"daily": 24, "hourly": 1}  # hours that one value stands for
 
@@ -61,7 +61,7 @@ def _copy_months(file, name, variable, months, path):
             raise ValueError(f"{path}: {month} is there {len(place)} times, not once; download its year again")
     steps = np.concatenate(steps)
     for place in _places(file, name):
-        values = np.ma.filled(file[name][(slice(None), *place)], np.nan)
+        values = read_array(file[name], (slice(None), *place))
         variable[(slice(None), *place)] = values[steps]
 
 
@@ -83,7 +83,7 @@ def _average(files, name, variable, months, hours):
             total = np.zeros(variable.shape[-2:])
             for index in sorted(first):
                 file, time = pairs[index]
-                total += np.ma.filled(file[name][(time, *place)], np.nan)
+                total += read_array(file[name], (time, *place))
             if np.isnan(total).any():
                 raise ValueError(f"{month} is not whole: '{name}' lacks values in some of its {unit}; give the rest")
             variable[(step, *place)] = total / wanted

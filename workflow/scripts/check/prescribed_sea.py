@@ -9,6 +9,7 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.common.ncfiles import read_array
 from workflow.scripts.inputs.labelled import months, open_labelled
 from workflow.scripts.submission.derive import open_sea
 
@@ -78,7 +79,7 @@ class PrescribedSea:
 
     def _own(self, wanted):
         places = np.searchsorted(self.months, wanted)
-        sst, ice = (np.ma.filled(self.dataset[name][places], np.nan) for name in ("sst", "siconc"))
+        sst, ice = (read_array(self.dataset[name], places) for name in ("sst", "siconc"))
         return sst, open_sea(self.land, ice) & np.isfinite(sst)
 
 

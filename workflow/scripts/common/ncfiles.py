@@ -95,8 +95,7 @@ def add_text(file, name, dim, values, **attributes):
 
 def read_array(variable, places=...):
     """The values of a netCDF variable, or those at ``places`` (an index), as a plain array, NaN where missing."""
-    variable.set_auto_maskandscale(False)
-    return variable[places]
+    return np.ma.filled(variable[places], np.nan)
 
 
 def read_months(file):

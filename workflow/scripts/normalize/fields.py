@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_text
+from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_text, read_array
 from workflow.scripts.normalize.transforms import transform
 
 
@@ -33,10 +33,10 @@ def read_channel(file, row, steps, found):
     """Transformed values of one channel at ``steps``, float64 (time, lat, lon)."""
     variable = file[row.short_name]
     if row.level is None:
-        values = np.ma.filled(variable[steps], np.nan)
+        values = read_array(variable, steps)
     else:
         level = int(np.flatnonzero(file["level"][:] == row.level)[0])
-        values = np.ma.filled(variable[steps, level], np.nan)
+        values = read_array(variable, (steps, level))
     refuse_not_finite(values, row.channel, found[steps])
     return transform(values.astype(np.float64), row.transform)
 
