@@ -17,7 +17,8 @@ the training period confirms of the other's. R_k is by least squares of the rest
 keeps the share that its sampling error leaves (a Wiener filter), of R_0 of what it departs from a first guess
 (model/first_guess.py): a few decades do not tell what a uniform warming does, still less by season, and a few years
 nothing. A degree does not know land from sea: of fields whose guess states its error, the means of R_0 over land and
-over sea, or over the globe, go from the guess to the data by the variances of both.
+over sea, or over the globe, go from the guess to the data by the variances of both. What ozone and carbon dioxide do to
+the stratosphere while the sea warms is not the sea's.
 
 The networks model fields - L(c), and see anomalies of SST and ice in units of their own spread, the SST's without its
 global mean p_0. So a uniform warming, which in the +2 K and +4 K experiments lies far outside what training has met,
