@@ -19,7 +19,7 @@ from tests.helpers.grib import write_grib
 from tests.helpers.project import left_over
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.download import cds as cds_client
-from workflow.scripts.download.patience import Patience
+from workflow.scripts.download.backoff import Backoff
 
 
 @pytest.mark.parametrize("dataset", ["single-levels", "pressure-levels", "static"])
@@ -89,13 +89,13 @@ def test_a_call_without_an_answer_is_made_again(route, stand_in, replies, tmp_pa
 def test_what_waiting_cannot_mend_ends_in_one_sentence_and_no_file(fault, stand_in, monkeypatch, tmp_path):
     FATAL[fault].strike(stand_in)
     limits = LIMITS | {"patience": LIMITS["outage"]}
-    waits, wait = [], Patience.wait
+    waits, wait = [], Backoff.wait
 
-    def counted(patience, kind, sentence):
+    def counted(backoff, kind, sentence):
         waits.append(kind)
-        wait(patience, kind, sentence)
+        wait(backoff, kind, sentence)
 
-    monkeypatch.setattr(Patience, "wait", counted)
+    monkeypatch.setattr(Backoff, "wait", counted)
     with pytest.raises((RuntimeError, ValueError), match=FATAL[fault].sentence) as caught:
         get(tmp_path, limits=limits)
     # Pauses that double from 0.01 s fill 0.4 s after 6 of them.

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from tests.download import test_download, test_forcing, test_lasting, test_machine  # noqa: F401 (they cover rows too)
+from tests.download import test_download, test_failures, test_forcing, test_machine  # noqa: F401 (they cover rows too)
 from tests.helpers import era5_files
 from tests.helpers.cds_faults import COVERED, FATAL, RECOVERED, ROWS, WRONG, covers
 from tests.helpers.pages import rows, section

@@ -14,9 +14,9 @@ from pathlib import Path
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.download.delivery import now, save_record
+from workflow.scripts.download.backoff import add_limits, limits_of
 from workflow.scripts.download.listing import list_files
-from workflow.scripts.download.patience import add_limits, limits_of
+from workflow.scripts.download.records import now, save_record
 from workflow.scripts.download.transfer import difference, fetch
 from workflow.scripts.submission.tree import sort_simulations
 

@@ -22,8 +22,8 @@ from ecmwf.datastores.processing import DownloadError, LinkError, ProcessingFail
 
 from workflow.scripts.common.addresses import is_web_address
 from workflow.scripts.common.faults import explained
-from workflow.scripts.download.lasting import lasting
-from workflow.scripts.download.patience import Patience
+from workflow.scripts.download.backoff import Backoff
+from workflow.scripts.download.failures import TRANSIENT, permanent_failure
 from workflow.scripts.inputs.era5 import END_OF_HOUR, Unreadable
 
 COLLECTIONS = {
@@ -44,7 +44,6 @@ ADDRESS_HELP = (
 QUEUE_FULL = ("number queued requests", "temporarily limited")
 # Failures to wait out: too many calls; a job rejected for a full queue; no answer; a reply breaks off; a forgotten job.
 BUSY, FULL, BROKEN, TRANSFER, GONE = "busy", "full", "broken", "transfer", "gone"
-WAIT_CODES = {408: BROKEN, 429: BUSY, 500: BROKEN, 502: BROKEN, 503: BROKEN, 504: BROKEN}
 QUICK_TRIES = 3  # tries of one call inside the client, which also resume a broken transfer
 QUOTES = " \t\r\n\"'\u201c\u201d\u2018\u2019"  # that cdsapi takes for a part of what they enclose
 TIMEOUT = 60  # seconds without a byte after which a call counts as broken
@@ -99,10 +98,10 @@ def retrieve(collection, request, target, check, limits, job_file):
     """
     url, key, verify = credentials()
     outage = dict.fromkeys((BROKEN, TRANSFER, GONE), limits["outage"])
-    patience = Patience(limits["first_wait"], dict.fromkeys((BUSY, FULL), limits["patience"]) | outage)
+    backoff = Backoff(limits["first_wait"], dict.fromkeys((BUSY, FULL), limits["patience"]) | outage)
     job = Job(url, key, verify, collection, request, Path(job_file), limits["first_wait"])
     for attempt in (1, 2):
-        _deliver(job, target, patience, url)
+        _deliver(job, target, backoff, url)
         try:
             check(target)
             break
@@ -116,30 +115,30 @@ def retrieve(collection, request, target, check, limits, job_file):
     return identity
 
 
-def _deliver(job, target, patience, url):
+def _deliver(job, target, backoff, url):
     """Bring ``job`` to its end and its reply to ``target``, waiting out what waiting can mend."""
     while True:
         step = BROKEN
         try:
-            job.submit(patience)
-            job.wait(patience)
+            job.submit(backoff)
+            job.wait(backoff)
             step = TRANSFER
             job.download(target)
             return
         except _Gone:
             job.forget()
-            patience.wait(GONE, f"{job.collection}: {url} no longer knows the request")
+            backoff.wait(GONE, f"{job.collection}: {url} no longer knows the request")
         except Exception as error:  # the client raises many kinds, bare Exception among them; judge() sorts them all
             fault = explained(error, target)
             if fault is not None:
                 raise fault from error
             kind, sentence = judge(error, url)
             # What lacks on this side leaves the job, to be found again once it is mended.
-            if kind == FULL or (kind is None and lasting(error, url, ADDRESS_HELP) is None):
+            if kind == FULL or (kind is None and permanent_failure(error, url, ADDRESS_HELP) is None):
                 job.forget()
             if kind is None:
                 raise RuntimeError(f"{job.collection}: {sentence}") from error
-            patience.wait(step if kind == BROKEN else kind, f"{job.collection}: {sentence}")
+            backoff.wait(step if kind == BROKEN else kind, f"{job.collection}: {sentence}")
 
 
 class Job:
@@ -153,7 +152,7 @@ class Job:
         self.mark = hashlib.sha256(text.encode()).hexdigest()
         self.client = self.remote = None
 
-    def submit(self, patience):
+    def submit(self, backoff):
         """Have a queued job: the one at hand, the one an earlier run left, or a new one."""
         if self.remote is not None:
             return
@@ -171,13 +170,13 @@ class Job:
             self.remote = self.client.retrieve(self.collection, self.request)
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text(f"{self.remote.request_id} {self.mark}\n", encoding="utf-8")
-        patience.success(BROKEN)
+        backoff.success(BROKEN)
 
-    def wait(self, patience):
+    def wait(self, backoff):
         """Return when the job is done, however long it is queued; raises what the server says if it never will be."""
         pause = min(1.0, self.first_wait)
         while not self._known(lambda: self.remote.results_ready):
-            patience.success(BROKEN)
+            backoff.success(BROKEN)
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL)
 
@@ -202,7 +201,7 @@ class Job:
 def judge(error, url):
     """What to do about a failure: (BUSY, FULL or BROKEN to wait, None to stop; the sentence that says why)."""
     text = " ".join(str(error).split())
-    sentence = lasting(error, url, ADDRESS_HELP)
+    sentence = permanent_failure(error, url, ADDRESS_HELP)
     if sentence is not None:
         return None, sentence
     if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -228,8 +227,8 @@ def _judge_status(code, text, url):
     reason = re.sub(r"^\d+ Client Error: .*? for url: \S+ ?", "", text)
     if any(words in text.lower() for words in QUEUE_FULL):
         return FULL, f"the queue of the CDS is full for this user ({reason})"
-    if code in WAIT_CODES:
-        return WAIT_CODES[code], f"{url} answers with status {code}"
+    if code in TRANSIENT:  # no other 5xx: with 501 the CDS says that it cannot do what is asked
+        return BUSY if code == 429 else BROKEN, f"{url} answers with status {code}"
     if code == 401:
         return None, f"the CDS refused the key ({reason}); {KEY_HELP}"
     if code == 403 and "licence" in text.lower():

@@ -16,8 +16,9 @@ from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.ncfiles import try_folder
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.download.delivery import command_line, link, now, synthesize, write_record
-from workflow.scripts.download.patience import limits_of
+from workflow.scripts.download.backoff import limits_of
+from workflow.scripts.download.records import now, write_record
+from workflow.scripts.download.sources import command_line, link, synthesize
 from workflow.scripts.inputs.checks import check_file, check_reply
 from workflow.scripts.inputs.era5 import is_grib
 

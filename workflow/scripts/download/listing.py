@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import requests
 
-from workflow.scripts.download.transfer import TIMEOUT, asked
+from workflow.scripts.download.transfer import TIMEOUT, server_backoff, with_retries
 
 DATASET = re.compile(r"(https?://[^/]+)/datasets/([^/]+/[^/]+)(?:/tree/(.+?))?/*")
 
@@ -57,7 +57,7 @@ def list_bucket(url, prefix, limits):
         return root
 
     while True:
-        root = asked(question, url, limits, "check evaluation.archive")
+        root = with_retries(question, url, server_backoff(limits), "check evaluation.archive")
         for item in root.iterfind("{*}Contents"):
             tag = item.findtext("{*}ETag", "").strip('"')
             key, size = item.findtext("{*}Key"), int(item.findtext("{*}Size"))
@@ -96,7 +96,7 @@ def list_dataset(host, repository, revision, prefix, limits):
         return listed, reply.links.get("next", {}).get("url")
 
     while page:
-        listed, page = asked(question, page, limits, cure)
+        listed, page = with_retries(question, page, server_backoff(limits), cure)
         found |= listed
     return found
 

@@ -19,8 +19,8 @@ from workflow.scripts.common import program
 from workflow.scripts.common.addresses import is_web_address
 from workflow.scripts.common.atomic import atomic_path
 from workflow.scripts.common.checksums import digests
-from workflow.scripts.download.delivery import now, save_record
-from workflow.scripts.download.patience import add_limits, limits_of
+from workflow.scripts.download.backoff import add_limits, limits_of
+from workflow.scripts.download.records import now, save_record
 from workflow.scripts.download.zenodo import fetch_from_record
 
 MEMBER = "evaluations/notebooks/cached/rmsb_1deg.nc"

@@ -8,86 +8,74 @@ import requests
 from multiurl.base import NoBar
 
 from workflow.scripts.common.checksums import digests
-from workflow.scripts.download.lasting import lasting
-from workflow.scripts.download.patience import Patience
+from workflow.scripts.download.backoff import Backoff
+from workflow.scripts.download.failures import is_transient, permanent_failure, status_of
 
 TIMEOUT = 60  # seconds without a byte
+SERVER = "server"  # the kind of failure that a Backoff counts here
 
 
-def refused(error):
-    """Whether an HTTP error is the server's last word; other failures pass, with patience."""
-    code = error.response.status_code if error.response is not None else 0
-    return code not in (0, 408, 429) and code < 500
+def server_backoff(limits):
+    """A ``Backoff`` for ``with_retries``; limits: dict with ``first_wait`` (s) and ``outage`` (hours)."""
+    return Backoff(limits["first_wait"], {SERVER: limits["outage"]})
 
 
-def stop_if_lasting(error, where, cure):
-    """Raise RuntimeError with one sentence if no waiting mends ``error``, and ``error`` if it is not the transfer's."""
-    sentence = lasting(error, where, cure)
-    if sentence is not None:
-        raise RuntimeError(sentence) from error
-    if not isinstance(error, requests.RequestException | AssertionError):
-        raise error
+def with_retries(call, where, backoff, cure, name=None):
+    """What ``call()`` returns, which asks the server ``where`` and is repeated after growing waits while it fails.
 
-
-def asked(question, where, limits, cure):
-    """What ``question()`` returns: a request to the server ``where`` that is repeated after growing waits.
-
-    ``limits``: dict with ``first_wait`` (s) and ``outage`` (hours); ``cure``: what to check where the server refuses.
-    Raises RuntimeError with one sentence.
+    backoff: of ``server_backoff``; cure: what to check where the server refuses; name: of the file that is wanted, for
+    sentences, or None. Raises RuntimeError with one sentence for a permanent failure or when the waits reach their
+    limit, and any error that is not the transfer's as it is.
     """
-    patience = Patience(limits["first_wait"], {"server": limits["outage"]})
     while True:
         try:
-            return question()
-        except requests.HTTPError as error:
-            stop_if_lasting(error, where, cure)
-            if refused(error):
-                raise RuntimeError(f"{where} answers with status {error.response.status_code}; {cure}") from error
-            patience.wait("server", f"{where} answers with status {error.response.status_code}")
-        except (OSError, ValueError) as error:
-            stop_if_lasting(error, where, cure)
-            patience.wait("server", f"no answer from {where} ({type(error).__name__}: {str(error)[:200]})")
+            return call()
+        except (OSError, ValueError, AssertionError) as error:
+            sentence = permanent_failure(error, where, cure)
+            if sentence is not None:
+                raise RuntimeError(sentence) from error
+            if isinstance(error, requests.HTTPError):
+                sentence = f"{where} answers with status {status_of(error)}"
+                if not is_transient(status_of(error)):
+                    raise RuntimeError(f"{sentence}{f' for {name}' if name else ''}; {cure}") from error
+            elif isinstance(error, requests.RequestException | AssertionError):  # multiurl asserts sizes
+                sentence = f"no {name or 'answer'} from {where} ({type(error).__name__}: {str(error)[:200]})"
+            else:
+                raise
+            backoff.wait(SERVER, sentence)
 
 
 def fetch(entry, where, name, target, limits, cure, sha256=None):
     """Download the file ``name`` to ``target``.
 
     entry: function that asks the server for (address, size in bytes, checksum such as "md5:..." or None); where: its
-    address, for sentences; limits, cure: as in ``asked``; sha256: a checksum known beforehand, or None. Returns {"url",
-    "checksum", "sha256", "size"}. Raises RuntimeError with one sentence.
+    address, for sentences; limits: as in ``server_backoff``; cure: as in ``with_retries``; sha256: a checksum known
+    beforehand, or None. Returns {"url", "checksum", "sha256", "size"}. Raises RuntimeError with one sentence.
     """
-    patience = Patience(limits["first_wait"], {"record": limits["outage"], "file": limits["outage"]})
-    damaged = 0
-    while True:
-        kind = "record"
+    record, file = server_backoff(limits), server_backoff(limits)
+
+    def transfer():
+        # Asked again before each try: the address may be good for a while only.
+        url, size, checksum = with_retries(entry, where, record, cure, name)
         try:
-            url, size, checksum = entry()
-            kind = "file"
             # A part left by a failed try is kept: the transfer goes on where it stopped, if the server can do that.
             multiurl.download(
                 url, str(target), maximum_retries=0, resume_transfers=True, timeout=TIMEOUT, progress_bar=NoBar
             )
-        except requests.HTTPError as error:
-            stop_if_lasting(error, where, cure)
-            code = error.response.status_code if error.response is not None else 0
-            if refused(error):
-                raise RuntimeError(f"{where} answers with status {code} for {name}; {cure}") from error
-            patience.wait(kind, f"{where} answers with status {code}")
-            continue
-        except (OSError, ValueError, AssertionError) as error:
-            stop_if_lasting(error, where, cure)
-            if isinstance(error, AssertionError):  # longer or shorter than announced: no part to go on from
-                Path(target).unlink(missing_ok=True)
-            patience.wait(kind, f"no {name} from {where} ({type(error).__name__}: {str(error)[:200]})")
-            continue
+        except AssertionError:  # longer or shorter than announced: no part to go on from
+            Path(target).unlink(missing_ok=True)
+            raise
+        return url, size, checksum
+
+    for attempt in (1, 2):
+        url, size, checksum = with_retries(transfer, where, file, cure, name)
         problem, found = difference(target, size, checksum, sha256)
         if problem is None:
             return {"url": url, "checksum": checksum} | found
-        damaged += 1
-        if damaged > 1:
-            raise RuntimeError(f"{url} arrived wrong twice: {problem}; {cure}")
-        logging.warning("%s: %s; fetching it again", url, problem)
-        Path(target).unlink()
+        if attempt == 1:
+            logging.warning("%s: %s; fetching it again", url, problem)
+            Path(target).unlink()
+    raise RuntimeError(f"{url} arrived wrong twice: {problem}; {cure}")
 
 
 def difference(path, size, checksum=None, sha256=None):

@@ -8,7 +8,7 @@ LONGEST_WAIT = 1800.0  # seconds
 
 
 @dataclass
-class Patience:
+class Backoff:
     """Pauses that double from ``first_wait`` (s) to half an hour, for failures of several kinds.
 
     ``limits``: hours after the first failure of a kind, without a success of it in between, to give up at.

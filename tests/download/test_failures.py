@@ -15,9 +15,9 @@ from tests.helpers.cds_stand_in import KEY
 from tests.helpers.downloads import LIMITS, get
 from tests.helpers.project import left_over
 from workflow.scripts.download import cds
-from workflow.scripts.download.lasting import lasting
+from workflow.scripts.download.backoff import Backoff
+from workflow.scripts.download.failures import is_transient, permanent_failure
 from workflow.scripts.download.listing import list_files
-from workflow.scripts.download.patience import Patience
 from workflow.scripts.download.zenodo import fetch_from_record
 
 # The client warns where it cannot read the service's messages; the tests are on what we say.
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:ecmwf")
 
 
 @pytest.fixture(autouse=True)
-def no_patience(monkeypatch):
+def no_waits(monkeypatch):
     """A wait is a failure here."""
 
     def wait(self, kind, sentence):
         pytest.fail(f"waited for {kind}: {sentence}")
 
-    monkeypatch.setattr(Patience, "wait", wait)
+    monkeypatch.setattr(Backoff, "wait", wait)
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_proxy_that_will_not_let_through_is_not_waited_for(proxy, words, serve
         assert f"the proxy to {url}" in sentence and words in sentence
 
 
-def test_failures_of_the_same_kinds_that_pass_are_left_to_patience():
+def test_failures_of_the_same_kinds_that_may_pass_are_left_to_retries():
     for error in (
         requests.exceptions.SSLError("EOF occurred in violation of protocol (_ssl.c:1000)"),
         requests.exceptions.SSLError("The handshake operation timed out"),
@@ -223,8 +223,13 @@ def test_failures_of_the_same_kinds_that_pass_are_left_to_patience():
         requests.exceptions.ConnectionError("Name or service not known"),
         requests.exceptions.ReadTimeout("timed out"),
     ):
-        assert lasting(error, "https://cds.test/api", "check it") is None
+        assert permanent_failure(error, "https://cds.test/api", "check it") is None
         assert cds.judge(error, "https://cds.test/api")[0] == cds.BROKEN
+
+
+def test_a_busy_or_broken_server_is_asked_again_and_one_that_refuses_is_not():
+    assert all(map(is_transient, (0, 408, 429, 500, 501, 502, 503, 504, 520)))
+    assert not any(map(is_transient, (400, 401, 403, 404, 407, 410)))
 
 
 @covers("trust")

@@ -1,15 +1,10 @@
-"""What becomes of a file whatever its source: made by the planet, linked, and its record written beside it."""
+"""What the downloads of ERA5 and of the forcing share: their options, the planet's files, links to local files."""
 
-import json
-import logging
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 from workflow.scripts.common import program
-from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.common.checksums import digests
-from workflow.scripts.download.patience import add_limits
+from workflow.scripts.download.backoff import add_limits
 
 
 def command_line(text):
@@ -47,22 +42,3 @@ def link(source, output):
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(Path(source).resolve())
     os.replace(temporary, output)
-
-
-def now():
-    """The time, UTC, as records write it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def save_record(record, content):
-    """Write ``content`` to ``record``, JSON."""
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def write_record(record, path, versions, about):
-    """Write ``about`` with size, checksum and ERA5 ``versions`` of the file ``path`` to ``record``."""
-    facts = digests(path)
-    content = about | {"size": facts["size"], "sha256": facts["sha256"]} | ({"expver": versions} if versions else {})
-    save_record(record, content)
-    logging.info("%s bytes, sha256 %s", facts["size"], facts["sha256"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow.scripts.download.patience import Patience
+from workflow.scripts.download.backoff import Backoff
 
 
 def test_waits_grow_end_at_the_limit_and_start_anew_after_a_success(monkeypatch):
@@ -13,16 +13,16 @@ def test_waits_grow_end_at_the_limit_and_start_anew_after_a_success(monkeypatch)
         waits.append(seconds)
         clock["now"] += seconds
 
-    monkeypatch.setattr("workflow.scripts.download.patience.time.monotonic", lambda: clock["now"])
-    monkeypatch.setattr("workflow.scripts.download.patience.time.sleep", sleep)
-    patience = Patience(60, {"broken": 2})
+    monkeypatch.setattr("workflow.scripts.download.backoff.time.monotonic", lambda: clock["now"])
+    monkeypatch.setattr("workflow.scripts.download.backoff.time.sleep", sleep)
+    backoff = Backoff(60, {"broken": 2})
     for _ in range(6):
-        patience.wait("broken", "no answer")
+        backoff.wait("broken", "no answer")
     assert waits == [60, 120, 240, 480, 960, 1800]
-    patience.success("broken")
-    patience.wait("broken", "no answer")
+    backoff.success("broken")
+    backoff.wait("broken", "no answer")
     assert waits[-1] == 60
     with pytest.raises(RuntimeError, match="no answer; gave up after .* tries in 2 hours, run it again later"):
         for _ in range(100):
-            patience.wait("broken", "no answer")
+            backoff.wait("broken", "no answer")
     assert sum(waits[6:]) == 2 * 3600, "it waits for the whole limit and not longer"
