@@ -103,7 +103,6 @@ def test_the_rule_waits_out_what_waiting_mends(which, stand_in, replies, tmp_pat
     assert filecmp.cmp(folder.parent / "forcing.nc", tmp_path / "forcing.nc", shallow=False)
     record = json.loads((folder.parent / "forcing.json").read_text())
     assert record["record_checksum"].startswith("md5:") and record["size"] == (tmp_path / "forcing.nc").stat().st_size
-    assert not any(stand_in.faults.values()), "a fault never struck"
 
 
 @pytest.mark.parametrize("which", ALL_OR_CHOSEN)

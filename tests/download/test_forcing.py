@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.helpers.cds_faults import FOR_EVER, covers
-from tests.helpers.cds_stand_in import StandIn
+from tests.helpers.cds_faults import covers
+from tests.helpers.cds_stand_in import FOR_EVER, StandIn
 from tests.helpers.downloads import LIMITS, VARIABLES
 from tests.helpers.project import left_over
 from workflow.scripts.download.forcing import download_forcing

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import era5_files
-from tests.helpers.cds_faults import FOR_EVER
+from tests.helpers.cds_stand_in import FOR_EVER
 from tests.helpers.downloads import LIMITS, MONTHS, SETTINGS, VARIABLES, get
 from tests.helpers.grib import write_grib
 from tests.helpers.project import left_over

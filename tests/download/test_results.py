@@ -7,8 +7,7 @@ import zipfile
 import pytest
 
 from tests.helpers.aimip_results import MEMBER, write_tar, write_zip
-from tests.helpers.cds_faults import FOR_EVER
-from tests.helpers.cds_stand_in import StandIn
+from tests.helpers.cds_stand_in import FOR_EVER, StandIn
 from tests.helpers.project import left_over
 from workflow.scripts.download.results import download_results
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.helpers import era5_files
+from tests.helpers.cds_stand_in import FOR_EVER
 from tests.helpers.grib import write_grib
 from workflow.scripts.common.variables import read_variables
 
@@ -42,7 +43,6 @@ ROWS = {
 }
 COVERED = set()  # keys of the rows that have a test
 
-FOR_EVER = 1000
 QUEUE_FULL = "Number queued requests for this dataset is temporarily limited. Please configure your scripts accordingly"
 LICENCE = "https://cds.climate.copernicus.eu/datasets/reanalysis-era5?tab=download#manage-licences"
 

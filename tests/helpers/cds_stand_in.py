@@ -1,14 +1,16 @@
 """A stand-in for the Climate Data Store on loopback: enough of its API for the real cdsapi client, faults on demand.
 
 ``with StandIn(answer) as cds:`` serves ``answer(collection, request)``, a path, to every job. Faults are queued per
-route and taken one per call: ``cds.fault("submit", 503)``, ``cds.fault("asset", cut=1000)``. ``cds.calls`` lists what
-was asked: (method, route, status). Routes: messages, process, submit, job, results, asset; for Zenodo record, file; for
-an S3 bucket (``objects`` {key: path}) listing, two keys a page, and object; for Hugging Face, with the same objects,
-tree, two entries a page, and resolve, which leads to object.
+route and taken one per call: ``cds.fault("submit", 503)``, ``cds.fault("asset", cut=1000)``; at the end of the ``with``
+one that never struck is an AssertionError. ``cds.calls`` lists what was asked: (method, route, status). Routes:
+messages, process, submit, job, results, asset; for Zenodo record, file; for an S3 bucket (``objects`` {key: path})
+listing, two keys a page, and object; for Hugging Face, with the same objects, tree, two entries a page, and resolve,
+which leads to object.
 """
 
 import hashlib
 import json
+import math
 import threading
 import time
 import uuid
@@ -16,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+FOR_EVER = math.inf  # times that a fault strikes
 KEY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -48,9 +51,12 @@ class StandIn:
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, raised, *_):
         self.server.shutdown()
         self.server.server_close()
+        if raised is None:  # what the test itself says goes before
+            unspent = [(route, fault) for route, queue in self.faults.items() for fault in queue if not spent(fault)]
+            assert unspent == [], "faults that never struck"
 
     def fault(self, route, status=None, times=1, year=None, **what):
         """Let the next ``times`` calls of ``route`` fail: with a ``status`` (and title, detail) or ``reset=True``,
@@ -60,21 +66,27 @@ class StandIn:
         ``head=True`` (the HEAD fails, not the GET). submit: ``plan=[..]`` of the job's states, ``why`` it fails.
         results: ``lie=n`` (bytes that are added to the size).
         """
-        self.faults.setdefault(route, []).extend([{"status": status, "year": year, **what}] * times)
+        fault = {"status": status, "year": year, "times": times, "struck": 0, **what}
+        self.faults.setdefault(route, []).append(fault)
 
     def take(self, route, method, year):
         """The fault that strikes a call, or {}."""
         with self.lock:
-            queue = self.faults.get(route, [])
-            for number, fault in enumerate(queue):
+            for fault in self.faults.get(route, []):
                 ours = route not in ("asset", "file", "object") or (method == "HEAD") == fault.get("head", False)
-                if ours and fault["year"] in (None, year):
-                    return queue.pop(number)
+                if ours and fault["year"] in (None, year) and fault["struck"] < fault["times"]:
+                    fault["struck"] += 1
+                    return fault
         return {}
 
     def count(self, route, method=None):
         """How often a route was called."""
         return sum(called == route and method in (None, verb) for verb, called, _ in self.calls)
+
+
+def spent(fault):
+    """Whether a fault struck as often as it should; one that is for ever, at least once."""
+    return fault["struck"] >= (1 if fault["times"] == FOR_EVER else fault["times"])
 
 
 class _Handler(BaseHTTPRequestHandler):
