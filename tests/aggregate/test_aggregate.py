@@ -56,12 +56,11 @@ def read(path, name):
 
 
 def test_the_mean_of_hours_is_that_of_the_month_in_leap_februaries_too(tmp_path):
-    for year, days in ((1980, 29), (1979, 28), (2000, 29), (1900, 28)):
+    for year in (1980, 1979, 2000, 1900):
         times = np.arange(f"{year}-02-01", f"{year}-03-01", dtype="datetime64[h]")
         values = noise(len(times), year)
         write_regridded(tmp_path / "in.nc", {"t2m": values}, times)
         aggregate_era5([tmp_path / "in.nc"], tmp_path / "out.nc", months_of(year, 2), "hourly")
-        assert len(times) == 24 * days
         truth = values.astype(np.float64).mean(axis=0)
         np.testing.assert_allclose(read(tmp_path / "out.nc", "t2m")[0], truth, rtol=6e-8)
 

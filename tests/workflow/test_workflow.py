@@ -15,6 +15,7 @@ import yaml
 
 from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.project import INDEX, ROOT, VARIABLES, load_config, snakemake
+from workflow.growth import read_rules
 from workflow.scripts.common.settings import validate_config
 from workflow.scripts.common.skill import BASELINES, BOX_FIELDS
 from workflow.scripts.evaluate.metrics.table import read_table
@@ -101,9 +102,12 @@ def test_members_come_in_blocks_of_fixed_place(tmp_path):
     assert counts["cmorize"] == 36
 
 
-@pytest.mark.parametrize("overlay", ["demo", "test"])
-def test_overlays_have_a_dag(tmp_path, overlay):
+@pytest.mark.parametrize(("overlay", "lacking"), [("demo", set()), ("test", {"long_run"})])
+def test_an_overlay_plans_every_rule_that_was_measured(tmp_path, overlay, lacking):
+    """None but that of experiments with a forcing of their own, and those that the overlay switches off."""
     counts = job_counts(snakemake(tmp_path, "--dry-run", "all", overlay=ROOT / f"config/{overlay}.yaml").stdout)
+    planned = {re.sub(r"^rollout_\d+$", "rollout", name) for name in counts}
+    assert planned - {"all", "plot_training"} == set(read_rules()) - {"aggregate_experiment"} - lacking
     config = load_config(overlay)
     experiments = [name for name, entry in config["experiments"].items() if entry is not None]
     assert counts["cmorize"] == len(experiments) * config["members"]
