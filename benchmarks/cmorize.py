@@ -154,27 +154,34 @@ def read_times(path):
 
 def with_cmor():
     """The words that start CMOR's Python with the project on its path, as the tests do."""
-    from tests.helpers import made
+    from tests.helpers import submission_files
 
-    return made.WITH_CMOR
+    return submission_files.WITH_CMOR
 
 
 def make_inputs(work, resolution, period):
     """Write a rollout, its forcing and the tables of the experiment aimip into the folder ``work``."""
-    from tests.helpers import made
+    from tests.helpers import submission_files
     from workflow.scripts.cmorize.tables import write_tables
 
-    made.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
-    made.write_forcing(work / "forcing.nc", resolution, period)
-    submission = {**made.SUBMISSION, "grids": ["gn"]}
+    submission_files.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
+    submission_files.write_aggregated_forcing(work / "forcing.nc", resolution, period)
+    submission = {**submission_files.SUBMISSION, "grids": ["gn"]}
     write_tables(
-        work / "tables/aimip", made.FACTS, ROOT / "config/variables.csv", "aimip", 0, submission, resolution, period
+        work / "tables/aimip",
+        submission_files.FACTS,
+        ROOT / "config/variables.csv",
+        "aimip",
+        0,
+        submission,
+        resolution,
+        period,
     )
 
 
 def compare(work, resolution, period):
     """Make the inputs in the folder ``work``, run the three programs on them and print what each took."""
-    from tests.helpers import made
+    from tests.helpers import submission_files
 
     (work / "rollout/aimip").mkdir(parents=True)
     (work / "plain").mkdir()
@@ -184,19 +191,30 @@ def compare(work, resolution, period):
         maker = multiprocessing.get_context("spawn").Process(target=make_inputs, args=(work, resolution, period))
         maker.start()
         maker.join()
-        wall, busy = measure("cmorize/simulation.py", made.cmorize_command(work, grids=("gn",)))
+        wall, busy = measure("cmorize/simulation.py", submission_files.cmorize_command(work, grids=("gn",)))
         plain_wall, plain_busy = measure(
             "netCDF4, same bytes",
-            [*made.WITH_CMOR, __file__, "--alone", "netCDF4", rollout, forcing, tables, "--work", work / "plain"],
+            [
+                *submission_files.WITH_CMOR,
+                __file__,
+                "--alone",
+                "netCDF4",
+                rollout,
+                forcing,
+                tables,
+                "--work",
+                work / "plain",
+            ],
         )
         shutil.rmtree(work / "plain")
         print(f"CMOR takes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
         wall, busy = writes_alone("CMOR", rollout, forcing, tables, work)
         plain_wall, plain_busy = writes_alone("netCDF4", rollout, forcing, tables, work)
         print(f"CMOR writes {wall / plain_wall:.2f} times as long, {busy / plain_busy:.2f} times the processor time")
+        facts = submission_files.FACTS
         check = (
             "from workflow.scripts.check.simulation import check_simulation; "
-            f"check_simulation('{work / 'submission'}', '{tables}', '{made.FACTS}', '{made.FACTS / 'ranges.csv'}', "
+            f"check_simulation('{work / 'submission'}', '{tables}', '{facts}', '{facts / 'ranges.csv'}', "
             f"'aimip', 1, '{forcing}', '{work / 'check.json'}')"
         )
         measure("check/simulation.py", [sys.executable, "-c", check])

@@ -31,7 +31,8 @@ def make_inputs(work, resolution, period):
     import netCDF4
     import numpy as np
 
-    from tests.helpers.evaluation_tree import channels, write_axes, write_land, write_year
+    from tests.helpers.axes import write_axes
+    from tests.helpers.evaluation_tree import channels, write_land, write_year
     from workflow.scripts.common.grids import centres
     from workflow.scripts.common.months import month_range, year_of
     from workflow.scripts.common.variables import read_variables

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.cds_stand_in import KEY, StandIn
 from tests.helpers.project import ROOT, snakemake
 
@@ -26,10 +26,10 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="session")
 def replies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replies")
-    era5_files.write_single_levels(folder / "single", 1979)
-    era5_files.write_pressure_levels(folder / "pressure", 1979)
-    era5_files.write_static(folder / "static")
-    era5_files.write_forcing(folder / "forcing.nc")
+    cds_replies.write_single_levels(folder / "single", 1979)
+    cds_replies.write_pressure_levels(folder / "pressure", 1979)
+    cds_replies.write_static(folder / "static")
+    cds_replies.write_forcing(folder / "forcing.nc")
     return folder
 
 

@@ -8,7 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.aggregate.complete import check_complete
 from workflow.scripts.aggregate.era5 import aggregate_era5
 from workflow.scripts.aggregate.forcing import aggregate_forcing, month_means
@@ -19,7 +19,7 @@ from workflow.scripts.regrid.forcing import regrid_forcing
 from workflow.scripts.regrid.static import regrid_static
 from workflow.scripts.regrid.weights import write_weights
 
-VARIABLES = era5_files.VARIABLES
+VARIABLES = cds_replies.VARIABLES
 UNITS = {"t2m": "K", "avg_tprate": "kg m-2 s-1"}
 
 
@@ -135,13 +135,13 @@ def test_other_calendars_have_their_own_whole_months(calendar, days, tmp_path):
 
 def test_means_of_hourly_files_equal_the_monthly_file(tmp_path):
     """The whole way from CDS-shaped hourly replies, precipitation as an accumulation among them, to monthly means."""
-    lat, lon = era5_files.grid(30)
+    lat, lon = cds_replies.grid(30)
     hours = np.arange("1980-02-01", "1980-03-01T01", dtype="datetime64[h]")
     spread = {
-        "t2m": era5_files.fake("t2m", hours, lat, lon, seed=3),
-        "sp": era5_files.fake("sp", hours, lat, lon, seed=3),
+        "t2m": cds_replies.fake("t2m", hours, lat, lon, seed=3),
+        "sp": cds_replies.fake("sp", hours, lat, lon, seed=3),
     }
-    rain = np.abs(era5_files.fake("avg_tprate", hours, lat, lon, seed=3))
+    rain = np.abs(cds_replies.fake("avg_tprate", hours, lat, lon, seed=3))
     table = tmp_path / "variables.csv"
     lines = VARIABLES.read_text().splitlines()
     table.write_text(
@@ -149,11 +149,11 @@ def test_means_of_hourly_files_equal_the_monthly_file(tmp_path):
     )
     instant = {name: values[:-1] for name, values in spread.items()}
     parts = {"instant": (instant, hours[:-1]), "accum": ({"tp": rain[1:] * np.float32(3.6)}, hours[1:])}
-    era5_files.write_zip(tmp_path / "hourly", parts, lat, lon)
+    cds_replies.write_zip(tmp_path / "hourly", parts, lat, lon)
     means = {name: values[:-1].mean(axis=0, dtype=float)[None] for name, values in spread.items()}
     monthly = means | {"avg_tprate": rain[1:].mean(axis=0, dtype=float)[None]}
-    era5_files.write_member(tmp_path / "monthly", monthly, era5_files.month_starts(1980, [2]), lat, lon)
-    era5_files.write_static(tmp_path / "static", resolution=30)
+    cds_replies.write_member(tmp_path / "monthly", monthly, cds_replies.month_starts(1980, [2]), lat, lon)
+    cds_replies.write_static(tmp_path / "static", resolution=30)
     write_weights(tmp_path / "static", tmp_path / "weights.nc", 45)
     for product in ("hourly", "monthly"):
         source = {"single-levels": tmp_path / product}
@@ -166,7 +166,7 @@ def test_means_of_hourly_files_equal_the_monthly_file(tmp_path):
 
 def test_monthly_files_are_described_as_cf_wants(tmp_path):
     values = noise(12)
-    write_regridded(tmp_path / "in.nc", {"t2m": values}, era5_files.month_starts(1980), hours=False)
+    write_regridded(tmp_path / "in.nc", {"t2m": values}, cds_replies.month_starts(1980), hours=False)
     months = months_of(1980, *range(1, 13))
     aggregate_era5([tmp_path / "in.nc"], tmp_path / "out.nc", months)
     with netCDF4.Dataset(tmp_path / "out.nc") as file:
@@ -201,7 +201,7 @@ def test_monthly_files_are_described_as_cf_wants(tmp_path):
 
 
 def test_the_same_data_give_the_same_bytes(tmp_path):
-    write_regridded(tmp_path / "in.nc", {"t2m": noise(12)}, era5_files.month_starts(1980), hours=False)
+    write_regridded(tmp_path / "in.nc", {"t2m": noise(12)}, cds_replies.month_starts(1980), hours=False)
     for name in ("one.nc", "two.nc"):
         aggregate_era5([tmp_path / "in.nc"], tmp_path / name, months_of(1980, *range(1, 13)))
     assert filecmp.cmp(tmp_path / "one.nc", tmp_path / "two.nc", shallow=False)
@@ -209,8 +209,8 @@ def test_the_same_data_give_the_same_bytes(tmp_path):
 
 @pytest.fixture
 def forcing(tmp_path):
-    era5_files.write_static(tmp_path / "static")
-    era5_files.write_forcing(tmp_path / "forcing.nc")
+    cds_replies.write_static(tmp_path / "static")
+    cds_replies.write_forcing(tmp_path / "forcing.nc")
     write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
     regrid_forcing(tmp_path / "forcing.nc", tmp_path / "weights.nc", VARIABLES, tmp_path / "starts.nc")
     return tmp_path
@@ -255,7 +255,7 @@ def test_a_series_is_complete_or_its_gap_is_named(tmp_path):
     paths = []
     for year in (1979, 1980, 1981):
         paths.append(tmp_path / f"{year}.nc")
-        write_regridded(tmp_path / "in.nc", {"t2m": noise(12)}, era5_files.month_starts(year), hours=False)
+        write_regridded(tmp_path / "in.nc", {"t2m": noise(12)}, cds_replies.month_starts(year), hours=False)
         aggregate_era5([tmp_path / "in.nc"], paths[-1], months_of(year, *range(1, 13)))
     check_complete(paths, tmp_path / "complete.json", "1979-01", "1981-12")
     assert json.loads((tmp_path / "complete.json").read_text()) == {"months": 36, "first": "1979-01", "last": "1981-12"}

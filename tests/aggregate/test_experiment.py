@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.patterns import write_pattern
 from workflow.scripts.aggregate.experiment import change_sea, followed_ice, main
 from workflow.scripts.common.grids import centres
@@ -20,7 +20,7 @@ def read(path, *names):
 
 @pytest.fixture
 def forcing(tmp_path):
-    return made.write_forcing(tmp_path / "simulation.nc")
+    return submission_files.write_aggregated_forcing(tmp_path / "simulation.nc")
 
 
 def test_twelve_maps_are_added_each_to_its_month_and_nothing_else_changes(forcing, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gcm import FIELDS, compare, main
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.common.grids import centres
 
 LAT, LON = centres(15.0)
@@ -27,12 +27,12 @@ def test_means_differences_and_spread_are_those_of_the_fields():
 def test_the_table_is_of_the_years_that_both_have(tmp_path, capsys, monkeypatch):
     for name, years in (("ours", (1990, 1991)), ("theirs", (1991, 1992))):
         if name == "theirs":
-            monkeypatch.setitem(era5_files.SCALES, "t2m", (282, 20))
+            monkeypatch.setitem(cds_replies.SCALES, "t2m", (282, 20))
         for dataset in ("single-levels", "pressure-levels"):
             (tmp_path / name / dataset).mkdir(parents=True)
         for year in years:
-            era5_files.write_single_levels(tmp_path / name / f"single-levels/{year}.nc", year)
-            era5_files.write_pressure_levels(tmp_path / name / f"pressure-levels/{year}.nc", year)
+            cds_replies.write_single_levels(tmp_path / name / f"single-levels/{year}.nc", year)
+            cds_replies.write_pressure_levels(tmp_path / name / f"pressure-levels/{year}.nc", year)
     assert main([str(tmp_path / "ours"), str(tmp_path / "theirs"), "--resolution", "15"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "years 1991" and len(said) == 2 + len(FIELDS)

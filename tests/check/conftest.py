@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.checking import MODEL
 
 
@@ -10,12 +10,12 @@ from tests.helpers.checking import MODEL
 def copy(tmp_path):
     """A copy of one good simulation, to break."""
     folder = f"submission/{MODEL}/aimip/r1i1p1f1"
-    shutil.copytree(made.tree() / folder, tmp_path / folder)
+    shutil.copytree(submission_files.tree() / folder, tmp_path / folder)
     return tmp_path
 
 
 @pytest.fixture
 def work(tmp_path):
     """A copy of the made submission, to break."""
-    shutil.copytree(made.tree() / "submission", tmp_path / "submission")
+    shutil.copytree(submission_files.tree() / "submission", tmp_path / "submission")
     return tmp_path

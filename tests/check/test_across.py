@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import rebuild
+from tests.helpers import submission_files
 from tests.helpers.checking import MODEL
+from tests.helpers.edit_netcdf import rebuild
 from workflow.scripts.check.across import check_across, check_submission
 from workflow.scripts.check.experiment import check_experiment, check_members
 from workflow.scripts.check.rules import RULES, Report, expectation
@@ -24,10 +24,14 @@ from workflow.scripts.common import experiments
 @functools.cache
 def summaries():
     """Summaries of all simulations of the made submission, as JSON text."""
-    root, found = made.tree() / "submission", []
-    for experiment in made.EXPERIMENTS:
-        expected = expectation(made.FACTS, made.FACTS / "ranges.csv", made.tree() / "tables" / experiment)
-        for member in made.MEMBERS:
+    root, found = submission_files.tree() / "submission", []
+    for experiment in submission_files.EXPERIMENTS:
+        expected = expectation(
+            submission_files.FACTS,
+            submission_files.FACTS / "ranges.csv",
+            submission_files.tree() / "tables" / experiment,
+        )
+        for member in submission_files.MEMBERS:
             paths = list((root / MODEL / experiment / f"r{member}i1p1f1").rglob("*.nc"))
             content, report = check_files(paths, root, expected, conformance=False)
             found.append({**content, "report": report.as_dict()})
@@ -44,7 +48,7 @@ def messages(report, rule):
 
 
 def across(simulations, conformance=False, **options):
-    return check_across(simulations, made.tree() / "submission", conformance=conformance, **options)
+    return check_across(simulations, submission_files.tree() / "submission", conformance=conformance, **options)
 
 
 def only(simulations, experiment):
@@ -53,7 +57,7 @@ def only(simulations, experiment):
 
 def test_a_good_experiment_and_submission_pass(simulations):
     assert check_members(only(simulations, "aimip"), 2).gates == []
-    report = across(simulations, forcing=made.tree() / "forcing.nc", conformance=True)
+    report = across(simulations, forcing=submission_files.tree() / "forcing.nc", conformance=True)
     assert report.gates == []
     assert report.checked["sea-offset"] == 4
     scopes = {name for name, rule in RULES.items() if rule.scope == "submission"}
@@ -166,9 +170,11 @@ def test_a_broken_submission_is_named(simulations, rule, edit, value):
 
 
 def test_a_wrong_offset_of_the_sea_is_named(simulations, work):
-    path = made.submission_file(work, "ts", "gr", "aimip-p4k", 2)
+    path = submission_files.submission_file(work, "ts", "gr", "aimip-p4k", 2)
     rebuild(path, lambda plain: plain.set("ts", plain.values("ts") - 0.25))
-    report = check_across(simulations, work / "submission", forcing=made.tree() / "forcing.nc", conformance=False)
+    report = check_across(
+        simulations, work / "submission", forcing=submission_files.tree() / "forcing.nc", conformance=False
+    )
     assert [finding.rule for finding in report.gates] == ["sea-offset"]
     assert report.gates[0].subject.endswith(path.name)
     assert "from ts of the control + 4 K by up to 0.25 K" in report.gates[0].message
@@ -179,18 +185,20 @@ def test_the_offset_is_that_which_files_state_whatever_the_experiment_is_called(
     for simulation in only(simulations, "aimip-p4k"):
         assert simulation["sst_offset"] == 4
         simulation["experiment"] = name
-    report = across(simulations, forcing=made.tree() / "forcing.nc")
+    report = across(simulations, forcing=submission_files.tree() / "forcing.nc")
     assert report.checked["sea-offset"] == 4
     assert messages(report, "sea-offset") == messages(report, "response-plausible") == []
 
 
 @pytest.mark.parametrize(("name", "offset"), [("aimip-p4k", 4), ("aimip-m1k", -1), ("aimip-warm", None)])
 def test_the_name_says_the_offset_where_files_do_not(name, offset, work):
-    path = made.submission_file(work, "ts", "gn", "aimip-p4k")
+    path = submission_files.submission_file(work, "ts", "gn", "aimip-p4k")
     rebuild(path, lambda plain: plain.attributes.update(history="written by hand"))
     (work / "submission" / MODEL / "aimip-p4k").rename(work / "submission" / MODEL / name)
     (path,) = (work / "submission" / MODEL / name / "r1i1p1f1/Amon/ts/gn").rglob("*.nc")
-    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", period=made.PERIOD)
+    expected = expectation(
+        submission_files.FACTS, submission_files.FACTS / "ranges.csv", period=submission_files.PERIOD
+    )
     assert check_files([path], work / "submission", expected, conformance=False)[0]["sst_offset"] == offset
 
 
@@ -202,15 +210,17 @@ def test_the_plausible_response_grows_with_the_offset(offset, low, high):
 
 
 def test_a_sea_that_is_nan_is_named(simulations, work):
-    path = made.submission_file(work, "ts", "gn", "aimip-p4k", 2)
+    path = submission_files.submission_file(work, "ts", "gn", "aimip-p4k", 2)
     rebuild(path, lambda plain: plain.values("ts").__setitem__((3, 6, 0), np.nan))
-    report = check_across(simulations, work / "submission", forcing=made.tree() / "forcing.nc", conformance=False)
+    report = check_across(
+        simulations, work / "submission", forcing=submission_files.tree() / "forcing.nc", conformance=False
+    )
     assert [finding.rule for finding in report.gates] == ["sea-offset"]
     assert "by up to nan K" in report.gates[0].message
 
 
 def test_a_forcing_without_open_sea_is_named(simulations, tmp_path):
-    forcing = shutil.copy(made.tree() / "forcing.nc", tmp_path / "forcing.nc")
+    forcing = shutil.copy(submission_files.tree() / "forcing.nc", tmp_path / "forcing.nc")
     rebuild(forcing, lambda plain: plain.values("lsm").fill(1))
     report = across(simulations, forcing=forcing)
     assert len(messages(report, "sea-offset")) == len(report.gates) == 4
@@ -226,7 +236,7 @@ def test_the_rules_hand_their_findings_on_to_the_table_and_the_page(simulations,
         check_experiment([tmp_path / f"{number}.json" for number in numbers], 2, tmp_path / f"{experiment}.json")
     outcome = [tmp_path / f"submission.{ending}" for ending in ("json", "csv", "html")]
     inputs = [tmp_path / "aimip.json", tmp_path / "aimip-p4k.json"]
-    check_submission(inputs, made.tree() / "submission", made.tree() / "forcing.nc", *outcome)
+    check_submission(inputs, submission_files.tree() / "submission", submission_files.tree() / "forcing.nc", *outcome)
     with open(outcome[1], newline="") as file:
         rows = {row["rule"]: row for row in csv.DictReader(file)}
     assert rows["no-nan"]["checked"] == "112"
@@ -258,7 +268,7 @@ def test_a_broken_submission_writes_nothing(simulations, tmp_path, monkeypatch):
     (tmp_path / "aimip.json").write_text(json.dumps(content))
     outcome = [tmp_path / f"submission.{ending}" for ending in ("json", "csv", "html")]
     with pytest.raises(RuntimeError, match="one-version"):
-        check_submission([tmp_path / "aimip.json"], made.tree() / "submission", None, *outcome)
+        check_submission([tmp_path / "aimip.json"], submission_files.tree() / "submission", None, *outcome)
     assert not any(path.exists() for path in outcome)
 
 
@@ -270,19 +280,24 @@ def test_the_command_lines_take_as_many_members_as_they_are_told(simulations, tm
         path.write_text(json.dumps(simulation))
         (path.parent / "r3i1p1f1.json").write_text("left by a run with more members")
     files = []
-    for experiment in made.EXPERIMENTS:
+    for experiment in submission_files.EXPERIMENTS:
         folder = tmp_path / "the checks" / experiment
         files.append(folder.with_suffix(".json"))
         assert program("experiment", "--folder", folder, "--members", 2, "--out", files[-1]) == 0
     outcome = [f"--{key}={tmp_path / key}" for key in ("out", "table", "page")]
-    inputs = [f"--submission={made.tree() / 'submission'}", f"--forcing={made.tree() / 'forcing.nc'}"]
+    inputs = [
+        f"--submission={submission_files.tree() / 'submission'}",
+        f"--forcing={submission_files.tree() / 'forcing.nc'}",
+    ]
     assert program("across", "--experiments", *files, *inputs, *outcome) == 0
     found = json.loads((tmp_path / "out").read_text())["simulations"]
     names = [(each["experiment"], each["member_id"]) for each in found]
-    assert names == [(name, f"r{member}i1p1f1") for name in made.EXPERIMENTS for member in made.MEMBERS]
+    assert names == [
+        (name, f"r{member}i1p1f1") for name in submission_files.EXPERIMENTS for member in submission_files.MEMBERS
+    ]
     assert program("experiment", "--folder", folder, "--members", 4, "--out", files[-1]) == 1
 
 
 def program(name, *words):
     command = [sys.executable, "-m", f"workflow.scripts.check.{name}", *map(str, words)]
-    return subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(made.ROOT)}).returncode
+    return subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(submission_files.ROOT)}).returncode

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import attribute, coordinate, field, put, rebuild, times
+from tests.helpers import submission_files
 from tests.helpers.checking import RANGES, check, named
+from tests.helpers.edit_netcdf import attribute, coordinate, field, put, rebuild, times
 from workflow.scripts.check.rules import RULES, expectation
 from workflow.scripts.check.simulation import check_files
 
@@ -161,7 +161,7 @@ FILES = [
 
 @pytest.mark.parametrize(("rule", "variable", "edit", "value"), FILES)
 def test_a_broken_file_is_named_with_its_rule_and_value(copy, rule, variable, edit, value):
-    path = made.submission_file(copy, variable)
+    path = submission_files.submission_file(copy, variable)
     rebuild(path, edit)
     alone = rule in RULES and RULES[rule].scope == "file"
     report = check(copy, [path] if alone else None)[1]
@@ -170,14 +170,14 @@ def test_a_broken_file_is_named_with_its_rule_and_value(copy, rule, variable, ed
 
 
 def test_rebuilding_without_an_edit_breaks_nothing(copy):
-    rebuild(made.submission_file(copy, "zg"), lambda plain: None)
+    rebuild(submission_files.submission_file(copy, "zg"), lambda plain: None)
     assert check(copy)[1].gates == []
 
 
 def test_a_forcing_without_open_sea_is_named(copy):
-    forcing = shutil.copy(made.tree() / "forcing.nc", copy / "forcing.nc")
+    forcing = shutil.copy(submission_files.tree() / "forcing.nc", copy / "forcing.nc")
     rebuild(forcing, lambda plain: plain.values("lsm").fill(1))
-    expected = expectation(made.FACTS, RANGES, made.tree() / "tables/aimip")
-    path = made.submission_file(copy, "ts")
+    expected = expectation(submission_files.FACTS, RANGES, submission_files.tree() / "tables/aimip")
+    path = submission_files.submission_file(copy, "ts")
     report = check_files([path], copy / "submission", expected, forcing, conformance=False)[1]
     assert named(report, "prescribed-sea", path.name, "no value was compared")

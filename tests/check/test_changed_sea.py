@@ -7,9 +7,9 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import rebuild
+from tests.helpers import submission_files
 from tests.helpers.checking import MODEL
+from tests.helpers.edit_netcdf import rebuild
 from tests.helpers.patterns import write_pattern
 from workflow.scripts.aggregate.experiment import change_sea
 from workflow.scripts.check.across import check_across
@@ -25,17 +25,29 @@ WAVE = 2 + np.sin(np.deg2rad(LON)) * np.cos(np.deg2rad(LAT))[:, None]
 
 @pytest.fixture(scope="module")
 def wave(tmp_path_factory):
-    """A folder like made.tree() with one member of the control and of the experiment, and the forcing of both."""
+    """A folder like that of ``tree`` with one member of the control and of the experiment, and the forcing of both."""
     work = tmp_path_factory.mktemp("wave")
-    shutil.copytree(made.tree() / f"submission/{MODEL}/aimip/r1i1p1f1", work / f"submission/{MODEL}/aimip/r1i1p1f1")
+    shutil.copytree(
+        submission_files.tree() / f"submission/{MODEL}/aimip/r1i1p1f1", work / f"submission/{MODEL}/aimip/r1i1p1f1"
+    )
     pattern = write_pattern(work / "wave.nc", WAVE, LAT, LON)
-    change_sea(made.tree() / "forcing.nc", work / f"{NAME}.nc", OFFSET, pattern, "follow")
+    change_sea(submission_files.tree() / "forcing.nc", work / f"{NAME}.nc", OFFSET, pattern, "follow")
     sea = {"pattern": pattern, "ice": "follow"}
     tables = work / "tables" / NAME
-    write_tables(tables, made.FACTS, made.VARIABLES, NAME, OFFSET, made.SUBMISSION, 15.0, made.PERIOD, **sea)
+    write_tables(
+        tables,
+        submission_files.FACTS,
+        submission_files.VARIABLES,
+        NAME,
+        OFFSET,
+        submission_files.SUBMISSION,
+        15.0,
+        submission_files.PERIOD,
+        **sea,
+    )
     (work / "rollout" / NAME).mkdir(parents=True)
-    made.write_rollout(work / f"rollout/{NAME}/r1.nc", 1, OFFSET, seed=8)
-    command = made.cmorize_command(work, NAME, forcing=work / f"{NAME}.nc")
+    submission_files.write_rollout(work / f"rollout/{NAME}/r1.nc", 1, OFFSET, seed=8)
+    command = submission_files.cmorize_command(work, NAME, forcing=work / f"{NAME}.nc")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return work
@@ -43,21 +55,23 @@ def wave(tmp_path_factory):
 
 def check(folder, experiment, tables, forcing):
     """(summary, report) of one member."""
-    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", tables)
+    expected = expectation(submission_files.FACTS, submission_files.FACTS / "ranges.csv", tables)
     paths = list((folder / "submission" / MODEL / experiment / "r1i1p1f1").rglob("*.nc"))
     return check_files(paths, folder / "submission", expected, forcing, conformance=False)
 
 
 def both(folder, wave):
     """Summaries of control and experiment in a copy ``folder`` of ``wave``."""
-    control, _ = check(folder, "aimip", made.tree() / "tables/aimip", made.tree() / "forcing.nc")
+    control, _ = check(
+        folder, "aimip", submission_files.tree() / "tables/aimip", submission_files.tree() / "forcing.nc"
+    )
     changed, report = check(folder, NAME, wave / "tables" / NAME, wave / f"{NAME}.nc")
     return [control, changed], report
 
 
 def test_the_submitted_sea_is_the_controls_with_offset_and_pattern(wave):
     (path,) = (wave / "submission" / MODEL / NAME).glob("*/*/ts/gn/*/*.nc")
-    with netCDF4.Dataset(path) as file, netCDF4.Dataset(made.tree() / "forcing.nc") as forcing:
+    with netCDF4.Dataset(path) as file, netCDF4.Dataset(submission_files.tree() / "forcing.nc") as forcing:
         ts, title = file["ts"][:].data, file.experiment
         sst, ice, land = (np.ma.filled(forcing[name][:].astype("f8"), np.nan) for name in ("sst", "siconc", "lsm"))
     open_before = (ice < 0.01) & (land < 0.01)
@@ -73,7 +87,7 @@ def test_a_changed_sea_passes_the_checks_that_read_what_was_added(wave):
     assert report.gates == [] and report.checked["prescribed-sea"] == 2
     assert simulations[1]["sst_offset"] == OFFSET
     assert simulations[1]["sea"] == {"sst_pattern": "wave.nc", "ice": "follow"} and simulations[0]["sea"] == {}
-    forcing, root = made.tree() / "forcing.nc", wave / "submission"
+    forcing, root = submission_files.tree() / "forcing.nc", wave / "submission"
     report = check_across(simulations, root, forcing, conformance=False, changed=[wave / f"{NAME}.nc"])
     assert report.gates == [] and report.checked["sea-offset"] == 2
     assert not [finding for finding in report.findings if finding.rule == "response-plausible"]
@@ -88,7 +102,7 @@ def test_a_sea_without_the_pattern_is_named(wave, tmp_path, grid):
     rebuild(path, lambda plain: plain.set("ts", plain.values("ts") + np.float32(0.25)))
     simulations, report = both(tmp_path, wave)
     assert "prescribed-sea" in {finding.rule for finding in report.gates}
-    forcing, changed = made.tree() / "forcing.nc", [wave / f"{NAME}.nc"]
+    forcing, changed = submission_files.tree() / "forcing.nc", [wave / f"{NAME}.nc"]
     report = check_across(simulations, tmp_path / "submission", forcing, conformance=False, changed=changed)
     (finding,) = [finding for finding in report.gates if finding.rule == "sea-offset"]
     assert finding.subject.endswith(path.name)
@@ -101,7 +115,9 @@ def test_a_pattern_under_a_name_of_aimips_is_named(wave, tmp_path):
     path.parent.mkdir(parents=True)
     shutil.copy(source, path)
     rebuild(path, lambda plain: plain.attributes.update(history=plain.attributes["history"].replace("=-0.5 K", "=0 K")))
-    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", period=made.PERIOD)
+    expected = expectation(
+        submission_files.FACTS, submission_files.FACTS / "ranges.csv", period=submission_files.PERIOD
+    )
     _, report = check_files([path], tmp_path / "submission", expected, conformance=False)
     (finding,) = [finding for finding in report.gates if finding.rule == "stated-offset"]
     assert "states sst_pattern=wave.nc, ice=follow, but aimip means an SST offset alone" in finding.message

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from tests.helpers import made, vocabulary
-from tests.helpers.broken import rebuild
+from tests.helpers import submission_files, vocabulary
+from tests.helpers.edit_netcdf import rebuild
 from workflow.scripts.check import conformance
 from workflow.scripts.check.across import check_across
 from workflow.scripts.check.rules import expectation
@@ -23,8 +23,10 @@ def set_attribute(path, name, value):
 
 def check(work, variables, tables=None):
     """Report of the named variables' files on the native grid, with the checks by others."""
-    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", made.tree() / TABLES)
-    paths = [made.submission_file(work, name) for name in variables]
+    expected = expectation(
+        submission_files.FACTS, submission_files.FACTS / "ranges.csv", submission_files.tree() / TABLES
+    )
+    paths = [submission_files.submission_file(work, name) for name in variables]
     return check_files(paths, work / "submission", expected, tables=tables)[1]
 
 
@@ -37,7 +39,7 @@ def row_of(report, name):
 
 
 def test_the_cf_checker_finds_what_is_not_cf(copy):
-    path = made.submission_file(copy, "pr")
+    path = submission_files.submission_file(copy, "pr")
     rebuild(path, lambda plain: plain.variables["pr"][2].update(standard_name="rain_rate"))
     (finding,) = [found for found in of_rule(check(copy, ["pr"]), "cf-conventions") if "rain_rate" in found.message]
     assert finding.gate
@@ -50,19 +52,19 @@ def test_the_cf_checker_finds_what_is_not_cf(copy):
 def has_prepare():
     """True if the CMOR of the tests has PrePARE, asked without the code under test."""
     words = "import ctypes; ctypes.CDLL('libuuid.so.1', ctypes.RTLD_GLOBAL); import cmip6_cv.PrePARE"
-    return not subprocess.run([made.CMOR_PYTHON, "-c", words], capture_output=True, check=False).returncode
+    return not subprocess.run([submission_files.CMOR_PYTHON, "-c", words], capture_output=True, check=False).returncode
 
 
 @pytest.fixture
 def prepare(monkeypatch):
-    made.tree()
+    submission_files.tree()
     if not has_prepare():
-        pytest.skip(f"the CMOR of {made.CMOR_PYTHON} has no PrePARE")
-    monkeypatch.setenv("CMOR_PYTHON", made.CMOR_PYTHON)
+        pytest.skip(f"the CMOR of {submission_files.CMOR_PYTHON} has no PrePARE")
+    monkeypatch.setenv("CMOR_PYTHON", submission_files.CMOR_PYTHON)
 
 
 def test_prepare_takes_our_files(prepare):
-    report = check(made.tree(), ["tas", "zg"], made.tree() / TABLES)
+    report = check(submission_files.tree(), ["tas", "zg"], submission_files.tree() / TABLES)
     assert {finding.rule for finding in report.gates} == {"variables-complete", "files-as-planned"}
     row = row_of(report, "prepare")
     assert (row["checked"], row["failed"], row["warned"], row["left_out"], row["first"]) == (2, 0, 0, "", "")
@@ -73,9 +75,9 @@ def test_prepare_takes_our_files(prepare):
     [("experiment_id", "amip"), ("license", "CC BY-SA 4.0"), ("source_id", "MD-1p6"), ("grid_label", "gx")],
 )
 def test_what_prepare_finds_is_named_with_file_and_value(prepare, copy, name, value):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     set_attribute(path, name, value)
-    report = check(copy, ["tas", "pr"], made.tree() / TABLES)
+    report = check(copy, ["tas", "pr"], submission_files.tree() / TABLES)
     (finding,) = of_rule(report, "prepare")
     assert finding.gate
     assert finding.subject.endswith(path.name)
@@ -85,16 +87,16 @@ def test_what_prepare_finds_is_named_with_file_and_value(prepare, copy, name, va
 
 
 def test_a_cmor_without_prepare_is_said_in_the_table(monkeypatch):
-    made.tree()
+    submission_files.tree()
     assert find_spec("cmip6_cv") is None, "this Python is taken for one whose CMOR has no PrePARE"
     monkeypatch.setenv("CMOR_PYTHON", sys.executable)
-    row = row_of(check(made.tree(), ["tas"], made.tree() / TABLES), "prepare")
+    row = row_of(check(submission_files.tree(), ["tas"], submission_files.tree() / TABLES), "prepare")
     assert row["checked"] == 0
     assert row["left_out"] == f"PrePARE: not installed, the CMOR of {sys.executable} has none"
 
 
 def test_files_without_their_tables_cannot_be_put_to_prepare():
-    row = row_of(check(made.tree(), ["tas"]), "prepare")
+    row = row_of(check(submission_files.tree(), ["tas"]), "prepare")
     assert row["checked"] == 0
     assert "needs the tables" in row["left_out"]
 
@@ -118,7 +120,7 @@ def across(work, variables):
     """Report on the submission that consists of the named variables of one simulation on the native grid."""
     files = [
         {
-            "path": str(made.submission_file(work, name).relative_to(work / "submission")),
+            "path": str(submission_files.submission_file(work, name).relative_to(work / "submission")),
             "variable": name,
             "grid": "gn",
             "version": "v20261122",
@@ -155,7 +157,7 @@ VARIABLES = "ta hus ua va zg ps psl ts tas huss tdas uas vas pr".split()
 
 @needs_plugin
 def test_without_the_vocabulary_the_table_says_how_to_get_it(no_vocabulary):
-    report = across(made.tree(), VARIABLES)
+    report = across(submission_files.tree(), VARIABLES)
     assert report.findings == []
     assert report.checked["cmip6-structure"] == 14
     row = row_of(report, "cmip6-vocabulary")
@@ -166,7 +168,7 @@ def test_without_the_vocabulary_the_table_says_how_to_get_it(no_vocabulary):
 @needs_plugin
 @needs_tables
 def test_our_files_agree_with_the_vocabulary(installed):
-    report = across(made.tree(), VARIABLES)
+    report = across(submission_files.tree(), VARIABLES)
     assert [str(finding) for finding in report.findings] == []
     assert report.checked["cmip6-vocabulary"] == report.checked["cmip6-structure"] == 14
     assert row_of(report, "cmip6-vocabulary")["left_out"] == ""
@@ -186,7 +188,7 @@ def test_our_files_agree_with_the_vocabulary(installed):
     ],
 )
 def test_what_the_vocabulary_does_not_hold_is_a_warning_with_file_and_value(installed, copy, name, value):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     set_attribute(path, name, value)
     (finding,) = of_rule(across(copy, ["tas", "pr"]), "cmip6-vocabulary")
     assert not finding.gate
@@ -198,7 +200,7 @@ def test_what_the_vocabulary_does_not_hold_is_a_warning_with_file_and_value(inst
 @needs_plugin
 @needs_tables
 def test_a_variables_attributes_are_compared_with_the_registry(installed, copy):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     rebuild(path, lambda plain: plain.variables["tas"][2].update(long_name="2 m temperature"))
     (finding,) = of_rule(across(copy, ["tas"]), "cmip6-vocabulary")
     assert "'2 m temperature'" in finding.message
@@ -217,7 +219,7 @@ def test_only_one_half_of_the_vocabulary_is_none(installed):
 
 @needs_plugin
 def test_what_the_plugin_finds_wrong_with_a_file_is_named(no_vocabulary, copy):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     set_attribute(path, "physics_index", np.int32(2))
     (finding,) = across(copy, ["tas", "pr"]).gates
     assert finding.rule == "cmip6-structure"
@@ -227,7 +229,7 @@ def test_what_the_plugin_finds_wrong_with_a_file_is_named(no_vocabulary, copy):
 
 def test_a_missing_plugin_is_said_in_the_table(monkeypatch):
     monkeypatch.setattr("workflow.scripts.check.across.wcrp_installed", lambda: False)
-    report = across(made.tree(), ["tas"])
+    report = across(submission_files.tree(), ["tas"])
     assert report.findings == []
     for name in ("cmip6-structure", "cmip6-vocabulary"):
         assert row_of(report, name)["left_out"] == "cc-plugin-wcrp: not installed"

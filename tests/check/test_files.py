@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import attribute, coordinate, load, save
+from tests.helpers import submission_files
 from tests.helpers.checking import check, named
+from tests.helpers.edit_netcdf import attribute, coordinate, load, save
 from workflow.scripts.check import files as cmor_files
 from workflow.scripts.common.months import month_range
 
 
 def test_a_truncated_file_is_named(copy):
-    path = made.submission_file(copy, "ta")
+    path = submission_files.submission_file(copy, "ta")
     path.write_bytes(path.read_bytes()[:-3000])
     assert named(check(copy)[1], "readable", path.name, "cannot be read")
 
 
 def test_statistics_do_not_depend_on_the_slabs(tmp_path, monkeypatch):
-    root = made.tree() / "submission"
-    path = made.submission_file(made.tree(), "ta")
+    root = submission_files.tree() / "submission"
+    path = submission_files.submission_file(submission_files.tree(), "ta")
     whole = cmor_files.read_files([path], root)[0][0].statistics
     monkeypatch.setattr(cmor_files, "SLAB", 5)
     parts = cmor_files.read_files([path], root)[0][0].statistics
     values = load(path).values("ta")
-    assert whole.months == parts.months == len(month_range(*made.PERIOD))
+    assert whole.months == parts.months == len(month_range(*submission_files.PERIOD))
     assert whole.digest.digest() == parts.digest.digest()
     assert parts.minimum.tolist() == values.min(axis=(0, 2, 3)).tolist()
     assert parts.total == pytest.approx(values.sum(axis=0, dtype="f8"))
@@ -31,7 +31,7 @@ def test_statistics_do_not_depend_on_the_slabs(tmp_path, monkeypatch):
 
 def test_a_month_repeated_across_slabs_is_found(copy, monkeypatch):
     monkeypatch.setattr(cmor_files, "SLAB", 5)
-    path = made.submission_file(copy, "vas")
+    path = submission_files.submission_file(copy, "vas")
     plain = load(path)
     plain.values("vas")[5] = plain.values("vas")[4]
     save(plain, path)
@@ -43,7 +43,7 @@ def test_a_month_repeated_across_slabs_is_found(copy, monkeypatch):
 @pytest.mark.parametrize("end", [False, True], ids=["middle", "end"])
 def test_a_month_is_called_by_the_times_of_its_own_file(copy, later, units, days, end):
     """Others' files may begin in another month, count from another day and stamp the end of a month."""
-    path = made.submission_file(copy, "ta")
+    path = submission_files.submission_file(copy, "ta")
     months = np.datetime64("1978-10") + later + np.arange(13)
     edges = (months.astype("datetime64[D]") - np.datetime64("1978-10-01")).astype(float) + days
     plain = load(path)
@@ -59,7 +59,7 @@ def test_a_month_is_called_by_the_times_of_its_own_file(copy, later, units, days
 
 
 def test_a_calendar_without_leap_days_calls_months_as_it_counts(copy):
-    path = made.submission_file(copy, "vas")
+    path = submission_files.submission_file(copy, "vas")
     plain = load(path)
     plain.values("vas")[5] = plain.values("vas")[4]
     edges = 365.0 * 300 + np.cumsum([0, 31, 30, 31, 31, 28, 31, 30, 31, 30, 31, 31, 30])  # of 2278-10 to 2279-09
@@ -70,7 +70,7 @@ def test_a_calendar_without_leap_days_calls_months_as_it_counts(copy):
 
 
 def test_a_month_without_a_time_is_called_by_its_place(copy):
-    path = made.submission_file(copy, "vas")
+    path = submission_files.submission_file(copy, "vas")
     plain = load(path)
     plain.values("vas")[5] = plain.values("vas")[4]
     attribute("units", "months since 1978-10", "time")(plain)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from tests.check.test_conformance import VARIABLES, across, needs_plugin, row_of
-from tests.helpers import made
+from tests.helpers import submission_files
 from workflow.scripts.check import conformance
 
 
@@ -29,7 +29,7 @@ def test_a_vocabulary_that_cannot_be_looked_for_is_left_out_with_a_reason(no_hom
     with caplog.at_level(logging.WARNING):
         assert not conformance.vocabulary_installed()
     assert "esgvoc cannot look for its vocabulary: " in caplog.text
-    report = across(made.tree(), VARIABLES)
+    report = across(submission_files.tree(), VARIABLES)
     assert report.findings == []
     assert report.checked["cmip6-structure"] == 14
     assert (

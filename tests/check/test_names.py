@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import rename
+from tests.helpers import submission_files
 from tests.helpers.checking import check, named
+from tests.helpers.edit_netcdf import rename
 from workflow.scripts.check.rules import RULES
 
 # Breaks of names: (rule, variable whose file is renamed, folder or None for the file name, new name, value named).
@@ -33,7 +33,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("rule", "part", "new", "value"), NAMES)
 def test_a_wrong_name_is_named(copy, rule, part, new, value):
-    path = rename(made.submission_file(copy, "tas"), part, new)
+    path = rename(submission_files.submission_file(copy, "tas"), part, new)
     found = [finding for finding in check(copy, [path])[1].findings if finding.rule == rule]
     assert found
     assert any(finding.subject == str(path.relative_to(copy / "submission")) for finding in found)
@@ -41,7 +41,7 @@ def test_a_wrong_name_is_named(copy, rule, part, new, value):
 
 
 def test_a_missing_version_folder_is_named(copy):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     shutil.move(path, path.parents[1] / path.name)
     assert named(check(copy)[1], "layout", path.name, "7 folders")
 

@@ -6,7 +6,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.project import DATA
 from workflow.scripts.check.prescribed_sea import PrescribedSea, sea_findings
 from workflow.scripts.check.rules import expectation
@@ -19,12 +19,14 @@ from workflow.scripts.common.ncfiles import add_field, add_grid, add_months, new
 
 
 def expected_of(folder, table):
-    write_tables(folder, made.FACTS, table, "aimip", 0, made.SUBMISSION, 15.0, made.PERIOD)
-    return expectation(made.FACTS, made.FACTS / "ranges.csv", folder)
+    write_tables(
+        folder, submission_files.FACTS, table, "aimip", 0, submission_files.SUBMISSION, 15.0, submission_files.PERIOD
+    )
+    return expectation(submission_files.FACTS, submission_files.FACTS / "ranges.csv", folder)
 
 
 def test_nothing_is_left_out_of_a_submission_by_aimips_own_table(tmp_path):
-    expected = expected_of(tmp_path, made.VARIABLES)
+    expected = expected_of(tmp_path, submission_files.VARIABLES)
     assert left_out_rules(expected, set(expected.entries)) == {}
     # One that is not there is a finding, not a rule left out.
     assert left_out_rules(expected, set(expected.entries) - {"huss", "tdas"}) == {}
@@ -44,7 +46,7 @@ def test_what_another_table_leaves_out_is_named(tmp_path):
 
 def test_variables_on_levels_of_their_own_differ_in_these_alone(tmp_path):
     """Temperature on 850, 500 and 250 hPa, humidity on two of them, wind on the same two in another order."""
-    lines = made.VARIABLES.read_text().splitlines()
+    lines = submission_files.VARIABLES.read_text().splitlines()
     wanted = {"ta": ("850", "500", "250"), "hus": ("850", "500"), "ua": ("850", "500")}
     rows = [line for line in lines if line.split(",")[4] in wanted.get(line.split(",")[-1], ())]
     (tmp_path / "table.csv").write_text("\n".join([lines[0], *rows]) + "\n")

@@ -7,16 +7,16 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import attribute, field, put, rebuild
+from tests.helpers import submission_files
 from tests.helpers.checking import MODEL, RANGES, check, named
+from tests.helpers.edit_netcdf import attribute, field, put, rebuild
 from workflow.scripts.check.rules import RULES, expectation
 from workflow.scripts.check.simulation import check_files, check_simulation, main
 
 
 def test_a_good_simulation_passes_every_rule():
-    folder = made.tree() / "submission" / MODEL / "aimip/r1i1p1f1"
-    summary, report = check(made.tree(), list(folder.rglob("*.nc")), conformance=True)
+    folder = submission_files.tree() / "submission" / MODEL / "aimip/r1i1p1f1"
+    summary, report = check(submission_files.tree(), list(folder.rglob("*.nc")), conformance=True)
     assert report.gates == []
     assert {finding.rule for finding in report.findings} == {"grid-spacing"}
     assert summary["member_id"] == "r1i1p1f1"
@@ -27,7 +27,9 @@ def test_a_good_simulation_passes_every_rule():
 
 @pytest.mark.parametrize(("period", "checked"), [(("1978-10", "2024-12"), 1), (("1960-03", "1970-05"), 0)])
 def test_another_period_than_the_protocols_is_said_and_stops_nothing(period, checked):
-    _, report = check_files([], made.tree(), expectation(made.FACTS, RANGES, period=period), conformance=False)
+    _, report = check_files(
+        [], submission_files.tree(), expectation(submission_files.FACTS, RANGES, period=period), conformance=False
+    )
     assert report.checked.get("protocol-period", 0) == checked and report.gates == []
     said = None if checked else "this simulation is one of 1960-03 to 1970-05"
     assert report.left_out.get("protocol-period") == said
@@ -36,14 +38,14 @@ def test_another_period_than_the_protocols_is_said_and_stops_nothing(period, che
 
 
 def test_a_missing_variable_is_named(copy):
-    made.submission_file(copy, "huss").unlink()
+    submission_files.submission_file(copy, "huss").unlink()
     report = check(copy)[1]
     assert named(report, "variables-complete", "huss", "huss on gn is absent")
     assert named(report, "files-as-planned", "huss_Amon", "is absent")
 
 
 def test_a_stray_file_is_named(copy):
-    path = made.submission_file(copy, "ta").with_suffix(".part")
+    path = submission_files.submission_file(copy, "ta").with_suffix(".part")
     path.write_text("left by a killed run")
     report = check(copy)[1]
     assert named(report, "name-parts", path.name, path.name)
@@ -51,7 +53,7 @@ def test_a_stray_file_is_named(copy):
 
 
 def test_two_versions_of_a_file_are_named(copy):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     other = path.parents[1] / "v20260101" / path.name
     other.parent.mkdir()
     shutil.copy(path, other)
@@ -61,7 +63,7 @@ def test_two_versions_of_a_file_are_named(copy):
 
 
 def test_an_allowed_finding_does_not_gate(copy):
-    path = made.submission_file(copy, "zg")
+    path = submission_files.submission_file(copy, "zg")
     rebuild(path, attribute("long_name", "Height", "zg"))
     assert len(check(copy)[1].gates) == 1
     report = check(copy, allow=("long-name=*/zg/*",))[1]
@@ -84,12 +86,12 @@ def no_cf(monkeypatch):
 def script(work, result):
     check_simulation(
         work / "submission",
-        made.tree() / "tables/aimip",
-        made.FACTS,
+        submission_files.tree() / "tables/aimip",
+        submission_files.FACTS,
         RANGES,
         "aimip",
         1,
-        made.tree() / "forcing.nc",
+        submission_files.tree() / "forcing.nc",
         result,
     )
 
@@ -104,7 +106,7 @@ def test_the_rule_writes_a_summary_of_a_good_simulation(copy, no_cf):
 
 
 def test_the_rule_writes_nothing_for_a_broken_simulation(copy, no_cf):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     rebuild(path, field("tas", put((0, 0, 0), np.nan)))
     with pytest.raises(RuntimeError, match=rf"{path.name}: no-nan: 1 values are NaN"):
         script(copy, copy / "r1.json")
@@ -120,10 +122,10 @@ def command(work, result):
     """The command line of the rule on the files of the copy."""
     options = {
         "submission": work / "submission",
-        "tables": made.tree() / "tables/aimip",
-        "facts": made.FACTS,
+        "tables": submission_files.tree() / "tables/aimip",
+        "facts": submission_files.FACTS,
         "ranges": RANGES,
-        "forcing": made.tree() / "forcing.nc",
+        "forcing": submission_files.tree() / "forcing.nc",
         "experiment": "aimip",
         "member": 1,
         "out": result,
@@ -139,7 +141,7 @@ def test_the_command_line_writes_what_the_function_writes(copy, no_cf):
 
 
 def test_the_command_line_ends_with_the_first_finding_in_one_sentence_and_all_in_the_log(copy, no_cf, capsys):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     rebuild(path, field("tas", put((0, 0, 0), np.nan)))
     assert main(command(copy, copy / "program.json")) == 1
     printed = capsys.readouterr().err

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import made
-from tests.helpers.broken import coordinate, rebuild
+from tests.helpers import submission_files
 from tests.helpers.checking import MODEL
+from tests.helpers.edit_netcdf import coordinate, rebuild
 from tests.helpers.refusing import available
 from workflow.scripts.check.rules import FURTHER_RULES, RULES
 from workflow.scripts.check.submission import main, tree_root
 
-PERIOD = ["--period", *made.PERIOD]
+PERIOD = ["--period", *submission_files.PERIOD]
 
 
 def test_the_program_passes_a_good_tree(work, capsys):
-    assert main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(made.tree() / "forcing.nc")]) == 0
+    assert (
+        main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(submission_files.tree() / "forcing.nc")])
+        == 0
+    )
     assert "on 112 files of 4 simulations: 0 findings" in capsys.readouterr().out
 
 
@@ -85,7 +88,7 @@ def without(name):
     ],
 )
 def test_a_file_that_is_no_forcing_is_named_with_what_it_lacks(work, tmp_path, capsys, edit, words):
-    forcing = Path(shutil.copy(made.tree() / "forcing.nc", tmp_path / "wrong.nc"))
+    forcing = Path(shutil.copy(submission_files.tree() / "forcing.nc", tmp_path / "wrong.nc"))
     rebuild(forcing, edit)
     assert main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(forcing)]) == 2
     printed = capsys.readouterr().err
@@ -95,7 +98,7 @@ def test_a_file_that_is_no_forcing_is_named_with_what_it_lacks(work, tmp_path, c
 
 
 def test_a_forcing_of_fewer_months_than_the_files_is_named(work, tmp_path, capsys):
-    forcing = Path(shutil.copy(made.tree() / "forcing.nc", tmp_path / "short.nc"))
+    forcing = Path(shutil.copy(submission_files.tree() / "forcing.nc", tmp_path / "short.nc"))
     fewer = {name: coordinate(name, lambda values: values[:9]) for name in ("time", "time_bnds", "sst", "siconc")}
     rebuild(forcing, lambda plain: [edit(plain) for edit in fewer.values()])
     assert main([str(work / "submission"), *PERIOD, "--no-cf", "--forcing", str(forcing)]) == 1
@@ -110,11 +113,20 @@ def test_an_outcome_that_cannot_be_written_is_said_in_one_sentence(work, tmp_pat
     (tmp_path / "file").touch()
     shutil.rmtree(work / "submission" / MODEL / "aimip-p4k")
     command = [sys.executable, "-m", "workflow.scripts.check.submission", work / "submission", *PERIOD, "--no-cf"]
-    full = [sys.executable, made.ROOT / "tests/helpers/refusing.py", "write=ENOSPC", *command, "--out", tmp_path / "o"]
+    full = [
+        sys.executable,
+        submission_files.ROOT / "tests/helpers/refusing.py",
+        "write=ENOSPC",
+        *command,
+        "--out",
+        tmp_path / "o",
+    ]
     cases = [([*command, "--out", tmp_path / "file/o"], f"{tmp_path / 'file'}")]
     cases += [(full, f"the disk of {tmp_path / 'o.json'} is full")] if available() else []
     for words, said in cases:
-        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, cwd=made.ROOT)
+        done = subprocess.run(
+            list(map(str, words)), capture_output=True, text=True, check=False, cwd=submission_files.ROOT
+        )
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("check_submission: the outcome cannot be written to") and said in done.stderr
         assert done.stderr.count("\n") == 1
@@ -134,13 +146,13 @@ def test_the_program_says_when_there_is_nothing_to_check(tmp_path, capsys):
 
 def test_the_program_runs_as_a_module():
     command = [sys.executable, "-m", "workflow.scripts.check.submission", "--rules"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=made.ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=submission_files.ROOT)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(RULES) + len(FURTHER_RULES)
 
 
 def test_every_rule_is_named_in_a_test_that_breaks_something():
-    tests = "".join(path.read_text() for path in (made.ROOT / "tests/check").glob("test_*.py"))
+    tests = "".join(path.read_text() for path in (submission_files.ROOT / "tests/check").glob("test_*.py"))
     assert [name for name in [*RULES, *FURTHER_RULES] if f'"{name}"' not in tests] == []
 
 

@@ -8,12 +8,12 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.checking import MODEL, check
 from workflow.scripts.check.submission import main
 from workflow.scripts.common.months import TIME_UNITS
 
-PERIOD = ["--period", *made.PERIOD]
+PERIOD = ["--period", *submission_files.PERIOD]
 
 
 @pytest.mark.parametrize("calendar", ["proleptic_gregorian", "standard"])
@@ -27,7 +27,7 @@ PERIOD = ["--period", *made.PERIOD]
     ],
 )
 def test_any_start_of_the_count_of_days_is_fine(copy, units, calendar):
-    path = made.submission_file(copy, "tas")
+    path = submission_files.submission_file(copy, "tas")
     shift = cftime.date2num(cftime.num2date(0, TIME_UNITS, calendar), units, calendar)
     with netCDF4.Dataset(path, "a") as file:
         file["time"].setncatts({"units": units, "calendar": calendar})

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.helpers import made
-from tests.helpers.broken import rebuild
+from tests.helpers import submission_files
+from tests.helpers.edit_netcdf import rebuild
 
 VARIABLES = "ta hus ua va zg ps psl ts tas huss tdas uas vas pr".split()
 PATH = (
@@ -22,7 +22,7 @@ needs_cdo = pytest.mark.skipif(shutil.which("cdo") is None, reason="cdo is not i
 
 def open_member(experiment, member, grid, work=None):
     """One member as the evaluation opens it: every variable by the path template, merged without conflicts."""
-    root = (work or made.tree()) / "submission"
+    root = (work or submission_files.tree()) / "submission"
     fields = []
     for variable in VARIABLES:
         path = root / PATH.format(experiment=experiment, member=member, variable=variable, grid=grid, **NAMES)
@@ -36,9 +36,9 @@ def open_member(experiment, member, grid, work=None):
 
 
 @pytest.mark.parametrize("grid", ["gn", "gr"])
-@pytest.mark.parametrize("experiment", made.EXPERIMENTS)
+@pytest.mark.parametrize("experiment", submission_files.EXPERIMENTS)
 def test_the_evaluations_loader_opens_the_submission(experiment, grid):
-    members = [open_member(experiment, f"r{member}i1p1f1", grid) for member in made.MEMBERS]
+    members = [open_member(experiment, f"r{member}i1p1f1", grid) for member in submission_files.MEMBERS]
     whole = xr.concat(members, dim="realization", join="exact")
     lat, lon = (13, 24) if grid == "gn" else (18, 36)
     assert dict(whole.sizes) == {"realization": 2, "time": 12, "lat": lat, "lon": lon, "bnds": 2, "plev": 7}
@@ -67,15 +67,17 @@ def other_bounds(plain):
     [("zg", scalar_level, (KeyError, ValueError)), ("pr", other_bounds, xr.MergeError)],
 )
 def test_what_stops_the_evaluations_loader_stops_this_one(tmp_path, variable, edit, error):
-    shutil.copytree(made.tree() / "submission/UMD-PARETO/MD-1p5/aimip", tmp_path / "submission/UMD-PARETO/MD-1p5/aimip")
+    shutil.copytree(
+        submission_files.tree() / "submission/UMD-PARETO/MD-1p5/aimip", tmp_path / "submission/UMD-PARETO/MD-1p5/aimip"
+    )
     open_member("aimip", "r1i1p1f1", "gn", tmp_path)
-    rebuild(made.submission_file(tmp_path, variable), edit)
+    rebuild(submission_files.submission_file(tmp_path, variable), edit)
     with pytest.raises(error):
         open_member("aimip", "r1i1p1f1", "gn", tmp_path)
 
 
 def test_level_interpolation_returns_the_submitted_levels_unchanged():
-    path = made.submission_file(made.tree(), "ta")
+    path = submission_files.submission_file(submission_files.tree(), "ta")
     with xr.open_dataset(path) as file:
         found = file.ta.interp(plev=EVALUATED_LEVELS, method="linear")
         assert np.allclose(found, file.ta, rtol=1e-6)
@@ -98,7 +100,7 @@ def warnings_of(done):
 @pytest.mark.parametrize("grid", ["gn", "gr"])
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_cdo_reads_every_variable_without_a_warning(variable, grid):
-    path = made.submission_file(made.tree(), variable, grid)
+    path = submission_files.submission_file(submission_files.tree(), variable, grid)
     for operator in CDO_CALLS:
         done = call_cdo(operator, path)
         assert done.returncode == 0, done.stderr
@@ -123,7 +125,7 @@ def wrong_units(plain):
 @pytest.mark.parametrize(("edit", "operator"), [(wrong_calendar, CDO_CALLS[0]), (wrong_units, CDO_CALLS[1])])
 def test_a_warning_of_cdo_is_found(tmp_path, edit, operator):
     path = tmp_path / "tas.nc"
-    shutil.copy(made.submission_file(made.tree(), "tas"), path)
+    shutil.copy(submission_files.submission_file(submission_files.tree(), "tas"), path)
     rebuild(path, edit)
     assert warnings_of(call_cdo(operator, path))
 
@@ -132,8 +134,8 @@ def test_a_warning_of_cdo_is_found(tmp_path, edit, operator):
 def test_bounds_are_enough_for_cdos_conservative_regridding(tmp_path):
     """gr as CDO makes it from gn: it draws the same boxes from the files' own bounds."""
     target = tmp_path / "psl.nc"
-    grid = made.submission_file(made.tree(), "psl", "gr")
-    source = made.submission_file(made.tree(), "psl")
+    grid = submission_files.submission_file(submission_files.tree(), "psl", "gr")
+    source = submission_files.submission_file(submission_files.tree(), "psl")
     subprocess.run(["cdo", "-s", "-O", f"remapcon,{grid}", source, target], check=True, capture_output=True)
     with xr.open_dataset(target) as theirs, xr.open_dataset(grid) as ours:
         assert np.abs(theirs.psl.values - ours.psl.values).max() < 0.05

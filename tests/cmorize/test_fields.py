@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from workflow.scripts.common.grids import area_mean, cell_areas, centres
 
 
@@ -14,11 +14,11 @@ def read(path, name):
 
 
 def submitted(variable, grid="gn", experiment="aimip"):
-    return read(made.submission_file(made.tree(), variable, grid, experiment), variable)
+    return read(submission_files.submission_file(submission_files.tree(), variable, grid, experiment), variable)
 
 
 def rollout(channel, experiment="aimip"):
-    return read(made.tree() / f"rollout/{experiment}/r1.nc", channel)
+    return read(submission_files.tree() / f"rollout/{experiment}/r1.nc", channel)
 
 
 @pytest.mark.parametrize(("variable", "channel"), [("ta", "t"), ("ua", "u"), ("va", "v")])
@@ -60,10 +60,10 @@ def test_near_surface_humidity_follows_the_evaluations_formula():
     assert submitted("huss") == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize(("experiment", "offset"), made.EXPERIMENTS.items())
+@pytest.mark.parametrize(("experiment", "offset"), submission_files.EXPERIMENTS.items())
 def test_surface_temperature_is_the_prescribed_sea(experiment, offset):
     values = submitted("ts", experiment=experiment)
-    with netCDF4.Dataset(made.tree() / "forcing.nc") as file:
+    with netCDF4.Dataset(submission_files.tree() / "forcing.nc") as file:
         sst, ice, land = (np.ma.filled(file[name][:].astype("f8"), np.nan) for name in ("sst", "siconc", "lsm"))
     sea = (np.broadcast_to(land, sst.shape) < 0.01) & (ice < 0.01)
     assert 0.2 < sea.mean() < 0.8

@@ -12,7 +12,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from workflow.scripts.cmorize.tables import write_tables
 
 VARIABLES = "ta hus ua va zg ps psl ts tas huss tdas uas vas pr".split()
@@ -21,14 +21,16 @@ VARIABLES = "ta hus ua va zg ps psl ts tas huss tdas uas vas pr".split()
 @pytest.fixture
 def work(tmp_path):
     """Inputs of one simulation to break, without the files made from them."""
-    shutil.copytree(made.tree() / "tables", tmp_path / "tables")
-    shutil.copytree(made.tree() / "rollout", tmp_path / "rollout")
-    shutil.copy(made.tree() / "forcing.nc", tmp_path / "forcing.nc")
+    shutil.copytree(submission_files.tree() / "tables", tmp_path / "tables")
+    shutil.copytree(submission_files.tree() / "rollout", tmp_path / "rollout")
+    shutil.copy(submission_files.tree() / "forcing.nc", tmp_path / "forcing.nc")
     return tmp_path
 
 
 def run(*arguments, **options):
-    return subprocess.run(made.cmorize_command(*arguments, **options), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        submission_files.cmorize_command(*arguments, **options), capture_output=True, text=True, check=False
+    )
 
 
 def files_below(folder):
@@ -36,12 +38,16 @@ def files_below(folder):
 
 
 def test_a_simulation_is_exactly_its_files():
-    found = files_below(made.tree() / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1")
-    assert found == sorted(made.submission_file(made.tree(), name, grid) for name in VARIABLES for grid in ("gn", "gr"))
+    found = files_below(submission_files.tree() / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1")
+    assert found == sorted(
+        submission_files.submission_file(submission_files.tree(), name, grid)
+        for name in VARIABLES
+        for grid in ("gn", "gr")
+    )
 
 
 def test_nothing_stands_beside_the_institution():
-    assert [path.name for path in (made.tree() / "submission").iterdir()] == ["UMD-PARETO"]
+    assert [path.name for path in (submission_files.tree() / "submission").iterdir()] == ["UMD-PARETO"]
 
 
 @pytest.fixture
@@ -77,11 +83,13 @@ def digests(folder):
 
 def test_two_runs_give_identical_values_and_different_tracking_ids(work):
     assert run(work).returncode == 0
-    first, second = (folder / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1" for folder in (made.tree(), work))
+    first, second = (
+        folder / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1" for folder in (submission_files.tree(), work)
+    )
     assert digests(first) == digests(second)
     ids = []
-    for folder in (made.tree(), work):
-        with netCDF4.Dataset(made.submission_file(folder, "pr")) as file:
+    for folder in (submission_files.tree(), work):
+        with netCDF4.Dataset(submission_files.submission_file(folder, "pr")) as file:
             ids.append(file.tracking_id)
     assert ids[0] != ids[1]
 
@@ -91,7 +99,9 @@ def test_a_scratch_folder_is_worked_in_and_left_empty(work, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     assert run(work, scratch=scratch).returncode == 0
-    first, second = (folder / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1" for folder in (made.tree(), work))
+    first, second = (
+        folder / "submission/UMD-PARETO/MD-1p5/aimip/r1i1p1f1" for folder in (submission_files.tree(), work)
+    )
     assert digests(first) == digests(second)
     assert not list(scratch.iterdir()) and not list((work / "submission").glob(".*"))
     shutil.rmtree(work / "submission")
@@ -156,11 +166,11 @@ def test_a_bad_rollout_stops_in_one_sentence_and_leaves_no_file(work, change, wo
     ("resolution", "period", "words"),
     [
         (15.0, ("1978-10", "1979-08"), "r1.nc has 11 months, not the 12 of 1978-10..1979-09"),
-        (9.0, made.PERIOD, "r1.nc and the forcing file differ in lat: regrid both to the same grid"),
+        (9.0, submission_files.PERIOD, "r1.nc and the forcing file differ in lat: regrid both to the same grid"),
     ],
 )
 def test_a_rollout_of_another_size_stops_in_one_sentence(work, resolution, period, words):
-    made.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
+    submission_files.write_rollout(work / "rollout/aimip/r1.nc", resolution=resolution, period=period)
     done = run(work)
     assert done.returncode == 1
     assert words in done.stderr
@@ -221,11 +231,11 @@ def test_a_stopped_run_leaves_no_file_and_the_next_one_clears_what_a_killed_one_
     stray = work / "submission/.aimip.r1i1p1f1.part/ta_PHPlEe758.nc"
     stray.parent.mkdir(parents=True)
     stray.write_text("left by a killed run")
-    made.write_rollout(work / "long.nc", period=("1978-10", "2017-09"))
-    made.write_forcing(work / "forcing.nc", period=("1978-10", "2017-09"))
+    submission_files.write_rollout(work / "long.nc", period=("1978-10", "2017-09"))
+    submission_files.write_aggregated_forcing(work / "forcing.nc", period=("1978-10", "2017-09"))
     path = work / "tables/aimip/submission.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"period": ["1978-10", "2017-09"]}))
-    command = made.cmorize_command(work, rollout=work / "long.nc")
+    command = submission_files.cmorize_command(work, rollout=work / "long.nc")
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     end = time.monotonic() + 300  # ends a hung run only
     while not list(stray.parent.rglob("*_gn*.nc")) and time.monotonic() < end:
@@ -244,16 +254,27 @@ PEAK = (
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_months(tmp_path):
-    made.tree()
+    submission_files.tree()
     peaks = []
     for name, period in (("short", ("1978-10", "1980-09")), ("long", ("1978-10", "1998-09"))):
         work = tmp_path / name
         (work / "rollout/aimip").mkdir(parents=True)
-        write_tables(work / "tables/aimip", made.FACTS, made.VARIABLES, "aimip", 0, made.SUBMISSION, 3.0, period)
-        made.write_rollout(work / "rollout/aimip/r1.nc", resolution=3.0, period=period)
-        made.write_forcing(work / "forcing.nc", 3.0, period)
-        command = made.cmorize_command(work, grids=("gn",))
-        done = subprocess.run([made.CMOR_PYTHON, "-c", PEAK, *command], capture_output=True, text=True, check=True)
+        write_tables(
+            work / "tables/aimip",
+            submission_files.FACTS,
+            submission_files.VARIABLES,
+            "aimip",
+            0,
+            submission_files.SUBMISSION,
+            3.0,
+            period,
+        )
+        submission_files.write_rollout(work / "rollout/aimip/r1.nc", resolution=3.0, period=period)
+        submission_files.write_aggregated_forcing(work / "forcing.nc", 3.0, period)
+        command = submission_files.cmorize_command(work, grids=("gn",))
+        done = subprocess.run(
+            [submission_files.CMOR_PYTHON, "-c", PEAK, *command], capture_output=True, text=True, check=True
+        )
         peaks.append(int(done.stdout))
     # A variable on seven levels has 5 MB in the short run, 49 MB in the long one.
     assert peaks[1] - peaks[0] < 30_000, peaks

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.project import DATA
 from workflow.scripts.check.rules import expectation
 from workflow.scripts.cmorize import tables as cmor_tables
@@ -20,13 +20,21 @@ needs_cmip6 = pytest.mark.skipif(not CMIP6_TABLES.is_dir(), reason="Debian's cmo
 
 
 def entries():
-    return mip_tables.read_entries(made.FACTS)
+    return mip_tables.read_entries(submission_files.FACTS)
 
 
 def write(folder, experiment="aimip", offset=0, sea=None, **changes):
-    submission = made.SUBMISSION | changes
+    submission = submission_files.SUBMISSION | changes
     cmor_tables.write_tables(
-        folder, made.FACTS, made.VARIABLES, experiment, offset, submission, 15.0, made.PERIOD, **(sea or {})
+        folder,
+        submission_files.FACTS,
+        submission_files.VARIABLES,
+        experiment,
+        offset,
+        submission,
+        15.0,
+        submission_files.PERIOD,
+        **(sea or {}),
     )
 
 
@@ -55,13 +63,23 @@ def test_a_wrong_name_stops_in_one_sentence_before_a_file_is_written(tmp_path, c
 
 
 def test_the_command_line_writes_what_the_function_writes(tmp_path):
-    submission = made.SUBMISSION | {"institution": 'Université d\'Été {of the} "Sea"', "references": "$HOME & 2 * 3 %s"}
+    submission = submission_files.SUBMISSION | {
+        "institution": 'Université d\'Été {of the} "Sea"',
+        "references": "$HOME & 2 * 3 %s",
+    }
     cmor_tables.write_tables(
-        tmp_path / "a", made.FACTS, made.VARIABLES, "aimip-m2k", -0.00001, submission, 15.0, made.PERIOD
+        tmp_path / "a",
+        submission_files.FACTS,
+        submission_files.VARIABLES,
+        "aimip-m2k",
+        -0.00001,
+        submission,
+        15.0,
+        submission_files.PERIOD,
     )
-    words = ["--facts", made.FACTS, "--variables", made.VARIABLES]
+    words = ["--facts", submission_files.FACTS, "--variables", submission_files.VARIABLES]
     words += ["--experiment", "aimip-m2k", "--sst-offset=-1e-05", "--resolution", 15]
-    words += ["--submission", json.dumps(submission), "--period", *made.PERIOD, "--out", tmp_path / "b"]
+    words += ["--submission", json.dumps(submission), "--period", *submission_files.PERIOD, "--out", tmp_path / "b"]
     assert cmor_tables.main(list(map(str, words))) == 0
     for name in mip_tables.TABLE_FILES:
         assert filecmp.cmp(tmp_path / "b" / name, tmp_path / "a" / name, shallow=False)
@@ -130,10 +148,10 @@ def test_mean_diameter_of_small_cells_is_that_of_flat_rectangles():
 
 def test_the_table_has_the_variables_and_levels_that_the_channels_make():
     channels = {}
-    for row in read_variables(made.VARIABLES, role="field"):
+    for row in read_variables(submission_files.VARIABLES, role="field"):
         for name in row.cmor_name:
             channels.setdefault(name, []).append(row.level)
-    axes = mip_tables.read_axes(made.FACTS)
+    axes = mip_tables.read_axes(submission_files.FACTS)
     assert set(entries()) == set(channels)
     for name, entry in entries().items():
         axis = next((each for each in entry["dimensions"].split() if each.startswith("plev")), None)
@@ -142,20 +160,22 @@ def test_the_table_has_the_variables_and_levels_that_the_channels_make():
 
 
 def test_every_variable_has_a_plausible_range():
-    lines = (made.FACTS / "ranges.csv").read_text().splitlines()[1:]
+    lines = (submission_files.FACTS / "ranges.csv").read_text().splitlines()[1:]
     assert {line.split(",")[0] for line in lines} == set(entries())
 
 
 def test_aimips_own_table_of_variables_gives_aimips_tables(tmp_path):
     write(tmp_path)
     for name in mip_tables.MIP_TABLES:
-        assert filecmp.cmp(tmp_path / name, made.FACTS / name, shallow=False)
+        assert filecmp.cmp(tmp_path / name, submission_files.FACTS / name, shallow=False)
 
 
 def test_tables_follow_another_table_of_variables(tmp_path, caplog):
     table = DATA / "ncep_reanalysis_fields.csv"
-    cmor_tables.write_tables(tmp_path, made.FACTS, table, "aimip", 0, made.SUBMISSION, 15.0, made.PERIOD)
-    expected = expectation(made.FACTS, made.FACTS / "ranges.csv", tmp_path)
+    cmor_tables.write_tables(
+        tmp_path, submission_files.FACTS, table, "aimip", 0, submission_files.SUBMISSION, 15.0, submission_files.PERIOD
+    )
+    expected = expectation(submission_files.FACTS, submission_files.FACTS / "ranges.csv", tmp_path)
     assert {name: expected.levels(name) for name in expected.entries} == {
         "va": [20000.0],
         "zg": [50000.0, 20000.0],
@@ -177,7 +197,7 @@ def test_the_table_agrees_with_cmip6s(name):
 
 @needs_cmip6
 def test_axes_agree_with_cmip6s():
-    own = mip_tables.read_axes(made.FACTS)
+    own = mip_tables.read_axes(submission_files.FACTS)
     known = json.loads((CMIP6_TABLES / "CMIP6_coordinate.json").read_text())["axis_entry"]
     for name, entry in own.items():
         other = known["plev19" if name.startswith("plev") else name]

@@ -6,7 +6,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from workflow.scripts.cmorize import cmor_versions, writing
 from workflow.scripts.cmorize.tables import write_tables
 from workflow.scripts.common.mip_tables import read_entries
@@ -14,8 +14,8 @@ from workflow.scripts.common.months import mid_times, month_range, time_bounds
 
 
 def test_time_is_the_middle_of_each_month_with_contiguous_bounds():
-    months = month_range(*made.PERIOD)
-    path = made.submission_file(made.tree(), "tas")
+    months = month_range(*submission_files.PERIOD)
+    path = submission_files.submission_file(submission_files.tree(), "tas")
     with netCDF4.Dataset(path) as file:
         assert file["time"].units == "days since 1978-10-01"
         assert file["time"].calendar == "proleptic_gregorian"
@@ -26,7 +26,9 @@ def test_time_is_the_middle_of_each_month_with_contiguous_bounds():
 
 
 def test_files_carry_the_configs_metadata():
-    with netCDF4.Dataset(made.submission_file(made.tree(), "huss", "gr", "aimip-p4k", 2)) as file:
+    with netCDF4.Dataset(
+        submission_files.submission_file(submission_files.tree(), "huss", "gr", "aimip-p4k", 2)
+    ) as file:
         for key in (
             "institution_id",
             "institution",
@@ -36,7 +38,7 @@ def test_files_carry_the_configs_metadata():
             "references",
             "further_info_url",
         ):
-            assert file.getncattr(key) == made.SUBMISSION[key]
+            assert file.getncattr(key) == submission_files.SUBMISSION[key]
         assert file.variant_label == "r2i1p1f1"
         assert file.realization_index == 2
         assert file.experiment_id == "aimip-p4k"
@@ -48,7 +50,7 @@ def test_files_carry_the_configs_metadata():
 
 
 def test_history_says_what_made_the_file():
-    with netCDF4.Dataset(made.submission_file(made.tree(), "ta", "gn", "aimip-p4k", 2)) as file:
+    with netCDF4.Dataset(submission_files.submission_file(submission_files.tree(), "ta", "gn", "aimip-p4k", 2)) as file:
         for text in (
             "checkpoint_sha256=" + "c" * 64,
             "forcing_sha256=" + "f" * 64,
@@ -88,12 +90,23 @@ class RecordedCmor:
 def recorded(tmp_path, monkeypatch, request):
     """The calls for one simulation of 30 months on both grids, made under this Python and its numpy."""
     period = ("1978-10", "1981-03")
-    write_tables(tmp_path / "tables", made.FACTS, made.VARIABLES, "aimip", 0, made.SUBMISSION, 15.0, period)
-    rollout = made.write_rollout(tmp_path / "r1.nc", period=period)
-    forcing = made.write_forcing(tmp_path / "forcing.nc", period=period)
+    write_tables(
+        tmp_path / "tables",
+        submission_files.FACTS,
+        submission_files.VARIABLES,
+        "aimip",
+        0,
+        submission_files.SUBMISSION,
+        15.0,
+        period,
+    )
+    rollout = submission_files.write_rollout(tmp_path / "r1.nc", period=period)
+    forcing = submission_files.write_aggregated_forcing(tmp_path / "forcing.nc", period=period)
     recorder = RecordedCmor(request.param)
     monkeypatch.setattr(writing, "import_cmor", lambda: recorder)
-    writing.cmorize(rollout, forcing, made.VARIABLES, tmp_path / "tables", "aimip", 1, ["gn", "gr"], tmp_path)
+    writing.cmorize(
+        rollout, forcing, submission_files.VARIABLES, tmp_path / "tables", "aimip", 1, ["gn", "gr"], tmp_path
+    )
     return recorder
 
 
@@ -137,7 +150,7 @@ def test_chunks_are_those_of_the_table_no_longer_than_the_dimensions():
 
 
 def test_a_year_of_a_variable_is_whole_chunks():
-    entries = read_entries(made.FACTS)
+    entries = read_entries(submission_files.FACTS)
     assert len(entries) == 14
     assert all(writing.SLAB % int(entry["chunk_dimensions"].split()[0]) == 0 for entry in entries.values())
 
@@ -146,7 +159,7 @@ def test_a_year_of_a_variable_is_whole_chunks():
     ("variable", "chunks"), [("ta", [12, 1, 13, 24]), ("zg", [12, 1, 13, 24]), ("pr", [12, 13, 24])]
 )
 def test_files_have_the_chunks_of_the_table(variable, chunks):
-    with netCDF4.Dataset(made.submission_file(made.tree(), variable)) as file:
+    with netCDF4.Dataset(submission_files.submission_file(submission_files.tree(), variable)) as file:
         assert file[variable].chunking() == chunks
         assert file["time"].chunking() != [1]
 

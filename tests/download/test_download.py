@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.cds_faults import FATAL, RECOVERED, WRONG, covers
 from tests.helpers.cds_stand_in import KEY
 from tests.helpers.downloads import LIMITS, MONTHS, SETTINGS, VARIABLES, get
@@ -136,9 +136,9 @@ def test_a_broken_transfer_goes_on_where_it_stopped(stand_in, replies, tmp_path,
     with zipfile.ZipFile(replies / "single") as source, zipfile.ZipFile(big, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-        lat, lon = era5_files.grid(1)
+        lat, lon = cds_replies.grid(1)
         noise = np.random.default_rng(0).normal(size=(12, len(lat), len(lon))).astype(np.float32)
-        era5_files.write_member(tmp_path / "noise", {"msl": noise}, era5_files.month_starts(1979), lat, lon)
+        cds_replies.write_member(tmp_path / "noise", {"msl": noise}, cds_replies.month_starts(1979), lat, lon)
         assert (tmp_path / "noise").stat().st_size > 2**21
         target.write(tmp_path / "noise", "noise.bin")
     stand_in.answer = lambda *_: big
@@ -196,7 +196,7 @@ def test_a_reply_with_wrong_content_is_refused_by_name_and_leaves_no_file(fault,
 
 @covers("content")
 def test_a_level_that_is_missing_is_named(stand_in, tmp_path):
-    era5_files.write_pressure_levels(tmp_path / "reply", 1979, levels=(1000, 850, 700, 500, 250, 100))
+    cds_replies.write_pressure_levels(tmp_path / "reply", 1979, levels=(1000, 850, 700, 500, 250, 100))
     stand_in.answer = lambda *_: tmp_path / "reply"
     with pytest.raises(ValueError, match="the reply of the CDS for pressure-levels 1979: .*lacks the level 50 hPa"):
         get(tmp_path / "out", "pressure-levels")
@@ -219,7 +219,7 @@ def test_damage_inside_a_netcdf_file_is_found(stand_in, replies, tmp_path):
 
 
 def test_preliminary_data_are_recorded_where_they_are_allowed(stand_in, tmp_path):
-    era5_files.write_single_levels(tmp_path / "reply", 1979, expver=["0001"] * 10 + ["0005"] * 2)
+    cds_replies.write_single_levels(tmp_path / "reply", 1979, expver=["0001"] * 10 + ["0005"] * 2)
     stand_in.answer = lambda *_: tmp_path / "reply"
     get(tmp_path, settings=SETTINGS | {"era5t": True})
     assert json.loads((tmp_path / "1979.json").read_text())["expver"] == ["0001", "0005"]

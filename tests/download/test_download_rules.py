@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.download import test_download, test_failures, test_forcing, test_machine  # noqa: F401 (they cover rows too)
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.cds_faults import COVERED, FATAL, RECOVERED, ROWS, WRONG, covers
 from tests.helpers.pages import rows, section
 from tests.helpers.project import ROOT, launch, left_over, snakemake
@@ -37,7 +37,7 @@ def test_the_rules_download_through_the_real_client_and_never_crowd_the_queue(st
     # Made beforehand: the server answers in several threads, which the netCDF library does not bear.
     for year in (1978, 1979, 1980):
         months = range(10 if year == 1978 else 1, 13)
-        era5_files.write_single_levels(tmp_path / f"reply{year}", year, months)
+        cds_replies.write_single_levels(tmp_path / f"reply{year}", year, months)
 
     def answer(collection, request):
         return replies / "static" if "land_sea_mask" in request["variable"] else tmp_path / f"reply{request['year'][0]}"
@@ -60,11 +60,11 @@ def one_year_each(cases, folder, stand_in):
     """Let each case strike a year of its own; returns {year: case}. Replies are made beforehand, as above."""
     years = dict(enumerate(cases.values(), start=1980))
     for year, case in years.items():
-        write = case.write or era5_files.write_single_levels
+        write = case.write or cds_replies.write_single_levels
         write(folder / f"reply{year}", year)
         case.strike(stand_in, year)
     stand_in.answer = lambda _, request: folder / f"reply{request['year'][0]}"
-    era5_files.write_forcing(folder / "forcing.nc", end="2025-01")
+    cds_replies.write_forcing(folder / "forcing.nc", end="2025-01")
     stand_in.files = {"forcing.nc": folder / "forcing.nc"}
     return years
 
@@ -170,14 +170,14 @@ def test_the_rule_links_a_centres_file_and_sees_that_it_was_replaced(tmp_path):
     target = "results/download/single-levels/1979.era5"
     (tmp_path / "archive/single-levels").mkdir(parents=True)
     archived = tmp_path / "archive/single-levels/1979.nc"
-    era5_files.write_single_levels(archived, 1979)
+    cds_replies.write_single_levels(archived, 1979)
     write_overlay(tmp_path, source="local", local={"folder": str(tmp_path / "archive")})
     options = {"overlay": tmp_path / "overlay.yaml"}
     snakemake(tmp_path, target, "--cores", "1", **options)
     assert (tmp_path / target).resolve() == archived
     again = snakemake(tmp_path, target, "--dry-run", **options)
     assert "Nothing to be done" in again.stdout + again.stderr
-    era5_files.write_single_levels(archived, 1979, expver=["0001"] * 11 + ["0005"])
+    cds_replies.write_single_levels(archived, 1979, expver=["0001"] * 11 + ["0005"])
     done = snakemake(tmp_path, target, "--cores", "1", check=False, **options)
     assert "1979-12 is not final ERA5 but expver 0005" in done.stderr
     assert not (tmp_path / target).exists() and archived.exists(), "a link to a file that failed its checks is left"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.cds_stand_in import FOR_EVER
 from tests.helpers.downloads import LIMITS, MONTHS, SETTINGS, VARIABLES, get
 from tests.helpers.grib import write_grib
@@ -23,10 +23,10 @@ def hourly_answer(folder):
     def answer(collection, request):
         days = [f"{request['year'][0]}-{request['month'][0]}-{day}" for day in request["day"]]
         times = np.array([f"{day}T{hour}" for day in days for hour in request["time"]], "datetime64[s]")
-        lat, lon = era5_files.grid(30)
-        fields = {rows[name]: era5_files.fake(rows[name], times, lat, lon) for name in request["variable"]}
+        lat, lon = cds_replies.grid(30)
+        fields = {rows[name]: cds_replies.fake(rows[name], times, lat, lon) for name in request["variable"]}
         path = folder / "-".join(["reply", *request["variable"], *request["year"]])
-        era5_files.write_member(path, fields, times, lat, lon)
+        cds_replies.write_member(path, fields, times, lat, lon)
         return path
 
     return answer
@@ -105,6 +105,6 @@ def test_local_files_are_checked_and_linked_not_copied(tmp_path, replies):
     write_grib(tmp_path / "1979.nc", replies / "single")
     download_era5(*args, local=tmp_path / "1979.nc")
     assert output.read_bytes().startswith(b"GRIB"), "the file's bytes say what it is, not its name"
-    era5_files.write_single_levels(tmp_path / "short", 1979, range(1, 12))
+    cds_replies.write_single_levels(tmp_path / "short", 1979, range(1, 12))
     with pytest.raises(ValueError, match="1979-12 is missing"):
         download_era5(*args, local=tmp_path / "short")

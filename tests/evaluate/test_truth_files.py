@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies as era5_files
 from tests.helpers.evaluation_run import EXPERIMENTS, members, run
 from tests.helpers.project import VARIABLES, load_config, snakemake
 from workflow.scripts.common.months import month_range

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.cds_stand_in import FOR_EVER
 from tests.helpers.grib import write_grib
 from workflow.scripts.common.variables import read_variables
@@ -164,31 +164,31 @@ FATAL = {
 
 
 def _without_a_field(path, year):
-    lat, lon = era5_files.grid(15)
-    times = era5_files.month_starts(year)
-    era5_files.write_zip(path, {"avgua": ({"t2m": era5_files.fake("t2m", times, lat, lon)}, times)}, lat, lon)
+    lat, lon = cds_replies.grid(15)
+    times = cds_replies.month_starts(year)
+    cds_replies.write_zip(path, {"avgua": ({"t2m": cds_replies.fake("t2m", times, lat, lon)}, times)}, lat, lon)
 
 
 def _with_value(value):
     def write(path, year):
-        lat, lon = era5_files.grid(15)
-        times = era5_files.month_starts(year)
-        names = [row.short_name for row in read_variables(era5_files.VARIABLES, dataset="single-levels")]
-        fields = {name: era5_files.fake(name, times, lat, lon) for name in names}
+        lat, lon = cds_replies.grid(15)
+        times = cds_replies.month_starts(year)
+        names = [row.short_name for row in read_variables(cds_replies.VARIABLES, dataset="single-levels")]
+        fields = {name: cds_replies.fake(name, times, lat, lon) for name in names}
         fields["t2m"][4, 3, 2] = value
-        era5_files.write_zip(path, {"avgua": (fields, times)}, lat, lon)
+        cds_replies.write_zip(path, {"avgua": (fields, times)}, lat, lon)
 
     return write
 
 
 def _truncated(path, year):
-    era5_files.write_single_levels(path, year)
+    cds_replies.write_single_levels(path, year)
     path.write_bytes(path.read_bytes()[:-20_000])
 
 
 def _as_grib(path, year):
     netcdf = path.with_suffix(".netcdf")
-    era5_files.write_single_levels(netcdf, year)
+    cds_replies.write_single_levels(netcdf, year)
     write_grib(path, netcdf)
     netcdf.unlink()
 
@@ -199,7 +199,7 @@ def _truncated_grib(path, year):
 
 
 def _preliminary(path, year):
-    era5_files.write_single_levels(path, year, expver=["0001"] * 10 + ["0005"] * 2)
+    cds_replies.write_single_levels(path, year, expver=["0001"] * 10 + ["0005"] * 2)
 
 
 def _wrong(write, sentence):
@@ -208,15 +208,15 @@ def _wrong(write, sentence):
 
 WRONG = {
     "a month missing": _wrong(
-        lambda path, year: era5_files.write_single_levels(path, year, range(1, 12)), r"\d{4}-12 is missing"
+        lambda path, year: cds_replies.write_single_levels(path, year, range(1, 12)), r"\d{4}-12 is missing"
     ),
-    "another year": _wrong(lambda path, year: era5_files.write_single_levels(path, year + 1), r"\d{4}-01, .* missing"),
+    "another year": _wrong(lambda path, year: cds_replies.write_single_levels(path, year + 1), r"\d{4}-01, .* missing"),
     "a field missing": _wrong(_without_a_field, r"'skt' \(skin_temperature\) is not among"),
     "a NaN": _wrong(_with_value(np.nan), r"'t2m' has 1 values that are not finite, the first in \d{4}-05"),
     "degrees Celsius": _wrong(_with_value(15.0), r"'t2m' reaches 15 K in \d{4}-05, beyond the plausible 150"),
     "preliminary": _wrong(_preliminary, r"\d{4}-11 is not final ERA5 but expver 0005"),
     "another grid": _wrong(
-        lambda path, year: era5_files.write_single_levels(path, year, resolution=30),
+        lambda path, year: cds_replies.write_single_levels(path, year, resolution=30),
         "resolution of 30 degrees, not 15",
     ),
     "cut short": _wrong(_truncated, "damaged ZIP"),

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from tests.helpers.evaluation_tree import grid, months_of, periods, write_era5, write_simulation
+from tests.helpers.evaluation_tree import months_of, periods, write_era5, write_simulation
 from tests.helpers.project import INDEX, VARIABLES
+from workflow.scripts.common.grids import centres
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.evaluation import evaluate
 from workflow.scripts.evaluate.summarize.reader import SummaryFile
@@ -12,7 +13,7 @@ from workflow.scripts.evaluate.summarize.simulation import summarize
 from workflow.scripts.evaluate.summarize.true_response import write_truth
 
 PERIODS = periods()
-LAT, LON = grid()
+LAT, LON = centres(15.0)
 MONTHS = months_of(PERIODS)
 EXPERIMENTS = {"aimip": {"sst_offset": 0}, "aimip-p4k": {"sst_offset": 4}}
 SETTINGS = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
+from tests.helpers.axes import write_axes
 from tests.helpers.project import VARIABLES
-from workflow.scripts.common.grids import centres
-from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, month_of_year, month_range, year_of
+from workflow.scripts.common.months import month_of_year, month_range, year_of
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
 
@@ -109,19 +109,5 @@ def periods(
     }
 
 
-def grid(resolution=15.0):
-    return centres(resolution)
-
-
 def months_of(spans):
     return month_range(*spans["simulation"])
-
-
-def write_axes(data, months, lat, lon):
-    """Time, latitude and longitude of a file, dimensions and variables."""
-    units = {"time": TIME_UNITS, "lat": "degrees_north", "lon": "degrees_east"}
-    for name, values in (("time", mid_times(months)), ("lat", lat), ("lon", lon)):
-        data.createDimension(name, len(values))
-        data.createVariable(name, "f8", (name,))[:] = values
-        data[name].units = units[name]
-    data["time"].calendar = CALENDAR

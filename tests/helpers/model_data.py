@@ -15,7 +15,8 @@ NAMES = [channel[0] for channel in CHANNELS]
 FORCINGS, STATICS = ("sst", "siconc", "lsm"), ("sdor", "lsm")
 
 
-def grid(nlat, nlon):
+def axes(nlat, nlon):
+    """Latitudes south to north with poles and longitudes 0.., degrees."""
     return np.linspace(-90, 90, nlat), np.arange(nlon) * 360 / nlon
 
 
@@ -26,7 +27,7 @@ def months(first, count):
 
 def open_file(path, dates, nlat, nlon):
     dataset = netCDF4.Dataset(path, "w")
-    lat, lon = grid(nlat, nlon)
+    lat, lon = axes(nlat, nlon)
     stamps = [datetime.datetime(year, month, 15) for year, month in dates]
     times = netCDF4.date2num(stamps, "days since 1978-01-01", "standard")
     for name, values in (("time", times), ("lat", lat), ("lon", lon)):
@@ -39,14 +40,14 @@ def open_file(path, dates, nlat, nlon):
 
 
 def sea_mask(nlat, nlon):
-    lat, lon = grid(nlat, nlon)
+    lat, lon = axes(nlat, nlon)
     return (np.abs(lat)[:, None] < 70) & ((lon[None] < 100) | (lon[None] > 160))
 
 
 def forcings(dates, nlat, nlon, seed=0, warming=0.0):
     """Normalized forcings: an east-west wave of random amplitude, a trend and red noise, over the sea only."""
     random = np.random.default_rng(seed)
-    lat, lon = np.deg2rad(grid(nlat, nlon)[0])[:, None], np.deg2rad(grid(nlat, nlon)[1])[None]
+    lat, lon = np.deg2rad(axes(nlat, nlon)[0])[:, None], np.deg2rad(axes(nlat, nlon)[1])[None]
     sea = sea_mask(nlat, nlon)
     wave = np.cos(lat) * np.cos(lon)
     amplitude = np.convolve(random.normal(size=len(dates) + 11), np.ones(12) / 12**0.5, "valid")
@@ -57,7 +58,7 @@ def forcings(dates, nlat, nlon, seed=0, warming=0.0):
     return np.stack([sst, ice, land], axis=1).astype("f4"), amplitude, trend
 
 
-def write_forcing(path, first=(1978, 10), count=14, nlat=13, nlon=24, warming=0.0, change=None):
+def write_normalized_forcing(path, first=(1978, 10), count=14, nlat=13, nlon=24, warming=0.0, change=None):
     dates = months(first, count)
     values, *_ = forcings(dates, nlat, nlon, warming=warming)
     if change is not None:
@@ -73,7 +74,7 @@ def write_months(path, first=(1979, 1), count=36, validation=12, nlat=13, nlon=2
     dates = months(first, count)
     force, amplitude, trend = forcings(dates, nlat, nlon)
     random = np.random.default_rng(seed)
-    lat, lon = np.deg2rad(grid(nlat, nlon)[0])[:, None], np.deg2rad(grid(nlat, nlon)[1])[None]
+    lat, lon = np.deg2rad(axes(nlat, nlon)[0])[:, None], np.deg2rad(axes(nlat, nlon)[1])[None]
     mode = np.zeros(count)
     for i in range(1, count):
         mode[i] = 0.7 * mode[i - 1] + 0.7 * random.normal()

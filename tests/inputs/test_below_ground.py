@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_values
 
-ROWS = {row.channel: row for row in read_variables(era5_files.VARIABLES)}
+ROWS = {row.channel: row for row in read_variables(cds_replies.VARIABLES)}
 TIMES = np.array(["1979-01", "1979-02"], "datetime64[M]")
 GROUND = np.array([1010.0, 900.0, 700.0])  # hPa, by longitude
 

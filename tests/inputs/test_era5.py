@@ -10,7 +10,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files, refusing
+from tests.helpers import cds_replies, refusing
 from tests.helpers.project import DATA
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs import era5
@@ -18,7 +18,7 @@ from workflow.scripts.inputs.checks import check_file, check_grid
 from workflow.scripts.inputs.era5 import Unreadable, open_era5, read_fields
 
 REAL = DATA / "era5_reply_ireland.zip"
-ROWS = {row.channel: row for row in read_variables(era5_files.VARIABLES)}
+ROWS = {row.channel: row for row in read_variables(cds_replies.VARIABLES)}
 
 
 def field(dataset, row):
@@ -50,9 +50,9 @@ def test_a_real_regional_reply_fails_the_check_of_the_grid_by_name():
 
 @pytest.fixture
 def shape():
-    lat, lon = era5_files.grid(15)
-    times = era5_files.month_starts(1979)
-    return times, lat, lon, era5_files.fake("t2m", times, lat, lon)
+    lat, lon = cds_replies.grid(15)
+    times = cds_replies.month_starts(1979)
+    return times, lat, lon, cds_replies.fake("t2m", times, lat, lon)
 
 
 def through_cfgrib(path):
@@ -121,7 +121,7 @@ def test_every_shape_of_file_gives_the_same_dataset(variant, shape, tmp_path):
         lat, values = lat[::-1], values[:, ::-1]
     if variant == "from -180":
         lon, values = np.roll(np.where(lon >= 180, lon - 360, lon), 12), np.roll(values, 12, axis=2)
-    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, **options)
+    cds_replies.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, **options)
     REARRANGED.get(variant, lambda path: None)(tmp_path / "file")
     with open_era5(tmp_path / "file") as dataset:
         np.testing.assert_array_equal(dataset["t2m"], shape[3])
@@ -133,7 +133,7 @@ def test_every_shape_of_file_gives_the_same_dataset(variant, shape, tmp_path):
 
 def test_several_values_along_a_further_dimension_are_refused_by_name(shape, tmp_path):
     times, lat, lon, values = shape
-    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon)
+    cds_replies.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon)
     with netCDF4.Dataset(tmp_path / "file", "a") as file:
         file.createDimension("realization", 10)
         file.createVariable("t", "f4", ("realization", "valid_time", "latitude", "longitude"))[:] = values
@@ -143,12 +143,12 @@ def test_several_values_along_a_further_dimension_are_refused_by_name(shape, tmp
 
 def test_levels_come_in_one_order_and_are_chosen_by_value(tmp_path):
     levels = (50, 1000, 250, 100, 850, 500, 700)
-    era5_files.write_pressure_levels(tmp_path / "file", 1979, levels=levels)
-    lat, lon = era5_files.grid(15)
+    cds_replies.write_pressure_levels(tmp_path / "file", 1979, levels=levels)
+    lat, lon = cds_replies.grid(15)
     with open_era5(tmp_path / "file") as dataset:
         assert dataset["level"].values.tolist() == [1000, 850, 700, 500, 250, 100, 50]
         for channel in ("t850", "t50"):
-            wanted = era5_files.fake("t", era5_files.month_starts(1979), lat, lon, ROWS[channel].level)
+            wanted = cds_replies.fake("t", cds_replies.month_starts(1979), lat, lon, ROWS[channel].level)
             np.testing.assert_array_equal(field(dataset, ROWS[channel]), wanted)
         rows = [row for row in ROWS.values() if row.short_name == "t"]
         together = {row.channel: values for row, _, values in read_fields(dataset, rows)}
@@ -158,15 +158,15 @@ def test_levels_come_in_one_order_and_are_chosen_by_value(tmp_path):
 @pytest.mark.parametrize("name", ["avg_tprate", "mtpr", "tp"])
 def test_precipitation_is_a_rate_whatever_it_was_called(name, shape, tmp_path):
     times, lat, lon, _ = shape
-    rate = era5_files.fake("avg_tprate", times, lat, lon)
+    rate = cds_replies.fake("avg_tprate", times, lat, lon)
     values = rate * np.float32(86.4) if name == "tp" else rate  # m a day: 86400 s of kg m-2 s-1, 1000 kg m-3
-    era5_files.write_member(tmp_path / "file", {name: values}, times + np.timedelta64(6, "h"), lat, lon)
+    cds_replies.write_member(tmp_path / "file", {name: values}, times + np.timedelta64(6, "h"), lat, lon)
     with open_era5(tmp_path / "file") as dataset:
         np.testing.assert_allclose(field(dataset, ROWS["avg_tprate"]), rate, rtol=1e-6)
 
 
 def test_fields_are_read_in_blocks_that_join_to_the_whole(tmp_path, monkeypatch):
-    era5_files.write_pressure_levels(tmp_path / "file", 1979)
+    cds_replies.write_pressure_levels(tmp_path / "file", 1979)
     monkeypatch.setattr("workflow.scripts.inputs.era5.BLOCK_BYTES", 5 * 7 * 13 * 24 * 4)
     rows = [row for row in ROWS.values() if row.short_name == "q"]
     with open_era5(tmp_path / "file") as dataset:
@@ -177,7 +177,7 @@ def test_fields_are_read_in_blocks_that_join_to_the_whole(tmp_path, monkeypatch)
 
 
 def test_a_level_that_is_not_there_is_named(tmp_path):
-    era5_files.write_pressure_levels(tmp_path / "file", 1979, levels=(1000, 850))
+    cds_replies.write_pressure_levels(tmp_path / "file", 1979, levels=(1000, 850))
     with (
         open_era5(tmp_path / "file") as dataset,
         pytest.raises(ValueError, match="'t' lacks the level 50 hPa; it has 1000, 850"),
@@ -188,10 +188,10 @@ def test_a_level_that_is_not_there_is_named(tmp_path):
 def test_a_field_in_other_units_is_converted_and_in_foreign_ones_refused(shape, tmp_path):
     times, lat, lon, values = shape
     celsius = values - np.float32(273.15)
-    era5_files.write_member(tmp_path / "file", {"t2m": celsius}, times, lat, lon, units={"t2m": "degC"})
+    cds_replies.write_member(tmp_path / "file", {"t2m": celsius}, times, lat, lon, units={"t2m": "degC"})
     with open_era5(tmp_path / "file") as dataset:
         np.testing.assert_allclose(field(dataset, ROWS["t2m"]), values, atol=1e-4)
-    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, units={"t2m": "m"})
+    cds_replies.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon, units={"t2m": "m"})
     with (
         open_era5(tmp_path / "file") as dataset,
         pytest.raises(ValueError, match="'t2m' is in 'm', which cannot be converted to 'K'"),
@@ -200,12 +200,12 @@ def test_a_field_in_other_units_is_converted_and_in_foreign_ones_refused(shape, 
 
 
 def test_preliminary_months_keep_their_mark_where_the_other_member_is_final(tmp_path):
-    lat, lon = era5_files.grid(15)
-    times = era5_files.month_starts(1979)
+    lat, lon = cds_replies.grid(15)
+    times = cds_replies.month_starts(1979)
     parts = {"avgua": "t2m", "avgad": "avg_tprate"}
-    era5_files.write_zip(
+    cds_replies.write_zip(
         tmp_path / "file",
-        {step: ({name: era5_files.fake(name, times, lat, lon)}, times) for step, name in parts.items()},
+        {step: ({name: cds_replies.fake(name, times, lat, lon)}, times) for step, name in parts.items()},
         lat,
         lon,
         expver=["0001"] * 11 + ["0005"],
@@ -226,10 +226,10 @@ def test_what_is_neither_netcdf_nor_grib_is_said_to_be_neither(content, tmp_path
 )
 def test_zips_that_do_not_fit_are_refused_and_nothing_stays_open(members, shape, tmp_path, monkeypatch):
     times, lat, lon, values = shape
-    era5_files.write_member(tmp_path / "member", {"t2m": values}, times, lat, lon)
-    coarse = era5_files.grid(30)
-    other = era5_files.fake("t2m", times, *coarse)
-    era5_files.write_member(tmp_path / "other", {"t2m": other}, times, *coarse)
+    cds_replies.write_member(tmp_path / "member", {"t2m": values}, times, lat, lon)
+    coarse = cds_replies.grid(30)
+    other = cds_replies.fake("t2m", times, *coarse)
+    cds_replies.write_member(tmp_path / "other", {"t2m": other}, times, *coarse)
     (tmp_path / "GRIB").write_bytes(b"GRIB")
     with zipfile.ZipFile(tmp_path / "file", "w") as archive:
         for name, source in members.items():
@@ -277,7 +277,7 @@ def test_only_full_global_grids_pass(lat, lon, sentence):
 def test_a_file_system_without_locks_is_not_a_damaged_file(shape, tmp_path):
     """HDF5 cannot open a sound file there; it must not be thrown away and downloaded again."""
     times, lat, lon, values = shape
-    era5_files.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon)
+    cds_replies.write_member(tmp_path / "file", {"t2m": values}, times, lat, lon)
     program = f"from workflow.scripts.inputs.era5 import open_era5; open_era5({str(tmp_path / 'file')!r})"
     command = [sys.executable, refusing.__file__, "flock=ENOLCK", sys.executable, "-c", program]
     told = subprocess.run(command, capture_output=True, text=True, check=False).stderr

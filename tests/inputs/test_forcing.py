@@ -4,16 +4,16 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.forcing import Forcing, check_forcing
 
-ROWS = read_variables(era5_files.VARIABLES, role="forcing")
+ROWS = read_variables(cds_replies.VARIABLES, role="forcing")
 
 
 @pytest.fixture
 def path(tmp_path):
-    era5_files.write_forcing(tmp_path / "forcing.nc")
+    cds_replies.write_forcing(tmp_path / "forcing.nc")
     return tmp_path / "forcing.nc"
 
 
@@ -23,7 +23,7 @@ def edit(path, change):
 
 
 def test_a_file_is_read_north_first_whichever_way_it_is_stored(tmp_path, path):
-    era5_files.write_forcing(tmp_path / "south.nc", south_first=True)
+    cds_replies.write_forcing(tmp_path / "south.nc", south_first=True)
     with Forcing(path) as one, Forcing(tmp_path / "south.nc") as two:
         assert one.latitude[0] == 90 and (one.latitude == two.latitude).all()
         assert str(one.months[0]) == "1978-10" and str(one.months[-1]) == "1982-01"
@@ -113,7 +113,7 @@ def test_a_wrong_file_is_refused_with_the_reason(change, sentence, path):
 
 def test_cells_of_a_sea_that_moves_are_counted_but_two_of_any_grid_may(tmp_path):
     path, period = tmp_path / "fine.nc", ("1981-01", "1981-03")
-    era5_files.write_forcing(path, "1981-01", "1981-04", resolution=0.75)
+    cds_replies.write_forcing(path, "1981-01", "1981-04", resolution=0.75)
     with netCDF4.Dataset(path, "a") as file:
         sea = ~file["sea_surface_temperature"][0].mask
         (north, east), *_, other, last = np.argwhere(sea)
@@ -129,7 +129,7 @@ def test_cells_of_a_sea_that_moves_are_counted_but_two_of_any_grid_may(tmp_path)
 
 def test_a_sparser_sea_before_the_simulation_is_no_fault(tmp_path):
     path = tmp_path / "long.nc"
-    era5_files.write_forcing(path, "1980-01", "1981-04", resolution=15)
+    cds_replies.write_forcing(path, "1980-01", "1981-04", resolution=15)
     edit(path, lambda file: file["sea_surface_temperature"].__setitem__((slice(0, 6), slice(0, 4)), np.nan))
     check_forcing(path, ROWS, "1981-01", "1981-03")
     with pytest.raises(ValueError, match="has values in some months and none in others"):

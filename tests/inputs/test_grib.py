@@ -10,7 +10,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.grib import packing_error, write_grib
 from tests.helpers.project import VARIABLES, left_over
 from workflow.scripts.common.variables import read_variables
@@ -38,9 +38,9 @@ def replies(tmp_path_factory):
 @pytest.fixture
 def member(tmp_path):
     """A netCDF file of the 2 m temperature of a year."""
-    lat, lon = era5_files.grid(15)
-    times = era5_files.month_starts(1979)
-    era5_files.write_member(tmp_path / "member", {"t2m": era5_files.fake("t2m", times, lat, lon)}, times, lat, lon)
+    lat, lon = cds_replies.grid(15)
+    times = cds_replies.month_starts(1979)
+    cds_replies.write_member(tmp_path / "member", {"t2m": cds_replies.fake("t2m", times, lat, lon)}, times, lat, lon)
     return tmp_path / "member"
 
 
@@ -93,12 +93,12 @@ def test_every_shape_of_grib_gives_the_same_dataset(variant, member, tmp_path):
 
 
 def test_precipitation_accumulated_over_a_day_is_a_rate(tmp_path):
-    lat, lon = era5_files.grid(15)
-    times = era5_files.month_starts(1979)
-    rate = era5_files.fake("avg_tprate", times, lat, lon)
+    lat, lon = cds_replies.grid(15)
+    times = cds_replies.month_starts(1979)
+    rate = cds_replies.fake("avg_tprate", times, lat, lon)
     daily = rate * np.float32(86.4)  # m a day: 86400 s of kg m-2 s-1, 1000 kg m-3
     stamps = times + np.timedelta64(6, "h")
-    era5_files.write_member(tmp_path / "member", {"tp": daily}, stamps, lat, lon, step_type="avgad")
+    cds_replies.write_member(tmp_path / "member", {"tp": daily}, stamps, lat, lon, step_type="avgad")
     with open_era5(write_grib(tmp_path / "file", tmp_path / "member")) as dataset:
         ((_, _, values),) = read_fields(dataset, [ROWS["avg_tprate"]])
         np.testing.assert_array_equal(dataset["time"].values.astype("datetime64[s]"), times)
@@ -115,12 +115,12 @@ def test_each_month_has_its_own_version_whatever_the_order_of_messages(member, t
 
 
 def test_levels_are_chosen_by_value_and_one_that_lacks_is_named(tmp_path):
-    era5_files.write_pressure_levels(tmp_path / "reply", 1979, levels=(50, 1000, 250))
+    cds_replies.write_pressure_levels(tmp_path / "reply", 1979, levels=(50, 1000, 250))
     path = write_grib(tmp_path / "file", tmp_path / "reply")
-    lat, lon = era5_files.grid(15)
+    lat, lon = cds_replies.grid(15)
     with open_era5(path) as dataset:
         assert dataset["level"].values.tolist() == [1000, 250, 50]
-        wanted = era5_files.fake("t", era5_files.month_starts(1979), lat, lon, 50)
+        wanted = cds_replies.fake("t", cds_replies.month_starts(1979), lat, lon, 50)
         ((_, _, values),) = read_fields(dataset, [ROWS["t50"]])
         assert_same_but_for_packing(values, wanted)
         with pytest.raises(ValueError, match="'t' lacks the level 850 hPa; it has 1000, 250, 50"):

@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.common.units import conversion
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.forcing import Forcing
@@ -47,8 +47,8 @@ def test_an_angle_alone_stays_one(found, wanted, factor):
 
 
 def test_the_forcing_in_such_units_is_what_it_is(tmp_path):
-    path, sst = tmp_path / "forcing.nc", read_variables(era5_files.VARIABLES, role="forcing")[0]
-    era5_files.write_forcing(path)
+    path, sst = tmp_path / "forcing.nc", read_variables(cds_replies.VARIABLES, role="forcing")[0]
+    cds_replies.write_forcing(path)
     with netCDF4.Dataset(path, "a") as file:
         file["sea_surface_temperature"].units = "degrees K"
         stored = np.ma.filled(file["sea_surface_temperature"][:2], np.nan)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.inputs.checks import check_file
 from workflow.scripts.inputs.era5 import Unreadable, open_era5, read_fields
 
-ROWS = {row.channel: row for row in read_variables(era5_files.VARIABLES)}
+ROWS = {row.channel: row for row in read_variables(cds_replies.VARIABLES)}
 MONTHS = [f"1979-{month:02d}" for month in range(1, 13)]
 TEXTS = {"README.txt": "Températures".encode(), "CHECKSUMS": b"d41d8cd9  data.nc\n", "paper/a.pdf": b"%PDF-1.7\n\x00"}
 
@@ -19,7 +19,7 @@ TEXTS = {"README.txt": "Températures".encode(), "CHECKSUMS": b"d41d8cd9  data.n
 @pytest.fixture
 def path(tmp_path):
     """A reply of all fields at the surface with texts beside them."""
-    era5_files.write_single_levels(tmp_path / "file", 1979)
+    cds_replies.write_single_levels(tmp_path / "file", 1979)
     with zipfile.ZipFile(tmp_path / "file", "a") as archive:
         for name, content in TEXTS.items():
             archive.writestr(name, content)
@@ -29,7 +29,7 @@ def path(tmp_path):
 def test_texts_beside_the_data_change_nothing(path, tmp_path):
     rows = [row for row in ROWS.values() if row.dataset == "single-levels"]
     assert check_file(path, rows, MONTHS) == ["0001"]
-    era5_files.write_single_levels(tmp_path / "plain", 1979)
+    cds_replies.write_single_levels(tmp_path / "plain", 1979)
     with open_era5(path) as one, open_era5(tmp_path / "plain") as other:
         assert set(one.data_vars) == set(other.data_vars)
         for name in other.data_vars:
@@ -63,7 +63,7 @@ def test_a_zip_of_texts_alone_names_them(tmp_path):
 
 def test_members_of_one_level_each_fit_together(tmp_path):
     """Levels as numbers beside the field, as a selection of one level leaves them; the third file has an axis."""
-    era5_files.write_pressure_levels(tmp_path / "whole", 1979, levels=(850, 500, 250))
+    cds_replies.write_pressure_levels(tmp_path / "whole", 1979, levels=(850, 500, 250))
     wanted = [row for row in ROWS.values() if row.level in (850, 500, 250) and row.short_name in ("t", "z")]
     with xr.open_dataset(tmp_path / "whole") as data, zipfile.ZipFile(tmp_path / "file", "w") as archive:
         axis = next(name for name, values in data.coords.items() if values.size == 3 and values.dims == (name,))

@@ -10,7 +10,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     model_data.write_months(folder / "training.nc")
     model_data.write_months(folder / "initial.nc", first=(1978, 10), count=1, validation=0)
-    model_data.write_forcing(folder / "aimip.nc")
+    model_data.write_normalized_forcing(folder / "aimip.nc")
     train.train(
         str(folder / "training.nc"), model_data.SMALL, 3, str(folder / "c.zip"), metrics=str(folder / "metrics.csv")
     )

@@ -26,7 +26,7 @@ def written(folder, fields, initial=None, months=24, steady=False):
     """
     model_data.write_months(folder / "training.nc", count=months + 12)
     model_data.write_months(folder / "initial.nc", first=(1978, 10), count=1, validation=0)
-    model_data.write_forcing(folder / "forcing.nc")
+    model_data.write_normalized_forcing(folder / "forcing.nc")
     for name, values in (("training.nc", fields), ("initial.nc", initial), ("forcing.nc", None)):
         with netCDF4.Dataset(folder / name, "a") as dataset:
             if values is not None:
@@ -82,7 +82,7 @@ def test_the_lag_one_correlation_of_red_noise_is_found_and_never_negative():
 
 
 def test_the_regression_recovers_a_planted_linear_response_exactly(tmp_path):
-    lat, lon = (np.deg2rad(axis) for axis in model_data.grid(*GRID))
+    lat, lon = (np.deg2rad(axis) for axis in model_data.axes(*GRID))
     maps = [np.cos(lat)[:, None] * np.cos(lon), 1 + np.sin(lat)[:, None] ** 2 + 0 * lon]
 
     def planted(amplitude, trend, first):

@@ -60,7 +60,7 @@ def test_the_memory_of_red_noise_is_its_own_and_gaps_are_no_memory():
 
 def test_the_power_of_a_harmonic_is_its_area_mean_square_at_its_degree():
     grid = Grid(19, 36)
-    lat, lon = (torch.from_numpy(np.deg2rad(axis)) for axis in model_data.grid(*grid))
+    lat, lon = (torch.from_numpy(np.deg2rad(axis)) for axis in model_data.axes(*grid))
     lat, lon = lat[:, None], lon[None]
     maps = [torch.sin(lat) + 0 * lon, torch.cos(lat) ** 3 * torch.cos(3 * lon), 2 + 0 * lat + 0 * lon]
     harmonics = reference_climate.Harmonics(grid)

@@ -147,6 +147,6 @@ def test_whole_years_of_the_sea_follow_each_other(folder, tmp_path, monkeypatch)
 
 
 def test_a_sea_of_less_than_a_year_is_refused(folder, tmp_path):
-    model_data.write_forcing(folder / "short.nc", count=11)
+    model_data.write_normalized_forcing(folder / "short.nc", count=11)
     with pytest.raises(ValueError, match="short.nc has 11 months; the long run repeats whole years"):
         run(folder, tmp_path, forcing="short.nc")

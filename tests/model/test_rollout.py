@@ -99,7 +99,7 @@ def put_nan(dates, values):
     ],
 )
 def test_a_wrong_forcing_is_refused_naming_the_fault(folder, tmp_path, options, message):
-    model_data.write_forcing(folder / "wrong.nc", **options)
+    model_data.write_normalized_forcing(folder / "wrong.nc", **options)
     with pytest.raises(ValueError, match=message):
         run_rollout(folder, tmp_path, [1], forcing="wrong.nc")
     assert not list(tmp_path.iterdir())
@@ -107,13 +107,13 @@ def test_a_wrong_forcing_is_refused_naming_the_fault(folder, tmp_path, options, 
 
 def test_leaving_physical_bounds_stops_with_member_and_month_and_keeps_the_rest(folder, tmp_path):
     """One side of the sea warms without end from 1979-06 on; the months before stay in the file."""
-    lat, lon = np.deg2rad(model_data.grid(13, 24)[0])[:, None], np.deg2rad(model_data.grid(13, 24)[1])[None]
+    lat, lon = np.deg2rad(model_data.axes(13, 24)[0])[:, None], np.deg2rad(model_data.axes(13, 24)[1])[None]
 
     def runaway(dates, values):
         values[8:, 0] += 3000.0 * model_data.sea_mask(13, 24) * np.cos(lat) * np.cos(lon)
         return dates, values
 
-    model_data.write_forcing(folder / "runaway.nc", change=runaway)
+    model_data.write_normalized_forcing(folder / "runaway.nc", change=runaway)
     with pytest.raises(RuntimeError, match="member 1 left the physical bounds in 1979-06: t850 spans .* K, allowed"):
         run_rollout(folder, tmp_path, [1], forcing="runaway.nc")
     assert not (tmp_path / "r1.nc").exists()

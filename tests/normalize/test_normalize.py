@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model.data import INVERSE
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from workflow.scripts.aggregate.forcing import aggregate_forcing
 from workflow.scripts.aggregate.static import aggregate_static
 from workflow.scripts.common.grids import cell_areas, centres
@@ -25,7 +25,7 @@ from workflow.scripts.regrid.forcing import regrid_forcing
 from workflow.scripts.regrid.static import regrid_static
 from workflow.scripts.regrid.weights import write_weights
 
-VARIABLES = era5_files.VARIABLES
+VARIABLES = cds_replies.VARIABLES
 ROWS = read_variables(VARIABLES, role="field")
 LAT, LON = centres(30)
 TRAINING, VALIDATION, SIMULATION = ("1980-01", "1981-12"), ("1979-01", "1979-12"), ("1978-10", "1981-12")
@@ -39,7 +39,7 @@ def inverse(values, name):
 
 def physical(months, row, seed=0):
     """Fields of one channel with a trend, a season and noise, float32 (time, lat, lon)."""
-    mean, amplitude = era5_files.SCALES[row.short_name]
+    mean, amplitude = cds_replies.SCALES[row.short_name]
     rng = np.random.default_rng([seed, *row.channel.encode(), int(months[0].astype(int))])
     season = np.cos(2 * np.pi * months.astype(int) / 12)[:, None, None] * np.sin(np.deg2rad(LAT))[:, None]
     return (mean + amplitude * (0.4 * season + 0.1 * rng.normal(size=(len(months), 7, 12)))).astype(np.float32)
@@ -66,8 +66,8 @@ def write_year(path, months, change=None):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    era5_files.write_static(folder / "static")
-    era5_files.write_forcing(folder / "forcing")
+    cds_replies.write_static(folder / "static")
+    cds_replies.write_forcing(folder / "forcing")
     write_weights(folder / "static", folder / "weights.nc", 30)
     regrid_static(folder / "static", folder / "weights.nc", VARIABLES, folder / "r_static.nc")
     aggregate_static(folder / "r_static.nc", folder / "static.nc")

@@ -10,7 +10,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.catalog import without_threads
 from workflow.scripts.publish.card import CATALOGUE
 from workflow.scripts.publish.catalog import row, vertical_axes, write_catalog
@@ -25,8 +25,8 @@ SEVERAL = {"xarray_combine_by_coords_kwargs": {"compat": "no_conflicts"}}
 def product(tmp_path_factory):
     """A copy of the made submission with its catalogue, moved since that was written."""
     before, after = (tmp_path_factory.mktemp("moved") / place / MODEL for place in ("before", "after"))
-    shutil.copytree(made.tree() / "submission" / MODEL, before)
-    write_catalog(before, [str(path.relative_to(before)) for path in before.rglob("*.nc")], made.FACTS)
+    shutil.copytree(submission_files.tree() / "submission" / MODEL, before)
+    write_catalog(before, [str(path.relative_to(before)) for path in before.rglob("*.nc")], submission_files.FACTS)
     after.parent.mkdir(parents=True)
     shutil.move(before, after)
     return after
@@ -114,4 +114,4 @@ def test_the_dataset_card_says_how_without_threads(product, monkeypatch):
 )
 def test_a_path_that_says_too_little_or_names_no_variable_is_refused(path):
     with pytest.raises(ValueError, match=f"'{path}' is not the path of a file of the submission; run the checks"):
-        row(MODEL.split("/"), path, vertical_axes(made.FACTS))
+        row(MODEL.split("/"), path, vertical_axes(submission_files.FACTS))

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.project import load_config
 from workflow.scripts.check.outcome import write_outcome
 from workflow.scripts.check.rules import Report
@@ -44,7 +44,9 @@ def product(tmp_path):
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"request": "here", "sha256": "a" * 64}))
     config = load_config("test")
-    publish(folder, outcome[0], tmp_path / "checkpoint.zip", [record], made.FACTS, config, made.ROOT)
+    publish(
+        folder, outcome[0], tmp_path / "checkpoint.zip", [record], submission_files.FACTS, config, submission_files.ROOT
+    )
     return folder
 
 
@@ -72,11 +74,11 @@ def command_line(tmp_path, out):
     words = ["--check", tmp_path / "check.json", "--checkpoint", tmp_path / "checkpoint.zip", "--records", record]
     words += [
         "--facts",
-        made.FACTS,
+        submission_files.FACTS,
         "--config",
         json.dumps(load_config("test")),
         "--repository",
-        made.ROOT,
+        submission_files.ROOT,
         "--out",
         out,
     ]
@@ -127,7 +129,7 @@ def test_the_card_says_what_a_uniform_warming_is(product, tmp_path, modes):
     config = load_config("test")
     config["model"] |= {"forced_modes": modes}
     check = json.loads((tmp_path / "check.json").read_text())
-    text = card(config, made.FACTS, check, {"size": 7, "sha256": "0" * 64})
+    text = card(config, submission_files.FACTS, check, {"size": 7, "sha256": "0" * 64})
     assert ("as one map that is the same in every month" in text) == (modes > 0)
     assert "best fair CRPS in a free run of 2 members over the validation months" in text
 
@@ -168,7 +170,7 @@ def test_a_file_changed_since_it_was_checked_stops_the_manifest(product, tmp_pat
             tmp_path / "check.json",
             tmp_path / "checkpoint.zip",
             [record],
-            made.FACTS,
+            submission_files.FACTS,
             load_config("test"),
             ".",
         )
@@ -207,7 +209,7 @@ def test_the_card_says_what_the_config_says(product):
 
 def test_the_card_of_the_full_submission_names_era5_and_its_periods():
     config = load_config()
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "Not for science" not in text
     assert "Trained on ERA5: weights and statistics from 1985-01 to 2014-12" in text
     assert "1978-10 to 2024-12, 555 monthly means" in text
@@ -219,7 +221,7 @@ def test_the_card_of_the_full_submission_names_era5_and_its_periods():
 
 def test_the_card_tells_the_protocol_the_training_and_the_source():
     config = load_config()
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "starts from the first month (1978-10) of ERA5" in text
     assert f"`{config['download']['forcing_file']}` of {config['download']['forcing_record']}" in text
     assert "for 103 epochs in batches of 4 pairs of months by AdamW, learning rate 0.001" in text
@@ -227,21 +229,28 @@ def test_the_card_tells_the_protocol_the_training_and_the_source():
     assert "Contains modified Copernicus Climate Change Service information" in text
     assert "UMD-PARETO (2026): MD-1p5 simulations for AIMIP Phase 1, version v20261122" in text
     assert "blew up" not in text, "nothing was checked"
-    local = card(config | {"source": "local"}, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    local = card(
+        config | {"source": "local"},
+        submission_files.FACTS,
+        {"simulations": [], "rules": []},
+        {"size": 1, "sha256": ""},
+    )
     assert "zenodo" not in local
-    synthetic = card(load_config("demo"), made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    synthetic = card(
+        load_config("demo"), submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""}
+    )
     assert "Copernicus" not in synthetic and "ERA5" not in synthetic
 
 
 def test_the_card_calls_the_data_by_their_name():
     config = load_config() | {"source": "local"}
     config["local"] |= {"name": "A model of 1980", "forcing": "sea.nc"}
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
     assert "Trained on A model of 1980:" in text and "first month (1978-10) of A model of 1980" in text
     assert "The forcing is in the shape of AIMIP's, `sea.nc`" in text
     assert "ERA5" not in text and "Copernicus" not in text
     config["local"]["name"] = None
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
     assert "Trained on ERA5 (local files):" in text and "Copernicus" in text
 
 
@@ -252,16 +261,18 @@ def test_the_card_says_that_nothing_blew_up_only_where_the_checks_say_so(failed,
         for name in ("no-nan", "no-infinity", "value-range")
     ]
     rows.append(rows[0] | {"rule": "prepare", "checked": 0, "failed": 0, "left_out": "PrePARE: not installed"})
-    text = card(load_config("test"), made.FACTS, {"simulations": [], "rules": rows}, {"size": 1, "sha256": ""})
+    text = card(
+        load_config("test"), submission_files.FACTS, {"simulations": [], "rules": rows}, {"size": 1, "sha256": ""}
+    )
     assert ("No simulation blew up" in text) == claimed
     assert "- left out: prepare (PrePARE: not installed)" in text
     assert "3 rules were put to these files" in text
 
 
 def test_the_cards_example_opens_all_members(monkeypatch):
-    config = load_config("test") | {"submission": made.SUBMISSION}
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
-    monkeypatch.chdir(made.tree() / "submission" / MODEL)
+    config = load_config("test") | {"submission": submission_files.SUBMISSION}
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": ""})
+    monkeypatch.chdir(submission_files.tree() / "submission" / MODEL)
     opened = {}
     exec(text.partition("```python\n")[2].partition("```")[0], opened)
     assert dict(opened["tas"].sizes) == {"realization": 2, "time": 12, "lat": 13, "lon": 24}
@@ -271,7 +282,7 @@ def test_the_cards_example_opens_all_members(monkeypatch):
 def test_the_card_of_an_imported_checkpoint_claims_no_training(name):
     config = load_config(name) if name else load_config()
     config["model"]["checkpoint"] = "weights/published.zip"
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "The checkpoint was imported (`weights/published.zip`), not trained in this run" in text
     assert "b" * 64 in text
     claims = ("Trained on", "weights and statistics from", "was read", "latent channels", "The model learned", "AdamW")
@@ -283,10 +294,10 @@ def test_the_card_describes_the_ancestral_sampler_by_its_steps():
     config = load_config()
     config["model"] |= {"sampler": "ancestral", "noise_modes": 0, "forced_modes": 0, "initial_state": "mean"}
     assert "added to every month as noise" in card(
-        config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64}
+        config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64}
     )
     config["model"]["residual_noise"] = False
-    text = card(config, made.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
+    text = card(config, submission_files.FACTS, {"simulations": [], "rules": []}, {"size": 1, "sha256": "b" * 64})
     assert "drawn from white noise by the ancestral sampler in 15 steps" in text
     assert "response to" not in text and "added to every month" not in text
     assert "Members start from the mean of the posterior" in text

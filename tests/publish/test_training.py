@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.helpers import made
+from tests.helpers import submission_files
 from tests.helpers.project import ROOT, load_config
 from workflow.scripts.publish.card import card
 
@@ -12,7 +12,7 @@ WEIGHTS = {"size": 1, "sha256": "b" * 64}
 
 
 def text_of(config):
-    return card(config, made.FACTS, {"simulations": [], "rules": []}, WEIGHTS)
+    return card(config, submission_files.FACTS, {"simulations": [], "rules": []}, WEIGHTS)
 
 
 @pytest.mark.parametrize(

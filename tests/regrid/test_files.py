@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.grib import packing_error, write_grib
 from workflow.scripts.common.grids import area_mean, cell_areas, centres
 from workflow.scripts.common.variables import read_variables
@@ -17,16 +17,16 @@ from workflow.scripts.regrid.operators import Weights, regrid_mean
 from workflow.scripts.regrid.static import regrid_static
 from workflow.scripts.regrid.weights import write_weights
 
-VARIABLES = era5_files.VARIABLES
+VARIABLES = cds_replies.VARIABLES
 
 
 @pytest.fixture
 def year(tmp_path):
     """The files of a year at 15 degrees and the weights to 30."""
-    era5_files.write_static(tmp_path / "static")
-    era5_files.write_single_levels(tmp_path / "single", 1979)
-    era5_files.write_pressure_levels(tmp_path / "pressure", 1979, levels=(50, 100, 250, 500, 700, 850, 1000))
-    era5_files.write_forcing(tmp_path / "forcing.nc")
+    cds_replies.write_static(tmp_path / "static")
+    cds_replies.write_single_levels(tmp_path / "single", 1979)
+    cds_replies.write_pressure_levels(tmp_path / "pressure", 1979, levels=(50, 100, 250, 500, 700, 850, 1000))
+    cds_replies.write_forcing(tmp_path / "forcing.nc")
     write_weights(tmp_path / "static", tmp_path / "weights.nc", 30)
     return tmp_path
 
@@ -34,17 +34,17 @@ def year(tmp_path):
 def test_a_year_is_regridded_field_by_field_and_level_by_level(year):
     sources = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
     regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
-    weights, times = Weights(year / "weights.nc"), era5_files.month_starts(1979)
-    lat, lon = era5_files.grid(15)
+    weights, times = Weights(year / "weights.nc"), cds_replies.month_starts(1979)
+    lat, lon = cds_replies.grid(15)
     with netCDF4.Dataset(year / "out.nc") as file:
         assert file["lat"][0] == -90 and file["lat"][-1] == 90 and file["lon"][0] == 0
         assert list(file["level"][:]) == [1000, 850, 700, 500, 250, 100, 50]
         dates = netCDF4.num2date(file["time"][:], file["time"].units, file["time"].calendar)
         assert [(date.year, date.month, date.day) for date in dates] == [(1979, m, 1) for m in range(1, 13)]
         for name, level, index in (("t", 850, 1), ("q", 50, 6), ("z", 500, 3)):
-            wanted = era5_files.fake(name, times, lat, lon, level)[7]
+            wanted = cds_replies.fake(name, times, lat, lon, level)[7]
             np.testing.assert_array_equal(file[name][7, index], regrid_mean(weights, wanted))
-        rain = era5_files.fake("avg_tprate", times, lat, lon)[11]
+        rain = cds_replies.fake("avg_tprate", times, lat, lon)[11]
         np.testing.assert_array_equal(file["avg_tprate"][11], regrid_mean(weights, rain))
         assert np.ma.count(file["z"][:, 3]) == 12 * 7 * 12
         assert np.ma.count(np.ma.masked_invalid(file["z"][:, 0])) == 0 and file["z"].given_levels == 500
@@ -79,7 +79,7 @@ def test_ridges_are_averaged_as_axes(year):
 
 
 def test_data_on_another_grid_than_the_weights_are_refused(year):
-    era5_files.write_single_levels(year / "other", 1979, resolution=10)
+    cds_replies.write_single_levels(year / "other", 1979, resolution=10)
     sources = {"single-levels": year / "other", "pressure-levels": year / "pressure"}
     with pytest.raises(ValueError, match=r"other is on a grid of 19 x 36 points .* is for 13 x 24"):
         regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
@@ -88,7 +88,7 @@ def test_data_on_another_grid_than_the_weights_are_refused(year):
 
 def test_months_that_one_dataset_alone_has_are_left_out(year):
     """A centre's file may hold more than its year; what is missing from the simulation the aggregation names."""
-    era5_files.write_single_levels(year / "short", 1979, range(3, 12))
+    cds_replies.write_single_levels(year / "short", 1979, range(3, 12))
     sources = {"single-levels": year / "short", "pressure-levels": year / "pressure"}
     regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
     whole = {"single-levels": year / "single", "pressure-levels": year / "pressure"}
@@ -99,7 +99,7 @@ def test_months_that_one_dataset_alone_has_are_left_out(year):
 
 
 def test_datasets_without_a_month_in_common_are_refused(year):
-    era5_files.write_single_levels(year / "later", 1980)
+    cds_replies.write_single_levels(year / "later", 1980)
     sources = {"single-levels": year / "later", "pressure-levels": year / "pressure"}
     with pytest.raises(ValueError, match="later and .*pressure have no month in common; give files of one year"):
         regrid_era5(sources, year / "weights.nc", VARIABLES, year / "out.nc")
@@ -107,7 +107,7 @@ def test_datasets_without_a_month_in_common_are_refused(year):
 
 
 def test_static_fields_need_no_time(tmp_path):
-    era5_files.write_static(tmp_path / "static")
+    cds_replies.write_static(tmp_path / "static")
     with xr.open_dataset(tmp_path / "static") as dataset:
         dataset.isel(valid_time=0, drop=True).to_netcdf(tmp_path / "plain.nc")
     rows = read_variables(VARIABLES, role="static")
@@ -128,8 +128,8 @@ def test_the_area_of_the_ice_is_conserved_where_all_sea_is_kept(year):
         before = np.minimum(np.ma.filled(cover, 0), 1 - land)
         after, water = out["siconc"][:], out["sst"][:]
     before, after = (np.nan_to_num(np.ma.filled(one, 0)).astype(np.float64) for one in (before, after))
-    assert 0.01 < area_mean(before, *era5_files.grid(15)).min()
-    np.testing.assert_allclose(area_mean(after, *centres(30)), area_mean(before, *era5_files.grid(15)), rtol=1e-6)
+    assert 0.01 < area_mean(before, *cds_replies.grid(15)).min()
+    np.testing.assert_allclose(area_mean(after, *centres(30)), area_mean(before, *cds_replies.grid(15)), rtol=1e-6)
     np.testing.assert_array_equal(after[np.isnan(np.ma.filled(water, np.nan))], 0)
 
 
@@ -168,7 +168,7 @@ def test_a_sea_that_is_filled_in_over_land_is_the_same_sea(year):
 
 @pytest.mark.parametrize("south_first", [False, True])
 def test_the_forcing_covers_the_sea_and_leaves_ice_what_the_land_leaves(year, south_first):
-    era5_files.write_forcing(year / "forcing.nc", south_first=south_first)
+    cds_replies.write_forcing(year / "forcing.nc", south_first=south_first)
     regrid_forcing(year / "forcing.nc", year / "weights.nc", VARIABLES, year / "out.nc", 0.5)
     with netCDF4.Dataset(year / "out.nc") as file:
         sst, ice = (np.ma.filled(file[name][:], np.nan) for name in ("sst", "siconc"))
@@ -180,7 +180,7 @@ def test_the_forcing_covers_the_sea_and_leaves_ice_what_the_land_leaves(year, so
     assert np.nanmax(np.where(land > 0.05, ice + land, 0)) > 0.999, "the limit never bound: the test shows nothing"
     # A mean over the sea alone stays within the values of the sea; a mean with land as 0 K would not.
     assert np.nanmin(sst) > 260
-    lat, lon = era5_files.grid(15)
+    lat, lon = cds_replies.grid(15)
     with netCDF4.Dataset(year / "forcing.nc") as source:
         fraction = source["land_sea_mask"][:].data
     before = area_mean(fraction, lat[::-1] if south_first else lat, lon)

@@ -7,7 +7,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from tests.helpers import era5_files
+from tests.helpers import cds_replies
 from tests.helpers.project import DATA
 from workflow.scripts.common.grids import area_mean, centres, lat_edges, lon_edges
 from workflow.scripts.regrid.operators import (
@@ -22,7 +22,7 @@ from workflow.scripts.regrid.weights import box_weights, esmf_weights, save_weig
 
 REFERENCE = np.load(DATA / "esmf_reference.npz")  # every fourth longitude
 FINE = np.linspace(90, -90, 721), np.arange(1440) * 0.25
-VARIABLES = era5_files.VARIABLES
+VARIABLES = cds_replies.VARIABLES
 
 
 def smooth(lat, lon):
@@ -61,7 +61,7 @@ def fine(tmp_path_factory):
 @pytest.fixture(scope="module")
 def coarse(tmp_path_factory):
     """Weights from 15 to 30 degrees: small, with pole half-cells and overlaps by halves."""
-    return make_weights(tmp_path_factory.mktemp("weights") / "weights.nc", era5_files.grid(15), 30)
+    return make_weights(tmp_path_factory.mktemp("weights") / "weights.nc", cds_replies.grid(15), 30)
 
 
 def test_the_weights_file_is_one_that_xesmf_would_write(fine):
@@ -161,7 +161,7 @@ def test_a_constant_stays_that_constant_exactly(fine, value):
 
 def test_poles_are_half_cells(coarse):
     # The polar cell of 30 degrees reaches to 75 degrees: the half-cell at the pole (7.5 degrees) and half of the next.
-    source = era5_files.grid(15)
+    source = cds_replies.grid(15)
     field = np.zeros((13, 24))
     field[0] = 1
     out = regrid_mean(coarse, field)
@@ -254,16 +254,16 @@ def test_the_xesmf_engine_gives_the_same_weights_to_great_circles(tmp_path):
     pytest.importorskip(
         "xesmf", reason="xesmf is not installed here: its engine is tested where it is", exc_type=ImportError
     )
-    esmf = make_weights(tmp_path / "esmf.nc", era5_files.grid(2.5), 7.5, esmf_weights)
-    boxes = make_weights(tmp_path / "boxes.nc", era5_files.grid(2.5), 7.5)
-    field = smooth(*era5_files.grid(2.5))
+    esmf = make_weights(tmp_path / "esmf.nc", cds_replies.grid(2.5), 7.5, esmf_weights)
+    boxes = make_weights(tmp_path / "boxes.nc", cds_replies.grid(2.5), 7.5)
+    field = smooth(*cds_replies.grid(2.5))
     assert np.abs(regrid_mean(esmf, field) - regrid_mean(boxes, field)).max() < 0.02
     assert (regrid_mean(esmf, np.ones_like(field)) == 1).all()
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "xesmf", None)
-    era5_files.write_static(tmp_path / "static")
+    cds_replies.write_static(tmp_path / "static")
     with pytest.raises(RuntimeError, match="xesmf is not installed; use envs/regrid.yaml or set it to boxes"):
         write_weights(tmp_path / "static", tmp_path / "weights.nc", 30, "xesmf")
     assert not (tmp_path / "weights.nc").exists()

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.helpers import made
-from tests.helpers.broken import rebuild
+from tests.helpers import submission_files
+from tests.helpers.edit_netcdf import rebuild
 from tests.helpers.project import load_config
 from workflow.scripts.common.mip_tables import read_entries
 from workflow.scripts.common.months import month_range
 
-ENTRIES = read_entries(made.FACTS)
+ENTRIES = read_entries(submission_files.FACTS)
 MONTHS = [str(month)[:7] for month in month_range(*load_config("test")["periods"]["simulation"])]
 GRIDS = load_config("test")["submission"]["grids"]
 

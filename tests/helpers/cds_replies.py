@@ -30,7 +30,6 @@ SCALES = {
     "slor": (0.05, 0.04),
     "lsm": (0.5, 0.5),
 }
-STEP_TYPES = {"avg_tprate": "avgad", "mtpr": "avgad", "tp": "avgad"}
 
 
 def grid(resolution):

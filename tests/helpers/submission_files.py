@@ -12,10 +12,11 @@ import netCDF4
 import numpy as np
 import pytest
 
+from tests.helpers.axes import write_axes
 from tests.helpers.project import ROOT, VARIABLES
 from workflow.scripts.cmorize.tables import write_tables
-from workflow.scripts.common.grids import bounds, centres, lat_edges, lon_edges
-from workflow.scripts.common.months import CALENDAR, TIME_UNITS, mid_times, month_range, time_bounds
+from workflow.scripts.common.grids import centres
+from workflow.scripts.common.months import month_range
 from workflow.scripts.common.variables import read_variables
 
 FACTS = ROOT / "config" / "cmor"
@@ -47,18 +48,6 @@ TEMPERATURE = {1000: 287, 850: 280, 700: 273, 500: 257, 250: 222, 100: 203, 50: 
 HUMIDITY = {1000: 9e-3, 850: 6e-3, 700: 3e-3, 500: 1e-3, 250: 6e-5, 100: 3e-6, 50: 2.7e-6}
 
 
-def write_axes(file, months, lat, lon):
-    """Dimensions time, lat, lon, bnds with CF coordinates and bounds."""
-    for name, size in (("time", len(months)), ("lat", len(lat)), ("lon", len(lon)), ("bnds", 2)):
-        file.createDimension(name, size)
-    file.createVariable("time", "f8", ("time",))[:] = mid_times(months)
-    file["time"].setncatts({"units": TIME_UNITS, "calendar": CALENDAR, "bounds": "time_bnds"})
-    file.createVariable("time_bnds", "f8", ("time", "bnds"))[:] = time_bounds(months)
-    for name, axis, edges in (("lat", lat, lat_edges(lat)), ("lon", lon, lon_edges(lon))):
-        file.createVariable(name, "f8", (name,))[:] = axis
-        file.createVariable(f"{name}_bnds", "f8", (name, "bnds"))[:] = bounds(edges)
-
-
 def made_land(lat, lon):
     """Land fraction: one square continent, and a strip of coast where cells are half land."""
     land = np.zeros((len(lat), len(lon)))
@@ -67,7 +56,7 @@ def made_land(lat, lon):
     return land
 
 
-def write_forcing(path, resolution=15.0, period=PERIOD):
+def write_aggregated_forcing(path, resolution=15.0, period=PERIOD):
     """Monthly sst, siconc and lsm as the aggregate stage writes them."""
     months, (lat, lon) = month_range(*period), centres(resolution)
     land = made_land(lat, lon)
@@ -77,7 +66,7 @@ def write_forcing(path, resolution=15.0, period=PERIOD):
     sst = np.broadcast_to(272 + 28 * cosine + season * np.sin(np.deg2rad(lat))[:, None] * 2, shape)
     ice = np.broadcast_to(np.where(cosine < 0.4, 0.9, 0.0), shape)
     with netCDF4.Dataset(path, "w") as file:
-        write_axes(file, months, lat, lon)
+        write_axes(file, months, lat, lon, bounded=True)
         for name, values in (("sst", sst), ("siconc", ice)):
             file.createVariable(name, "f4", ("time", "lat", "lon"))[:] = np.where(land >= 0.5, np.nan, values)
         file.createVariable("lsm", "f4", ("lat", "lon"))[:] = land
@@ -91,7 +80,7 @@ def write_rollout(path, member=1, offset=0.0, resolution=15.0, period=PERIOD, se
     shape = (len(months), len(lat), len(lon))
     pattern = np.cos(np.deg2rad(lat))[:, None] - 0.8 + np.zeros(len(lon))
     with netCDF4.Dataset(path, "w") as file:
-        write_axes(file, months, lat, lon)
+        write_axes(file, months, lat, lon, bounded=True)
         for row in read_variables(VARIABLES, role="field"):
             noise = random.standard_normal(shape) + pattern
             if row.short_name in ("skt", "t2m", "d2m"):
@@ -155,7 +144,7 @@ def tree():
         pytest.skip(f"{CMOR_PYTHON} cannot import cmor: {cmor_missing()}")
     work = Path(tempfile.mkdtemp(prefix="aimip-tree-"))
     atexit.register(shutil.rmtree, work, ignore_errors=True)
-    write_forcing(work / "forcing.nc")
+    write_aggregated_forcing(work / "forcing.nc")
     for experiment, offset in EXPERIMENTS.items():
         write_tables(work / "tables" / experiment, FACTS, VARIABLES, experiment, offset, SUBMISSION, 15.0, PERIOD)
         (work / "rollout" / experiment).mkdir(parents=True)
