@@ -23,9 +23,10 @@ from workflow.scripts.common import program
 from workflow.scripts.common.checksums import digests
 from workflow.scripts.common.months import month_of_year
 from workflow.scripts.common.ncfiles import add_field, add_months, new_file, read_array, read_months
+from workflow.scripts.common.physics import SEA_FREEZING
 from workflow.scripts.inputs.pattern import read_pattern
 
-FREEZING, ICE_FREE = 271.35, 278.12  # K, -1.8 and 4.97 degC
+ICE_FREE = 278.12  # K, 4.97 degC
 SLOPE, FROZEN = 9.328, 0.9  # K; cover of water that freezes
 
 
@@ -69,10 +70,10 @@ def followed_ice(ice, water, added, land):
     sea = np.maximum(1 - land, 1e-6)
     cover = ice / sea
     with np.errstate(invalid="ignore"):
-        limit = np.cbrt(np.clip(FROZEN**3 - (water - FREEZING) / SLOPE, 0, None))
-        limit = np.where(water > ICE_FREE, 0, np.where(water <= FREEZING, 1, limit))
+        limit = np.cbrt(np.clip(FROZEN**3 - (water - SEA_FREEZING) / SLOPE, 0, None))
+        limit = np.where(water > ICE_FREE, 0, np.where(water <= SEA_FREEZING, 1, limit))
         melts = (added > 0) & (cover > limit)
-        freezes = (added < 0) & (water <= FREEZING) & (cover < FROZEN)
+        freezes = (added < 0) & (water <= SEA_FREEZING) & (cover < FROZEN)
     return np.where(melts, limit * sea, np.where(freezes, FROZEN * sea, ice)).astype(np.float32)
 
 

@@ -6,6 +6,7 @@ Needs numpy only, so CMOR's interpreter can import it. Saturation as in the IFS 
 import numpy as np
 
 GRAVITY = 9.80665  # standard gravity, m s-2, of ERA5's geopotential and CF's geopotential height
+SEA_FREEZING = 271.35  # K, -1.8 degC, of sea water (Hurrell et al. 2008, doi:10.1175/2008JCLI2292.1)
 WATER_DENSITY = 1000.0  # kg m-3, the convention of ERA5's m of water equivalent
 GAS_CONSTANT = 287.0597  # J kg-1 K-1, dry air
 GAS_RATIO = GAS_CONSTANT / 461.5250  # of dry air over water vapor

@@ -13,6 +13,7 @@ from workflow.scripts.common.physics import (
     GAS_CONSTANT,
     GAS_RATIO,
     GRAVITY,
+    SEA_FREEZING,
     dew_point,
     saturation_pressure,
     specific_humidity,
@@ -203,7 +204,8 @@ def surface(fields, carry, land, height):
     ground = inland - LAPSE * height - inversion
     air = sea + land * (ground - sea)
     yield "t2m", air
-    skin_sea = np.where(land < 0.01, (1 - ice) * np.maximum(sst, 271.35) + ice * (sea - 0.5), sea + SEA_AIR * (1 - ice))
+    open_sea = (1 - ice) * np.maximum(sst, SEA_FREEZING) + ice * (sea - 0.5)
+    skin_sea = np.where(land < 0.01, open_sea, sea + SEA_AIR * (1 - ice))
     yield "skt", skin_sea + land * (ground + 0.05 * (ground - 272) - skin_sea)
     relative = np.clip(carry(fields["rh"]) - 0.08 * land * (air > 273.16), 0.1, 0.99)
     yield "d2m", np.minimum(dew_point(relative * saturation_pressure(air)), air)

@@ -14,11 +14,11 @@ from functools import cache
 import numpy as np
 
 from workflow.scripts.common.months import month_of_year
+from workflow.scripts.common.physics import SEA_FREEZING
 from workflow.scripts.planet.climate import climate, features, sea_share, seasonal
 from workflow.scripts.planet.grid import LAT, LON, area_mean, random_fields, smooth
 from workflow.scripts.planet.modes import SST_DECORRELATION, nino34, red_noise, stream, warming
 
-FREEZING = 271.35  # K, sea water
 SST_SOFTNESS = 0.5  # K
 ICE_CENTER, ICE_SOFTNESS = 270.3, 0.6  # K: half-covered at this virtual SST
 ICE_MOST = 0.95  # the sea never freezes over entirely
@@ -62,7 +62,7 @@ def virtual_sst(seed, months, anomaly=True):
 def month_starts(seed, months, anomaly=True):
     """SST (K) and sea ice cover (0..1) at the start of each of ``months``, each (month, 60, 120)."""
     virtual = virtual_sst(seed, months, anomaly)
-    sst = FREEZING + SST_SOFTNESS * np.logaddexp(0, (virtual - FREEZING) / SST_SOFTNESS)
+    sst = SEA_FREEZING + SST_SOFTNESS * np.logaddexp(0, (virtual - SEA_FREEZING) / SST_SOFTNESS)
     return sst, ICE_MOST / (1 + np.exp((virtual - ICE_CENTER) / ICE_SOFTNESS))
 
 

@@ -33,11 +33,12 @@ period. Climate and stationary waves are the same for all seeds.
 import numpy as np
 
 from workflow.scripts.common.months import month_of_year
+from workflow.scripts.common.physics import SEA_FREEZING
 from workflow.scripts.planet.atmosphere import smooth_state, surface
 from workflow.scripts.planet.climate import land_fraction, orography
 from workflow.scripts.planet.grid import Interpolator, to_planet
 from workflow.scripts.planet.modes import MODES, index
-from workflow.scripts.planet.sea import FREEZING, month_means, month_starts
+from workflow.scripts.planet.sea import month_means, month_starts
 from workflow.scripts.planet.weather import LEVELS, weather
 
 ALOFT = tuple(f"{letter}{level}" for letter in "uvtqz" for level in LEVELS)
@@ -61,7 +62,7 @@ class Planet:
         sst, ice = (Interpolator(lat, lon)(field) for field in month_starts(self.seed, _months(months)))
         sea = land_fraction(lat, lon) < SEA_BELOW
         # a cubic surface swings a little beyond its values at steep edges
-        sst, ice = np.maximum(sst, FREEZING), np.clip(ice, 0, 1)
+        sst, ice = np.maximum(sst, SEA_FREEZING), np.clip(ice, 0, 1)
         return tuple(np.where(sea, field, np.float32(np.nan)) for field in (sst, ice))
 
     def sea(self, months, lat, lon):
