@@ -227,6 +227,9 @@ def test_the_forcing_of_a_month_is_the_mean_of_its_linear_course(forcing):
     np.testing.assert_allclose(sst[2], course.mean(axis=0), rtol=1e-6)
     with netCDF4.Dataset(forcing / "out.nc") as file:
         assert file["sst"].cell_methods == "time: mean" and file["lsm"].dimensions == ("lat", "lon")
+        with netCDF4.Dataset(forcing / "starts.nc") as regridded:
+            for name, said in (("standard_name", "land_area_fraction"), ("long_name", "land fraction (land_sea_mask)")):
+                assert file["lsm"].getncattr(name) == regridded["lsm"].getncattr(name) == said
         np.testing.assert_array_equal(file["time_bnds"][0], time_bounds(months_of(1979, 1))[0])
     ice, land = read(forcing / "out.nc", "siconc"), read(forcing / "out.nc", "lsm")
     assert np.nanmax(ice + land) <= 1 + 1e-6

@@ -9,6 +9,7 @@ from workflow.scripts.aggregate.axes import copy_axes, monthly_variable
 from workflow.scripts.common import program
 from workflow.scripts.common.months import missing_months, month_range
 from workflow.scripts.common.ncfiles import add_field, add_months, new_file, read_array, read_months
+from workflow.scripts.inputs.forcing import LAND_FRACTION
 
 BLOCK_STEPS = 24  # months in memory at a time
 
@@ -31,7 +32,7 @@ def aggregate_forcing(source, output, start, end, values="start"):
         first = int(np.argmax(found == months[0]))
         copy_axes(file, out)
         add_months(out, months)
-        lsm = add_field(out, "lsm", ("lat", "lon"), units="1", standard_name="land_area_fraction")
+        lsm = add_field(out, "lsm", ("lat", "lon"), **LAND_FRACTION)
         lsm[:] = read_array(file["lsm"])
         for name in [name for name in file.variables if file[name].dimensions == ("time", "lat", "lon")]:
             variable = monthly_variable(out, name, file[name])

@@ -12,7 +12,7 @@ import numpy as np
 from workflow.scripts.common import program
 from workflow.scripts.common.ncfiles import add_field, add_grid, add_times, new_file
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.inputs.forcing import LAND_MASK, VALUES, Forcing, blocks
+from workflow.scripts.inputs.forcing import LAND_FRACTION, VALUES, Forcing, blocks
 from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_mean, regrid_sea
 
 
@@ -32,7 +32,7 @@ def regrid_forcing(source, weights_path, variables_path, output, threshold=0.5, 
         add_times(file, forcing.months)
         land = forcing.land()
         fraction = np.clip(regrid_mean(weights, land), 0, 1)
-        out = add_field(file, "lsm", ("lat", "lon"), units="1", long_name=f"land fraction ({LAND_MASK})")
+        out = add_field(file, "lsm", ("lat", "lon"), **LAND_FRACTION)
         out[:] = fraction
         fields = {
             name: add_field(file, name, ("time", "lat", "lon"), units=row.units, long_name=long_name(row))
