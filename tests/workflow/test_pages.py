@@ -1,5 +1,6 @@
 """The pages (README.md, docs/) hold: links lead somewhere, commands and settings exist, nothing is told in two ways."""
 
+import ast
 import contextlib
 import io
 import re
@@ -17,6 +18,7 @@ FILES = [path.name for path in ROOT.iterdir()] + [name(path) for room in ROOMS f
 MAKEFILE = (ROOT / "Makefile").read_text()
 # What only a run makes, and what stands for something.
 MADE = re.compile(r"^(results|demo|logs|report\.html|UMD-PARETO)\b|^[~.]|[{}]|\bx\b|x_part|^esgvoc|^jcm|^/")
+ELSEWHERE = {"build_repro_archive.py"}  # of AIMIP's own repository
 
 
 def test_the_front_page_is_short():
@@ -139,6 +141,18 @@ def test_a_setting_that_a_page_names_is_in_the_config(page):
 def test_every_module_of_the_model_has_its_place_in_the_page_about_it():
     page = (ROOT / "docs/model.md").read_text()
     assert {path.stem for path in (ROOT / "model").glob("[a-z]*.py")} <= set(re.findall(r"`([a-z_0-9]+)`", page))
+
+
+@pytest.mark.parametrize("room", ["model", "workflow"])
+def test_a_program_that_a_docstring_names_is_in_the_repository(room):
+    absent = []
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                for named in re.findall(r"[\w/.-]*\w\.py\b", ast.get_docstring(node) or ""):
+                    there = any(f"/{file}".endswith(f"/{named}") for file in FILES)
+                    absent += [] if there or named in ELSEWHERE else [f"{name(path)}: {named}"]
+    assert absent == []
 
 
 def test_what_the_front_page_says_of_results_is_in_the_results():

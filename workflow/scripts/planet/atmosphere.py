@@ -177,7 +177,7 @@ def smooth_state(month, sst, ice, anomaly, weather=None):
     """Everything smooth, as a dict of fields (month, 60, 120) on the planet's grid.
 
     ``month`` (n,) 0..11; ``sst`` (K) and ``ice`` of the months; ``anomaly``: SST less its climate, K; ``weather``: see
-    planet_weather, none by default. Keys: t, q, u, v, z with the level; msl (Pa), pr (kg m-2 s-1), sea and land (air
+    `weather.py`, none by default. Keys: t, q, u, v, z with the level; msl (Pa), pr (kg m-2 s-1), sea and land (air
     near sea level, K), rh (near the ground), sst, ice.
     """
     weather = dict.fromkeys(WEATHER, 0.0) if weather is None else weather
@@ -193,7 +193,7 @@ def smooth_state(month, sst, ice, anomaly, weather=None):
 
 
 def surface(fields, carry, land, height):
-    """Add the fields that know coasts and mountains, on the grid of ``carry`` (a planet_grid.Interpolator).
+    """Add the fields that know coasts and mountains, on the grid of ``carry`` (an ``Interpolator`` of `grid.py`).
 
     ``fields``: of ``smooth_state``; ``land`` (0..1), ``height`` (m): (lat, lon). Yields (channel, (month, lat, lon)
     float32): skt, t2m, d2m, sp, msl, u10, v10, avg_tprate.

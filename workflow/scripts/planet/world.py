@@ -4,12 +4,12 @@ The planet is a stochastic Earth. Its land and its Nino3.4 index are observed on
 (workflow/data), the rest is the following formulas; nothing is integrated in time, so that any month of any year can
 be had alone. x is position, t the start of a month, m a month, c = 0..11 the month of the year.
 
-Sea (planet_sea). The virtual SST  S* = S0(x, c) + W(t) w(x, c) + N(t) e(x, c) + sum_k r_k(t) p_k(x)  is climate,
+Sea (`sea.py`). The virtual SST  S* = S0(x, c) + W(t) w(x, c) + N(t) e(x, c) + sum_k r_k(t) p_k(x)  is climate,
 accelerating warming W, ENSO (N: observed Nino3.4) and regional red noise r_k (1/e in 8 months). SST is S* held above
 freezing; ice cover falls with S*. The values at the start of a month are the primary ones, as in AIMIP's forcing
 file; a month has the mean of its start and the next one's.
 
-Forced response (planet_atmosphere). a(x, m) = SST less its climate acts through six drivers, all linear in a: a
+Forced response (`atmosphere.py`). a(x, m) = SST less its climate acts through six drivers, all linear in a: a
 itself; a smoothed over 5 and over 14 degrees of sea; its means over the tropics a_T and over 60 S - 60 N a_G; and
 n = a in the Nino3.4 box less a_T. Air at the sea is SST - 0.8 K; over ice it follows 1.7 s, inland 1.5 s (the Arctic
 more, Antarctica less; s = mean of regional and global a), between coast and inland by how continental a place is.
@@ -17,7 +17,7 @@ Aloft the tropics warm with a_T along a moist profile (2.2 at 250 hPa), other la
 more; the stratosphere cools. Sea-level pressure, wind, rain and land have fixed patterns per K of a_T and of n;
 tropical rain also follows a less a_T. Sea ice is prescribed: an SST offset leaves it as it is.
 
-Internal variability (planet_weather), not forced by SST: modes NAO, SAM, PNA (red noise, `modes()` has their memory)
+Internal variability (`weather.py`), not forced by SST: modes NAO, SAM, PNA (red noise, `modes()` has their memory)
 and a QBO of 28 months; and noise, independent each month. They act on sea-level pressure, temperature and rain.
 
 Consistency. Geopotential is hypsometric: Phi(1000) = R Tv ln(msl/1000 hPa), plus R Tv dln(p) layer by layer. Wind is
@@ -73,7 +73,7 @@ class Planet:
         return tuple((start + end) / 2 for start, end in zip(starts, ends, strict=True))
 
     def state(self, months, sst_anomaly=0.0, noise=True, modes=None):
-        """All smooth fields of ``months`` on the planet's own grid, see planet_atmosphere.smooth_state.
+        """All smooth fields of ``months`` on the planet's own grid, see ``smooth_state`` in `atmosphere.py`.
 
         ``sst_anomaly``: K added to the planet's SST, a number or an array (month or 1, 60, 120); sea ice stays.
         ``noise=False`` leaves the noise out; ``modes``: {name: index (month, columns)}, {} for none, None for all.
