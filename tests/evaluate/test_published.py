@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from workflow.scripts.common.field_names import split_field
 from workflow.scripts.common.periods import evaluation_periods
-from workflow.scripts.evaluate.field_names import split_field
 from workflow.scripts.evaluate.metrics.scores import Results, evaluate_response
 from workflow.scripts.evaluate.metrics.table import Table
 from workflow.scripts.evaluate.plots.response import land_sea_figure

@@ -10,8 +10,8 @@ import pytest
 
 from tests.helpers.evaluation_run import LAT, LON, MONTHS, members, run
 from tests.helpers.evaluation_tree import channels, periods
+from workflow.scripts.common.field_names import field_order
 from workflow.scripts.common.months import year_of
-from workflow.scripts.evaluate.field_names import field_order
 from workflow.scripts.evaluate.measures.over_area import rms
 from workflow.scripts.evaluate.metrics.table import read_table
 

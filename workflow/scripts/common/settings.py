@@ -8,6 +8,7 @@ import yaml
 
 from workflow.scripts.common.addresses import email_addresses, is_web_address, unbracketed
 from workflow.scripts.common.experiments import canonical, check_experiments
+from workflow.scripts.common.field_names import field_name
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.imported import check_checkpoint
 from workflow.scripts.common.months import month_range, parse_month
@@ -266,7 +267,7 @@ def _check_fields(evaluation, *tables):
     One that AIMIP's table has and the config's leaves out is left out of the evaluation, which says so.
     """
     rows = [row for table in tables for row in read_variables(table, role="field")]
-    known = dict.fromkeys(f"{name}{row.level or ''}" for row in rows for name in row.cmor_name)
+    known = dict.fromkeys(field_name(name, row.level) for row in rows for name in row.cmor_name)
     for key, allowed in (("skill_fields", [name for name in BOX_FIELDS if name in known]), ("map_fields", known)):
         for field in evaluation[key]:
             if field not in allowed:

@@ -1,6 +1,6 @@
 """Units that people read: the factor and the text for each variable, where they differ from the files' units."""
 
-from workflow.scripts.evaluate.field_names import split_field
+from workflow.scripts.common.field_names import split_field
 
 SCALES = {
     "pr": (86400, "mm/day"),

@@ -11,14 +11,15 @@ from pathlib import Path
 from cf_units import Unit
 
 from workflow.scripts.common.experiments import has_own_forcing
+from workflow.scripts.common.field_names import split_field
+from workflow.scripts.common.periods import PROTOCOL_TEST, PROTOCOL_TRAINING
 from workflow.scripts.common.reference import ERA5, LOCAL_ERA5
 from workflow.scripts.common.tables import read_rows
 from workflow.scripts.evaluate.display import scale_of
-from workflow.scripts.evaluate.field_names import split_field
 
 SCORES = Path(__file__).parent / "data/aimip_published_scores.csv"
 COLUMNS = ("metric", "grid_or_region", "period", "model", "field", "value", "units")
-PERIODS = {"training": ("1979-01", "2014-12"), "test": ("2015-01", "2024-12")}  # theirs
+PERIODS = {"training": PROTOCOL_TRAINING, "test": PROTOCOL_TEST}  # theirs
 DECADE = "about the first decade"  # of the responses
 PLACES = {"E5_response": "global", "E5_response_land": "land"}  # their sea ends at 60 degrees
 # Their names where those of the table differ: folders of the archive, and labels that AIMIP's notebooks have had.

@@ -15,7 +15,7 @@ from cf_units import Unit
 
 from workflow.scripts.common import program
 from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.evaluate.field_names import field_name
+from workflow.scripts.common.field_names import field_name
 from workflow.scripts.evaluate.published import COLUMNS, FILE_UNITS, NAMES, PERIODS
 
 # What AIMIP's aimip_data_utils.py writes where a submission names no units.

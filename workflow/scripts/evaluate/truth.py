@@ -15,12 +15,12 @@ import numpy as np
 
 from workflow.scripts.common import program
 from workflow.scripts.common.experiments import has_own_forcing
+from workflow.scripts.common.field_names import field_name
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_experiments, add_periods
-from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.measures.along_time import deseasonalize
 from workflow.scripts.evaluate.measures.indices import INDICES, index_weights
 from workflow.scripts.evaluate.summarize.reference import cmor_fields

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from workflow.scripts.common.field_names import split_field
 from workflow.scripts.common.grids import centres
 from workflow.scripts.common.skill import CLIMATOLOGY
-from workflow.scripts.evaluate.field_names import split_field
 from workflow.scripts.evaluate.measures.over_area import rms, weighted_mean
 
 GRID = SimpleNamespace(**dict(zip(("lat", "lon"), centres(1.0, poles=False), strict=True)))

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from workflow.scripts.common.field_names import field_name, split_field
 from workflow.scripts.evaluate.display import long_name, scale_of
-from workflow.scripts.evaluate.field_names import field_name, split_field
 from workflow.scripts.evaluate.plots.style import NO_FIELD, colormap, note_figure, panel_grid, symmetric_limit
 
 

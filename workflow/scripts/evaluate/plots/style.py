@@ -18,7 +18,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from workflow.scripts.common.atomic import atomic_path
-from workflow.scripts.evaluate.field_names import split_field
+from workflow.scripts.common.field_names import split_field
 
 GREY = "#999999"
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#000000 #E69F00 #56B4E9 #009E73 #0072B2 #D55E00 #CC79A7".split()

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from workflow.scripts.common.field_names import split_field
 from workflow.scripts.common.skill import BOX_FIELDS
 from workflow.scripts.evaluate.display import long_name, scale_of
-from workflow.scripts.evaluate.field_names import split_field
 from workflow.scripts.evaluate.published import DECADE, FILE_UNITS, comparable, read_scores, responses_of, scores_of
 
 

@@ -11,12 +11,12 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common import program
+from workflow.scripts.common.field_names import field_name
 from workflow.scripts.common.months import month_range, year_of
 from workflow.scripts.common.ncfiles import read_months
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.arguments import add_summarizing
-from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.summarize.enso import read_index
 from workflow.scripts.evaluate.summarize.summary import Summary
 from workflow.scripts.submission import derive

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from workflow.scripts.common import program
+from workflow.scripts.common.field_names import field_name
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.evaluate.arguments import add_summarizing
-from workflow.scripts.evaluate.field_names import field_name
 from workflow.scripts.evaluate.summarize.enso import read_index
 from workflow.scripts.evaluate.summarize.fields import Field
 from workflow.scripts.evaluate.summarize.summary import Summary

@@ -12,10 +12,10 @@ import json
 
 import numpy as np
 
+from workflow.scripts.common.field_names import field_order
 from workflow.scripts.common.months import month_of_year, month_range, parse_month, year_of
 from workflow.scripts.common.ncfiles import COORDINATES, add_coordinate, add_grid, add_months, add_text, new_file
 from workflow.scripts.common.skill import BOX_FIELDS
-from workflow.scripts.evaluate.field_names import field_order
 from workflow.scripts.evaluate.measures.along_time import (
     TooShort,
     asymmetry_weights,

@@ -3,8 +3,8 @@
 import netCDF4
 import numpy as np
 
+from workflow.scripts.common.field_names import field_order
 from workflow.scripts.common.ncfiles import add_grid, add_text, new_file
-from workflow.scripts.evaluate.field_names import field_order
 
 
 def write_truth(output, title, responses, lat, lon, deviations):
