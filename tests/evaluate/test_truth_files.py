@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from tests.helpers import cds_replies as era5_files
+from tests.helpers import cds_replies
 from tests.helpers.evaluation_run import EXPERIMENTS, members, run
 from tests.helpers.project import VARIABLES, load_config, snakemake
 from workflow.scripts.common.months import month_range
@@ -19,7 +19,7 @@ from workflow.scripts.evaluate.summarize.true_response import read_truth
 from workflow.scripts.evaluate.truth_files import folder_response
 from workflow.scripts.inputs.era5 import open_era5
 
-LAT, LON = era5_files.grid(15)
+LAT, LON = cds_replies.grid(15)
 SPANS = dict.fromkeys(("training", "validation", "test"), ("1990-01", "1991-12"))
 SPANS["simulation"] = ("1990-01", "1992-06")
 
@@ -28,8 +28,8 @@ def write_run(folder, years):
     for year in years:
         for dataset in ("single-levels", "pressure-levels"):
             (folder / dataset).mkdir(parents=True, exist_ok=True)
-        era5_files.write_single_levels(folder / f"single-levels/{year}.nc", year)
-        era5_files.write_pressure_levels(folder / f"pressure-levels/{year}.nc", year)
+        cds_replies.write_single_levels(folder / f"single-levels/{year}.nc", year)
+        cds_replies.write_pressure_levels(folder / f"pressure-levels/{year}.nc", year)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def runs(tmp_path_factory):
     changed = {"t2m": (287, 21), "z": (55098.0665, 2000)}
     with pytest.MonkeyPatch.context() as patch:
         for name, scale in changed.items():
-            patch.setitem(era5_files.SCALES, name, scale)
+            patch.setitem(cds_replies.SCALES, name, scale)
         write_run(folder / "aimip-p4k", range(1990, 1993))
     return folder
 
@@ -51,8 +51,8 @@ def test_the_response_is_the_mean_difference_of_whole_years_within_the_simulatio
     assert truth.main([*command, "--log", str(tmp_path / "log")]) == 0
     responses, deviations = read_truth(tmp_path / "a")
     found = responses["aimip-p4k"]
-    times = np.concatenate([era5_files.month_starts(year) for year in (1990, 1991)])
-    shape = (era5_files.fake("t2m", times, LAT, LON).astype(np.float64) - 284) / 20
+    times = np.concatenate([cds_replies.month_starts(year) for year in (1990, 1991)])
+    shape = (cds_replies.fake("t2m", times, LAT, LON).astype(np.float64) - 284) / 20
     np.testing.assert_allclose(found["tas"], 3 + shape.mean(axis=0)[::-1], atol=1e-4)  # south first
     np.testing.assert_allclose(found["zg500"], 10, atol=1e-2)
     np.testing.assert_allclose(found["ta850"], 0, atol=1e-4)
@@ -87,7 +87,7 @@ def test_what_the_folder_lacks_is_told(runs, tmp_path):
     with pytest.raises(ValueError, match="EXPERIMENT/DATASET/YEAR.nc with .*pressure-levels"):
         folder_response(tmp_path / "few", VARIABLES, 15, simulation, EXPERIMENTS)
     shutil.copytree(runs, tmp_path / "short")
-    era5_files.write_single_levels(tmp_path / "short/aimip/single-levels/1990.nc", 1990, months=range(1, 12))
+    cds_replies.write_single_levels(tmp_path / "short/aimip/single-levels/1990.nc", 1990, months=range(1, 12))
     with pytest.raises(ValueError, match="1990.nc holds 11 of the twelve months of 1990"):
         folder_response(tmp_path / "short", VARIABLES, 15, simulation, EXPERIMENTS)
     shutil.copytree(runs, tmp_path / "holes")
