@@ -60,7 +60,8 @@ def known_means(metadata: Metadata, fields: torch.Tensor, sea: torch.Tensor) -> 
             error, between, other = error_of(channel, f"error_{name}")
             if error:
                 maps = normalized(metadata, fields, number, error * torch.ones_like(sea))
-                known.setdefault(number, []).append(KnownMean(region, weights, maps, between, other))
+                if maps.any():  # of a transform that the guess does not know, nothing is known
+                    known.setdefault(number, []).append(KnownMean(region, weights, maps, between, other))
     return known
 
 

@@ -25,8 +25,8 @@ class Predictors:
 
     @property
     def count(self) -> int:
-        """The number of predictors that are not still."""
-        return int((self.inverse.abs().sum(1) > 0).sum())
+        """The number of predictors that do not follow from others."""
+        return int(torch.linalg.matrix_rank(self.values, rtol=RANK))
 
     @property
     def uncertainty(self) -> torch.Tensor:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers import submission_files
 from tests.helpers.project import DATA
-from workflow.scripts.check.prescribed_sea import PrescribedSea, sea_findings
+from workflow.scripts.check.prescribed_sea import PrescribedSea, places_of, sea_findings
 from workflow.scripts.check.rules import expectation
 from workflow.scripts.check.sets import coordinates_same
 from workflow.scripts.check.simulation import left_out_rules
@@ -106,3 +106,13 @@ def test_the_sea_is_that_of_the_files_months_and_places(tmp_path):
         assert "by up to 1 K" in finding
     with PrescribedSea(tmp_path / "forcing.nc", tmp_path / "forcing.nc") as sea:
         assert list(sea_findings(tmp_path / "warm.nc", sea, 4, tmp_path / "control.nc")) == []
+        with netCDF4.Dataset(tmp_path / "control.nc", "a") as file:
+            file["time"].units = file["time_bnds"].units = "moons since 1950-01-01"
+        (finding,) = sea_findings(tmp_path / "warm.nc", sea, 4, tmp_path / "control.nc")
+        assert finding.startswith("ts was not compared: ") and "moons" in finding
+
+
+def test_months_are_found_in_any_order():
+    months = month_range("1950-01", "1950-12")[[5, 3, 11, 0, 8, 2, 10, 1, 7, 4, 9, 6]]
+    wanted = month_range("1950-03", "1950-09")
+    assert months[places_of(months, wanted)].tolist() == wanted.tolist()

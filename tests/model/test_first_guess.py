@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import data
-from model.first_guess import fit, uniform_warming
+from model.first_guess import fit, known_means, sea_of, uniform_warming
 from model.forced import ForcedResponse
 from model.sphere import Grid, row_weights
 from tests.helpers import model_data
@@ -162,3 +162,14 @@ def test_what_cools_the_stratosphere_beside_the_sea_is_not_the_seas(tmp_path, co
     assert found[2].item() == pytest.approx(cooling, rel=0.1), "the troposphere is the sea's"
     guess = uniform_warming(metadata, fields, forcings)[1].mean()
     assert abs(found[1] - guess) < abs(cooling - guess) or cooling > -1, "so is it with the height of the level"
+
+
+def test_of_a_transform_that_the_guess_does_not_know_nothing_is_known(tmp_path):
+    """The response of a root of temperature is that of the data, and is not held at a guess of nothing."""
+    months = data.read_months(model_data.write_months(tmp_path / "training.nc"))
+    channels = list(months.metadata.channels)
+    channels[0] = data.Channel("t2m", "t2m", None, "sqrt", "K", 0, 400)
+    channels[1] = data.Channel("skt", "skt", None, "none", "K", 0, 400)
+    metadata = dataclasses.replace(months.metadata, channels=channels, forcing_scale=np.array([2.0, 1.0, 1.0]))
+    known = known_means(metadata, months.fields[:], sea_of(months.forcings[:]))
+    assert 0 not in known and len(known[1]) == 2

@@ -8,8 +8,7 @@ import numpy as np
 from workflow.scripts.aggregate.axes import copy_axes, monthly_variable
 from workflow.scripts.common import program
 from workflow.scripts.common.months import missing_months, month_range
-from workflow.scripts.common.ncfiles import add_field, add_months, new_file, read_array, read_months
-from workflow.scripts.inputs.forcing import LAND_FRACTION
+from workflow.scripts.common.ncfiles import LAND_FRACTION, add_field, add_months, new_file, read_array, read_months
 
 BLOCK_STEPS = 24  # months in memory at a time
 

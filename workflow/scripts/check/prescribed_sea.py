@@ -78,15 +78,20 @@ class PrescribedSea:
         return rows @ np.where(mask, sst, 0) @ columns, sea > 1 - 1e-9
 
     def _own(self, wanted):
-        places = np.searchsorted(self.months, wanted)
+        places = places_of(self.months, wanted)
         sst, ice = (read_array(self.dataset[name], places) for name in ("sst", "siconc"))
         return sst, open_sea(self.land, ice) & np.isfinite(sst)
 
 
 def sea_findings(path, sea, offset, control=None):
     """Sentences on a file ``path`` of ts whose open sea is not as prescribed; arguments as of ``offset_misfit``."""
-    found, others = months_of(path), {"the forcing": sea.months}
-    others |= {"the control": months_of(control)} if control else {}
+    try:
+        found, others = months_of(path), {"the forcing": sea.months}
+        others |= {"the control's forcing": sea.control.months} if sea.control else {}
+        others |= {"the control": months_of(control)} if control else {}
+    except (ValueError, OSError) as error:
+        yield f"ts was not compared: {error}"
+        return
     absent = {name: np.setdiff1d(found, there) for name, there in others.items()}
     short = [f"{name} lacks {len(months)}, the first {months[0]}" for name, months in absent.items() if len(months)]
     if short:
@@ -107,6 +112,12 @@ def months_of(path):
         return months(dataset, path)
 
 
+def places_of(months, wanted):
+    """Where the months ``wanted`` are among ``months``, which hold them in any order."""
+    order = np.argsort(months)
+    return order[np.searchsorted(months, wanted, sorter=order)]
+
+
 def offset_misfit(path, sea, offset, control=None):
     """Largest misfit (K) of ts over open sea, NaN if one is NaN, and how many values were compared.
 
@@ -115,7 +126,7 @@ def offset_misfit(path, sea, offset, control=None):
     file, and with the control's if ``control`` is given.
     """
     worst, count, found = 0.0, 0, months_of(path)
-    places = np.searchsorted(months_of(control), found) if control else None
+    places = places_of(months_of(control), found) if control else None
     with netCDF4.Dataset(path) as file, netCDF4.Dataset(control or path) as other:
         file.set_auto_mask(False)
         other.set_auto_mask(False)

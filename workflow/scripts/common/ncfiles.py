@@ -18,6 +18,8 @@ COORDINATES = {
     "lon": {"standard_name": "longitude", "units": "degrees_east", "axis": "X"},
     "level": {"standard_name": "air_pressure", "units": "hPa", "positive": "down", "axis": "Z"},
 }
+# Of the land in a cell; CF's land_binary_mask is of 0 and 1 only.
+LAND_FRACTION = {"units": "1", "standard_name": "land_area_fraction", "long_name": "land fraction (land_sea_mask)"}
 
 
 @contextmanager

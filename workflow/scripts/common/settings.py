@@ -180,7 +180,8 @@ def _check_combinations(config):
         )
     if last < first:
         raise ValueError(f"config: 'gcm.years' is {first}, {last}; allowed are a first year and one not before it")
-    if config["normalize"]["reference"] == "channel" and config["model"]["noise_modes"]:
+    trained = not config["model"]["checkpoint"]  # else the checkpoint brings its own
+    if trained and config["normalize"]["reference"] == "channel" and config["model"]["noise_modes"]:
         raise ValueError(
             f"config: 'model.noise_modes' is {config['model']['noise_modes']} with 'normalize.reference' channel, of "
             f"which latents have an annual cycle that would become noise; set it to 0, or the reference to climatology"

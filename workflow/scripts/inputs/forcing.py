@@ -19,8 +19,6 @@ from workflow.scripts.inputs.era5 import listed
 from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered, times, without_time
 
 LAND_MASK = "land_sea_mask"
-# What files made of it say of its fraction in a cell; CF's land_binary_mask is of 0 and 1 only.
-LAND_FRACTION = {"units": "1", "standard_name": "land_area_fraction", "long_name": f"land fraction ({LAND_MASK})"}
 VALUES = ("start", "mean")  # what a file holds for a month: the value at its start, or its mean
 ALL_LAND = 1 - 1e-3  # from this fraction of land on a cell has no sea, whatever temperature it is given
 # Of all cells, those whose sea may come and go: ERA5's mask moved by two pixels (of 1,038,240) in 1959, as

@@ -96,8 +96,8 @@ def without_folders(value):
 
 def commit(repository):
     """The git commit of the workflow and whether its files differ from it; both None outside a git checkout."""
-    # A clone may belong to another user, as in a container or a shared project space; nothing of it is run here.
-    command = ["git", "-c", "safe.directory=*", "-C", str(repository)]
+    # A clone may belong to another user, as in a container or a shared project space; its workflow is trusted already.
+    command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(repository)]
     try:
         head = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         status = subprocess.run(

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 
 from workflow.scripts.common import program
-from workflow.scripts.common.ncfiles import add_field, add_grid, add_times, new_file
+from workflow.scripts.common.ncfiles import LAND_FRACTION, add_field, add_grid, add_times, new_file
 from workflow.scripts.common.variables import read_variables
-from workflow.scripts.inputs.forcing import LAND_FRACTION, VALUES, Forcing, blocks
+from workflow.scripts.inputs.forcing import VALUES, Forcing, blocks
 from workflow.scripts.regrid.operators import Weights, add_regridding, long_name, regrid_mean, regrid_sea
 
 
