@@ -1,4 +1,4 @@
-r"""Forecasts that cost nothing, which the evaluation sets beside the model: physical fields, month by month.
+r"""Reference forecasts, which the evaluation sets beside the model: physical fields, month by month.
 
 persistence            the initial month's anomaly a_0, damped by the lag-one autocorrelation r of each point and field:
                        climatology + r^t a_0, what an AR(1) process forecasts; soon that is climatology alone

@@ -1,4 +1,4 @@
-"""Baselines of the control experiment: forecasts that cost nothing, summarized as they are computed.
+"""Baselines of the control experiment: reference forecasts, summarized as they are computed.
 
 INPUTS   results/normalize/training.nc, initial.nc and forcing/{control}.nc, results/aggregate/forcing/simulation.nc,
          for no-diffusion the checkpoint of the rollouts in the place of training.nc

@@ -1,7 +1,7 @@
 """What the evaluation judges skill by: the fields, and the forecasts to beat. Needs the standard library only."""
 
 CLIMATOLOGY = "climatology"
-# Forecasts that cost nothing (model/baselines.py), and whether each member of one is another forecast.
+# Reference forecasts (model/baselines.py), and whether each member of one is another forecast.
 BASELINES = {"persistence": False, "regression": False, "regression+residuals": True, "no-diffusion": True}
 # Fields whose box means summaries keep month by month, so that ensembles can be scored with the CRPS.
 BOX_FIELDS = ("tas", "pr", "psl", "ta850", "zg500", "ua250")

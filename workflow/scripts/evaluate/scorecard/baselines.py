@@ -1,4 +1,4 @@
-"""The scorecard's table of baselines, RMSB and CRPS of ours beside forecasts that cost nothing, and the criterion.
+"""The scorecard's table of baselines, RMSB and CRPS of ours beside reference forecasts, and the criterion.
 
 The skill criterion: over the test period the CRPS of our ensemble is lower than that of every baseline, for each field
 of the config's ``evaluation.skill_fields``. Spread over error, which a good ensemble keeps near 1, stands beside it.

@@ -54,7 +54,7 @@ def baseline_heading(card):
     """The title of the table of baselines, with the meaning of its signs."""
     low, high = SPREAD
     return (
-        f"Ours beside forecasts that cost nothing, test {card['periods']['test']} (CRPS: monthly 15-degree means)",
+        f"Ours beside reference forecasts, test {card['periods']['test']} (CRPS: monthly 15-degree means)",
         f"+ better, - worse, = even within {ERRORS} standard errors; spread/error is right from {low} to {high}",
     )
 

@@ -1,6 +1,6 @@
 """The scorecard: one line for each headline metric with the reference, ours and a verdict, on one screen.
 
-Skill against the forecasts that cost nothing, and the criterion, are a table of its own (baselines.py).
+Skill against the reference forecasts, and the criterion, are a table of its own (baselines.py).
 """
 
 import numpy as np
