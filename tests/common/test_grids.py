@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from workflow.scripts.common.grids import cell_areas, centres, lat_overlap, lon_overlap, overlap_mean
+from workflow.scripts.common.grids import ConservativeRegridder, cell_areas, centres
 
 
 def test_one_missing_cell_does_not_spoil_the_map():
     fine, coarse = centres(5), centres(15, poles=False)
-    rows, columns = lat_overlap(fine[0], coarse[0]), lon_overlap(fine[1], coarse[1]).T
+    regrid = ConservativeRegridder(fine, coarse)
     values = np.full((2, 37, 72), 7.0)
-    whole = overlap_mean(rows, values, columns)
+    whole = regrid(values)
     np.testing.assert_allclose(whole, 7)
     values[0, 18, 3] = np.nan  # a ninth or less of the cells of the target
-    np.testing.assert_allclose(overlap_mean(rows, values, columns), 7)
+    np.testing.assert_allclose(regrid(values), 7)
     values[0, 15:22, :9] = np.nan
-    found = overlap_mean(rows, values, columns)
+    found = regrid(values)
     assert 0 < np.isnan(found[0]).sum() < 10 and np.isfinite(found[1]).all()
     np.testing.assert_allclose(found[np.isfinite(found)], 7)
 
@@ -48,13 +48,14 @@ def test_overlaps_between_any_two_grids_conserve_and_keep_degree_one(source, tar
     """Shares add up to whole cells both ways; the area integral of any field is kept, finer or coarser."""
     (lat, lon), (rows, columns) = centres(source), centres(target)
     values = 1 + np.sin(np.deg2rad(lat))[:, None] + np.cos(np.deg2rad(lat))[:, None] * np.cos(np.deg2rad(lon - 40))
-    found = overlap_mean(lat_overlap(lat, rows), values, lon_overlap(lon, columns).T)
+    there = ConservativeRegridder((lat, lon), (rows, columns))
+    found = there(values)
     fine, coarse = cell_areas(lat, lon), cell_areas(rows, columns)
     assert (found * coarse).sum() == pytest.approx((values * fine).sum(), abs=1e-12)
     noise = np.random.default_rng(0).normal(size=values.shape)
-    carried = overlap_mean(lat_overlap(lat, rows), noise, lon_overlap(lon, columns).T)
+    carried = there(noise)
     assert (carried * coarse).sum() == pytest.approx((noise * fine).sum(), abs=1e-12)
-    back = overlap_mean(lat_overlap(rows, lat), found, lon_overlap(columns, lon).T)
+    back = ConservativeRegridder((rows, columns), (lat, lon))(found)
     assert (back * fine).sum() == pytest.approx((values * fine).sum(), abs=1e-12)
     truth = 1 + np.sin(np.deg2rad(rows))[:, None] + np.cos(np.deg2rad(rows))[:, None] * np.cos(np.deg2rad(columns - 40))
     assert np.abs(found - truth)[1:-1].max() < np.deg2rad(max(source, target))

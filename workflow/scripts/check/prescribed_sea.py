@@ -8,7 +8,7 @@ from functools import cached_property
 import netCDF4
 import numpy as np
 
-from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.common.grids import WHOLE, ConservativeRegridder
 from workflow.scripts.common.ncfiles import read_array
 from workflow.scripts.inputs.labelled import months, open_labelled
 from workflow.scripts.submission.derive import open_sea
@@ -72,10 +72,10 @@ class PrescribedSea:
         same = (one.shape == own.shape and np.allclose(one, own) for one, own in ((lat, self.lat), (lon, self.lon)))
         if all(same):
             return sst, mask
-        rows, columns = lat_overlap(self.lat, lat), lon_overlap(self.lon, lon).T
-        sea = rows @ mask.astype(np.float64) @ columns
         # A regridded cell is open sea only where every cell it overlaps is.
-        return rows @ np.where(mask, sst, 0) @ columns, sea > 1 - 1e-9
+        regrid = ConservativeRegridder((self.lat, self.lon), (lat, lon))
+        found = regrid(np.where(mask, sst, np.nan), WHOLE)
+        return found, np.isfinite(found)
 
     def _own(self, wanted):
         places = places_of(self.months, wanted)

@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 
-from workflow.scripts.common.grids import lat_overlap, lon_overlap
 from workflow.scripts.common.months import TIME_UNITS, mid_times, month_range
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.submission.derive import UNITS, submitted, submitted_rows
@@ -91,15 +90,3 @@ class Simulation:
     def units(self, name):
         """Units of what ``read`` returns: the derivations', else those of the channels."""
         return UNITS.get(name, self.sources[name][0].units)
-
-
-class Regridder:
-    """First-order conservative regridding between latitude-longitude boxes: exact, as two small matrices."""
-
-    def __init__(self, source, target):
-        self.lat = lat_overlap(source[0], target[0])
-        self.lon = lon_overlap(source[1], target[1])
-
-    def __call__(self, values):
-        """Values (..., lat, lon) on the target grid; float32, never outside the range of the source cells."""
-        return (self.lat @ values @ self.lon.T).astype(np.float32)

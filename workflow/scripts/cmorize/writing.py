@@ -5,12 +5,13 @@ Needs numpy and netCDF4 only beside CMOR, so CMOR's interpreter can import it.
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from workflow.scripts.cmorize.cmor_versions import cmor_version, import_cmor, set_chunks, time_axis
-from workflow.scripts.cmorize.fields import Regridder, Simulation, check_rollout, source_channels
+from workflow.scripts.cmorize.fields import Simulation, check_rollout, source_channels
 from workflow.scripts.common import grids as latlon
 from workflow.scripts.common.experiments import history_entry, stated
 from workflow.scripts.common.mip_tables import (
@@ -101,7 +102,8 @@ def write_grid(cmor, simulation, settings, label, member, tables, folder, made_b
     grid = latlon.centres(fact["resolution"], poles=fact["poles"])
     if fact["poles"] and [len(axis) for axis in native] != [len(axis) for axis in grid]:
         raise ValueError(f"the rollout's grid is {len(native[0])}x{len(native[1])}, but '{label}' is '{fact['grid']}'")
-    regrid = np.ascontiguousarray if fact["poles"] else Regridder(native, grid)
+    # A cell that lacks a part has no value, so that the checks find what is missing.
+    regrid = np.asarray if fact["poles"] else partial(latlon.ConservativeRegridder(native, grid), least=latlon.WHOLE)
 
     description = folder / f"dataset_{label}.json"
     description.write_text(
@@ -137,7 +139,7 @@ def write_grid(cmor, simulation, settings, label, member, tables, folder, made_b
         for start in range(0, len(months), SLAB):
             slab = slice(start, min(start + SLAB, len(months)))
             times, limits = mid_times(months[slab]), time_bounds(months[slab])
-            data = regrid(simulation.read(name, slab))
+            data = np.ascontiguousarray(regrid(simulation.read(name, slab)), np.float32)
             cmor.write(handle, data, len(times), time_vals=times, time_bnds=limits)
         cmor.close(handle)
         logging.info("%s on %s: %d months", name, label, len(months))

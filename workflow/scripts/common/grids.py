@@ -58,6 +58,9 @@ def area_mean(field, lat, lon):
         return np.where(np.isnan(field), 0, field * weights).sum(axis=(-2, -1)) / total
 
 
+WHOLE = 1 - 1e-9  # the share of a cell that is all of it, but for rounding
+
+
 def lat_overlap(source, target):
     """Share of each target latitude band that each source band covers, float64 (target, source); rows sum to 1."""
     source, target = (np.sin(np.deg2rad(lat_edges(lat))) for lat in (source, target))
@@ -70,17 +73,29 @@ def lon_overlap(source, target):
     return sum(_overlap(source + turn, target) for turn in (-720, -360, 0, 360, 720))
 
 
-def overlap_mean(rows, values, columns, least=0.5):
-    """Means of ``values`` (.., lat, lon) over target cells, by ``rows`` (target, lat) and ``columns`` (lon, target).
+class ConservativeRegridder:
+    """First-order conservative regridding between the grids ``source`` and ``target``, (lat, lon) each in degrees.
 
-    Of a cell that has values in part, the mean of that part, where it is at least the share ``least``; else NaN.
+    Exact, as latitude-longitude boxes: the product of two small matrices, ``rows`` (target, source) by the sine of the
+    edges and ``columns`` (source, target) by their width.
     """
-    there = np.isfinite(values)
-    if there.all():
-        return rows @ values @ columns
-    share = rows @ there.astype(np.float64) @ columns
-    total = rows @ np.where(there, values, 0) @ columns
-    return np.divide(total, share, out=np.full(total.shape, np.nan), where=share >= least)
+
+    def __init__(self, source, target):
+        self.rows, self.columns = lat_overlap(source[0], target[0]), lon_overlap(source[1], target[1]).T
+        # A source of some latitudes covers a part of the target only.
+        self.covers = np.allclose(self.rows.sum(1), 1) and np.allclose(self.columns.sum(0), 1)
+
+    def __call__(self, values, least=0.5):
+        """Means of ``values`` (.., lat, lon) over the target's cells, never outside the range of those of the source.
+
+        Of a cell that has values in part, the mean of that part, where it is at least the share ``least``; else NaN.
+        """
+        there = np.isfinite(values)
+        if self.covers and there.all():
+            return self.rows @ values @ self.columns
+        share = self.rows @ there.astype(np.float64) @ self.columns
+        total = self.rows @ np.where(there, values, 0) @ self.columns
+        return np.divide(total, share, out=np.full_like(total, np.nan), where=share >= least)
 
 
 def _overlap(source, target):

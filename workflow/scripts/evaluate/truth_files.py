@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow.scripts.common.experiments import CONTROL, is_changed
-from workflow.scripts.common.grids import centres, lat_overlap, lon_overlap
+from workflow.scripts.common.grids import ConservativeRegridder, centres
 from workflow.scripts.common.months import month_range, months_from_times, year_slices
 from workflow.scripts.common.variables import read_variables
 from workflow.scripts.evaluate.summarize.reference import cmor_fields
@@ -40,13 +40,12 @@ def year_fields(paths, year, variables, lat, lon):
             if whole.sum() != 12:
                 raise ValueError(f"{path} holds {whole.sum()} of the twelve months of {year}")
             data = data.isel(time=np.flatnonzero(whole))
-            rows = lat_overlap(data["latitude"].values, lat)
-            columns = lon_overlap(data["longitude"].values, lon).T
+            regrid = ConservativeRegridder((data["latitude"].values, data["longitude"].values), (lat, lon))
             wanted = [row for row in variables if holds(data, row)]
             for row, block, values in read_fields(data, wanted):
                 if not np.isfinite(values).all():
                     raise ValueError(f"{path}: '{row.short_name}' has places without a value")
-                channels.setdefault(row.channel, np.empty((12, len(lat), len(lon))))[block] = rows @ values @ columns
+                channels.setdefault(row.channel, np.empty((12, len(lat), len(lon))))[block] = regrid(values)
     absent = [row.channel for row in variables if row.channel not in channels]
     if absent:
         raise ValueError(f"{', '.join(map(str, paths))} lack {', '.join(absent)}, which the table of variables has")

@@ -14,7 +14,7 @@ import netCDF4
 import numpy as np
 
 from workflow.scripts.common import program
-from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.common.grids import ConservativeRegridder
 from workflow.scripts.common.months import month_range, parse_month
 from workflow.scripts.common.ncfiles import add_coordinate, add_field, add_grid, add_months, new_file
 from workflow.scripts.common.variables import read_variables
@@ -33,9 +33,9 @@ def subgrid_orography(path, regular):
         longitude, latitude = np.ma.getdata(file["lon"][:]), np.ma.getdata(file["lat"][:])
         names = ("orostd", "orothe", "orogam", "orosig")
         spread, angle, shape, slope = (np.ma.getdata(file[name][:]).astype(np.float64).T for name in names)
-    rows, columns = lat_overlap(latitude, regular.latitude), lon_overlap(longitude, regular.longitude).T
+    regrid = ConservativeRegridder((latitude, longitude), (regular.latitude, regular.longitude))
     turn = spread**2 * np.exp(2j * np.deg2rad(angle))
-    variance, shape, slope, turn = (rows @ values @ columns for values in (spread**2, shape, slope, turn))
+    variance, shape, slope, turn = (regrid(values) for values in (spread**2, shape, slope, turn))
     return {"sdor": np.sqrt(variance), "anor": np.angle(turn) / 2, "isor": shape, "slor": slope}
 
 

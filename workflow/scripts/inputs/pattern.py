@@ -6,7 +6,7 @@ difference of 1 degC is one of 1 K. It has one field, with no dimension beside l
 
 import numpy as np
 
-from workflow.scripts.common.grids import lat_overlap, lon_overlap
+from workflow.scripts.common.grids import ConservativeRegridder
 from workflow.scripts.common.months import month_of_year
 from workflow.scripts.common.units import conversion
 from workflow.scripts.inputs.labelled import load, months, open_labelled, ordered
@@ -36,11 +36,7 @@ def read_pattern(path, lat, lon):
             f"{path}: '{array.name}' reaches {np.nanmax(np.abs(values)):g} K; differences from the control are wanted, "
             f"of at most {LARGEST:g} K"
         )
-    rows, columns = lat_overlap(grid[0], lat), lon_overlap(grid[1], lon).T
-    there = np.isfinite(values)
-    share = rows @ there.astype(np.float64) @ columns
-    total = rows @ np.where(there, values, 0) @ columns
-    return np.divide(total, share, out=np.full(total.shape, np.nan), where=share > LEAST_SHARE)
+    return ConservativeRegridder(grid, (lat, lon))(values, LEAST_SHARE)
 
 
 def _field(dataset, path):

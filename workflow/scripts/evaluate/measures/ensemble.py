@@ -7,7 +7,7 @@ the CRPS gives the same numbers from all pairs of members, for 50 of them in 65 
 
 import numpy as np
 
-from workflow.scripts.common.grids import cell_areas, centres, lat_overlap, lon_overlap, overlap_mean
+from workflow.scripts.common.grids import ConservativeRegridder, cell_areas, centres
 from workflow.scripts.common.months import month_of_year
 
 BOX_LAT, BOX_LON = centres(15, poles=False)
@@ -17,11 +17,11 @@ class Boxes:
     """Area means over the 12 x 24 boxes, for fields on the grid of ``lat`` and ``lon``."""
 
     def __init__(self, lat, lon):
-        self.rows, self.columns = lat_overlap(lat, BOX_LAT), lon_overlap(lon, BOX_LON).T
+        self.regrid = ConservativeRegridder((lat, lon), (BOX_LAT, BOX_LON))
 
     def mean(self, values):
         """(.., lat, lon) to (.., 12, 24)."""
-        return overlap_mean(self.rows, values, self.columns)
+        return self.regrid(values)
 
 
 def box_mean(values):

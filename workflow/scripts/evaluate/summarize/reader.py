@@ -6,7 +6,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
-from workflow.scripts.common.grids import lat_overlap, lon_overlap, overlap_mean
+from workflow.scripts.common.grids import ConservativeRegridder
 from workflow.scripts.common.ncfiles import read_months
 from workflow.scripts.submission.drs import member_label
 
@@ -67,7 +67,7 @@ class SummaryFile:
         """Maps (.., lat, lon) of this summary's grid on that of ``grid`` (lat, lon): as in ``maps_on``."""
         if np.array_equal(self.lat, grid.lat) and np.array_equal(self.lon, grid.lon):
             return maps
-        return overlap_mean(lat_overlap(self.lat, grid.lat), maps, lon_overlap(self.lon, grid.lon).T)
+        return ConservativeRegridder((self.lat, self.lon), (grid.lat, grid.lon))(maps)
 
     def monthly_on(self, grid, field):
         """Means of each calendar month (12, lat, lon) and variance of departures from them (lat, lon), on that grid."""

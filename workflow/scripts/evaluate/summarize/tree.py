@@ -18,7 +18,7 @@ import numpy as np
 
 from workflow.scripts.common import program
 from workflow.scripts.common.field_names import field_name
-from workflow.scripts.common.grids import lat_overlap, lon_overlap, overlap_mean
+from workflow.scripts.common.grids import ConservativeRegridder
 from workflow.scripts.common.months import month_range, year_slices
 from workflow.scripts.common.periods import evaluation_periods
 from workflow.scripts.common.variables import read_variables
@@ -63,7 +63,7 @@ def summarize_simulation(files, output, levels, units, index, periods, minimum_y
             base = fields["tdas"] if name == "huss" and derived else fields[name]
             regrid = None
             if (tuple(base.lat), tuple(base.lon)) != (lat, lon):
-                regrid = lat_overlap(base.lat, np.array(lat)), lon_overlap(base.lon, np.array(lon)).T
+                regrid = ConservativeRegridder((base.lat, base.lon), (lat, lon))
             for span in year_slices(months):
 
                 def year(name, span=span):
@@ -78,7 +78,7 @@ def summarize_simulation(files, output, levels, units, index, periods, minimum_y
                         if span.start == 0:
                             logging.warning("%s: %s has no level around %s hPa: left out", output, name, level)
                         continue
-                    at = at if regrid is None else overlap_mean(regrid[0], at, regrid[1])
+                    at = at if regrid is None else regrid(at)
                     summary.add(field_name(name, level), months[span], at, units[name])
     summary.write(output, title="statistics of one simulation of another model for the evaluation")
 
