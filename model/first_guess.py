@@ -53,29 +53,19 @@ def known_means(metadata: Metadata, fields: torch.Tensor, sea: torch.Tensor) -> 
     regions = {"globe": torch.ones_like(sea), "land": 1 - sea, "sea": sea}
     known: dict[int, list[KnownMean]] = {}
     for number, channel in enumerate(metadata.channels):
+        errors = per_kelvin(channel, [f"error_{name}" for name in regions])
+        if not any(errors) or channel.level is not None and channel.level > STRATOSPHERE:
+            continue
         weights = torch.ones_like(sea)
         if channel.transform == "sqrt":  # a square changes by twice its root
             weights = 2 * usual(metadata, fields, number).clamp_min(0)
-        for name, region in regions.items():
-            error, between, other = error_of(channel, f"error_{name}")
-            if error:
-                maps = normalized(metadata, fields, number, error * torch.ones_like(sea))
-                if maps.any():  # of a transform that the guess does not know, nothing is known
-                    known.setdefault(number, []).append(KnownMean(region, weights, maps, between, other))
+        rows = rows_of(channel)
+        between, other = float(rows[0]["between"] or 0), bool(rows[-1]["other"])
+        for region, error in zip(regions.values(), errors, strict=True):
+            maps = normalized(metadata, fields, number, torch.full_like(sea, error))
+            if maps.any():  # where none is stated, or of a transform that the guess does not know, nothing is known
+                known.setdefault(number, []).append(KnownMean(region, weights, maps, between, other))
     return known
-
-
-def error_of(channel: Channel, column: str) -> tuple[float, float, bool]:
-    """Return a channel's error of a `column` (0: none is stated), what differs between years, and other causes."""
-    rows = read_table()["t"] if is_geopotential(channel) else rows_of(channel)
-    if not rows or channel.level is not None and channel.level > STRATOSPHERE:
-        return 0.0, 0.0, False
-    if is_geopotential(channel):
-        assert channel.level is not None
-        error = thickness(rows, channel.level, (column,))[0] / GEOPOTENTIAL[channel.units]
-    else:
-        error = at_level(rows, channel.level, (column,))[0]
-    return error, float(rows[0]["between"] or 0), bool(rows[-1]["other"])
 
 
 def sea_of(forcings: torch.Tensor) -> torch.Tensor:
@@ -99,9 +89,17 @@ def read_table() -> dict[str, list[dict[str, str]]]:
     return rows
 
 
+def is_geopotential(channel: Channel) -> bool:
+    """Tell whether a channel is the geopotential or height of a level, which follows from the air below it."""
+    return channel.short_name in ("z", "zg") and channel.level is not None and channel.units in GEOPOTENTIAL
+
+
 def rows_of(channel: Channel) -> list[dict[str, str]]:
-    """Return the table's rows of a channel, none where it is not known, or at the surface in place of levels."""
-    rows = read_table().get(channel.short_name, [])
+    """Return the table's rows of a channel, of geopotential those of temperature.
+
+    None where it is not known, or at the surface in place of levels.
+    """
+    rows = read_table().get("t" if is_geopotential(channel) else channel.short_name, [])
     return rows if rows and (channel.level is None) == (not rows[0]["level"]) else []
 
 
@@ -122,22 +120,15 @@ def thickness(rows: list[dict[str, str]], level: float, columns: Sequence[str] =
     return (layer * np.mean([at_level(rows, pressure, columns) for pressure in middle], axis=0)).tolist()
 
 
-def is_geopotential(channel: Channel) -> bool:
-    """Tell whether a channel is the geopotential or height of a level, which follows from the air below it."""
-    return channel.short_name in ("z", "zg") and channel.level is not None and channel.units in GEOPOTENTIAL
-
-
-def guess_of(channel: Channel) -> tuple[float, float, bool]:
-    """Return (land, sea) per K of a channel, in its units or as a share of itself, and whether as a share."""
-    if is_geopotential(channel):
-        assert channel.level is not None
-        land, sea = thickness(read_table()["t"], channel.level)
-        return land / GEOPOTENTIAL[channel.units], sea / GEOPOTENTIAL[channel.units], False
+def per_kelvin(channel: Channel, columns: Sequence[str] = PER_KELVIN) -> list[float]:
+    """Return columns of the table per K of a channel, in its units or as a share of itself; 0 where it is not known."""
     rows = rows_of(channel)
     if not rows:
-        return 0.0, 0.0, False
-    land, sea = at_level(rows, channel.level)
-    return land, sea, rows[0]["unit"] == "1"
+        return [0.0] * len(columns)
+    if is_geopotential(channel):
+        assert channel.level is not None
+        return [value / GEOPOTENTIAL[channel.units] for value in thickness(rows, channel.level, columns)]
+    return at_level(rows, channel.level, columns)
 
 
 def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Tensor) -> torch.Tensor | None:
@@ -157,7 +148,7 @@ def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Te
     sea = sea_of(forcings)
     found = []
     for number, channel in enumerate(metadata.channels):
-        land, ocean, _ = guess_of(channel)
+        land, ocean = per_kelvin(channel)
         found.append(normalized(metadata, fields, number, land + (ocean - land) * sea))
     return torch.stack(found).to(forcings.device)
 
@@ -165,7 +156,8 @@ def uniform_warming(metadata: Metadata, fields: torch.Tensor, forcings: torch.Te
 def normalized(metadata: Metadata, fields: torch.Tensor, number: int, warming: torch.Tensor) -> torch.Tensor:
     """Return what is of a field per K (nlat, nlon), in its units or as a share, normalized, per normalized unit."""
     channel = metadata.channels[number]
-    if guess_of(channel)[2]:
+    rows = rows_of(channel)
+    if rows and rows[0]["unit"] == "1":
         warming = warming * usual(metadata, fields, number) * {"sqrt": 0.5, "none": 1.0}.get(channel.transform, 0.0)
     elif channel.transform != "none":
         warming = torch.zeros_like(warming)

@@ -85,10 +85,12 @@ class PrescribedSea:
 
 def sea_findings(path, sea, offset, control=None):
     """Sentences on a file ``path`` of ts whose open sea is not as prescribed; arguments as of ``offset_misfit``."""
+    there = None
     try:
         found, others = months_of(path), {"the forcing": sea.months}
         others |= {"the control's forcing": sea.control.months} if sea.control else {}
-        others |= {"the control": months_of(control)} if control else {}
+        if control:
+            others["the control"] = there = months_of(control)
     except (ValueError, OSError) as error:
         yield f"ts was not compared: {error}"
         return
@@ -97,7 +99,7 @@ def sea_findings(path, sea, offset, control=None):
     if short:
         yield f"ts was not compared: of its {len(found)} months {' and '.join(short)}"
         return
-    worst, count = offset_misfit(path, sea, offset, control)
+    worst, count = offset_misfit(path, sea, offset, found, control, there)
     if not count:
         yield "the forcing has no open sea on this grid, so no value was compared"
     elif not worst <= TOLERANCE:  # so that NaN is found too
@@ -118,15 +120,15 @@ def places_of(months, wanted):
     return order[np.searchsorted(months, wanted, sorter=order)]
 
 
-def offset_misfit(path, sea, offset, control=None):
+def offset_misfit(path, sea, offset, found, control=None, there=None):
     """Largest misfit (K) of ts over open sea, NaN if one is NaN, and how many values were compared.
 
     Without ``control``: of the file ``path`` from SST + ``offset`` (K). With it: of ``path`` minus the file
-    ``control`` from what SST has beyond the control's + ``offset``. ``sea`` is a PrescribedSea with all months of the
-    file, and with the control's if ``control`` is given.
+    ``control`` from what SST has beyond the control's + ``offset``. ``sea`` is a PrescribedSea, with the control's if
+    ``control`` is given. ``found``: the months of the file, which ``sea`` has all; ``there``: those of ``control``.
     """
-    worst, count, found = 0.0, 0, months_of(path)
-    places = places_of(months_of(control), found) if control else None
+    worst, count = 0.0, 0
+    places = places_of(there, found) if control else None
     with netCDF4.Dataset(path) as file, netCDF4.Dataset(control or path) as other:
         file.set_auto_mask(False)
         other.set_auto_mask(False)

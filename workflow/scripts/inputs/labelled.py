@@ -91,7 +91,7 @@ def without_time(array, label):
     Raises ValueError that names ``label`` if its values do change.
     """
     for dim in [dim for dim in array.dims if dim not in ("latitude", "longitude")]:
-        first = array.isel({dim: 0}, drop=True)
+        first = array.isel({dim: 0}, drop=True).load()
         for number in range(1, array.sizes[dim]):
             if not np.array_equal(first.values, array.isel({dim: number}).values, equal_nan=True):
                 raise ValueError(f"{label}: '{array.name}' changes along '{dim}'; give one map of it")
